@@ -1,0 +1,40 @@
+# One word runs everything. `make demo` and `make test` work on a fresh machine with git, make and Python >= 3.11.
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 8080
+
+.PHONY: demo test test-browser lint bench pins clean
+
+.venv/run.stamp: pins/run.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing Consent Bridge into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r pins/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test.stamp: .venv/run.stamp pins/test.txt
+	@echo "installing what the tests need into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r pins/test.txt
+	@$(BIN)/python scripts/chromium.py
+	@touch $@
+
+demo: .venv/run.stamp
+	@$(BIN)/consent-bridge demo --port $(PORT)
+
+test: .venv/test.stamp lint
+	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: .venv/test.stamp
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/test.stamp
+	@$(BIN)/python -m bench
+
+pins:
+	@scripts/pin
+
+clean:
+	rm -rf .venv build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

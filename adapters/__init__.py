@@ -1,0 +1,1 @@
+"""The far side of the bridge: one mailing platform per file."""

@@ -1,0 +1,96 @@
+"""What an adapter is: how any mailing platform is told how its members should be, and what it tells us."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import ClassVar
+
+from bridge.vocabulary import Finding, Incoming, Member, Outcome, Report
+
+
+class AdapterError(Exception):
+    """The whole call failed and may work later. `wait` is what the ESP asked for, in seconds."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+
+
+class Misconfigured(AdapterError):
+    """The whole call will fail until a person changes a setting; the text names it and the fix."""
+
+
+class Unverified(Exception):
+    """A webhook call is not from whom it says; nothing of it was read."""
+
+
+class Adapter(ABC):
+    """One mailing platform. A subclass is one file, reads its own settings and never knows our store.
+
+    `places` says where each purpose lives there: `{"newsletter": {"audience": "a1b2", "interest": "c3"}}`, from
+    `[purposes.at.<name>]` of the policy. `fields` maps declared fields to the ESP's own: `{"first_name": "FNAME"}`.
+    """
+
+    #: Name in settings, addresses and the policy.
+    name: ClassVar[str]
+    #: Keys a purpose must have under `[purposes.at.<name>]`, and those it may have.
+    needs_places: ClassVar[frozenset[str]] = frozenset()
+    may_places: ClassVar[frozenset[str]] = frozenset()
+    #: Most members `put` takes in one call.
+    batch: ClassVar[int] = 500
+    #: Whether its webhooks carry a signature over the raw bytes.
+    signs_webhooks: ClassVar[bool] = False
+
+    def __init__(
+        self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
+    ) -> None:
+        """Check the settings; open nothing. Raises `Misconfigured` with the setting's name and the fix."""
+        self.settings = settings
+        self.places = places
+        self.fields = fields
+
+    @abstractmethod
+    def put(self, members: Sequence[Member]) -> list[Outcome]:
+        """Make the ESP agree: these members should be as told. One outcome each, in order; twice is as good as once.
+
+        One bad member never fails the others. Raises `AdapterError` when nothing could be done at all.
+        """
+
+    def follow(self, job: str) -> Outcome:
+        """What became of a job that `put` left pending: DONE, still PENDING, LATER (send again) or REFUSED."""
+        raise AdapterError("no jobs here")
+
+    @abstractmethod
+    def erase(self, emails: Sequence[str]) -> list[Outcome]:
+        """Make these addresses gone for good, and look that they are. Never having been there is done."""
+
+    @abstractmethod
+    def members(self) -> Iterator[Member]:
+        """Everybody the ESP holds, to the last page, with the purposes that are on."""
+
+    @abstractmethod
+    def verify(self, call: Incoming) -> None:
+        """Check over the raw bytes that a webhook call is genuine, or raise `Unverified`. Parse nothing."""
+
+    @abstractmethod
+    def parse(self, call: Incoming) -> list[Report]:
+        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest."""
+
+    def setup(self) -> list[str]:
+        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was done."""
+        return []
+
+    def check(self) -> list[Finding]:
+        """What usually goes wrong here, looked at now, each with its fix."""
+        return []
+
+
+def find(name: str) -> type[Adapter]:
+    """The adapter of that name among the installed ones. Loads only this one."""
+    found = entry_points(group="bridge.adapters", name=name)
+    if not found:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group="bridge.adapters"))) or "none"
+        raise Misconfigured(f"BRIDGE_ADAPTERS names {name!r}, but no such adapter is installed (installed: {known})")
+    adapter: type[Adapter] = next(iter(found)).load()
+    return adapter

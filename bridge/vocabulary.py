@@ -1,0 +1,234 @@
+"""The words of the house, each in one place; everything else is built from these."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+#: Purpose of an event that is about the person as a whole: it counts for every purpose.
+EVERY_PURPOSE = ""
+
+
+class Status(StrEnum):
+    """Where a person stands for one purpose. Names follow the tail of the DPV 2.3 consent status terms."""
+
+    UNKNOWN = "unknown"  # nothing that proves a yes or a no
+    REQUESTED = "requested"  # asked for, not yet confirmed from the mailbox
+    GIVEN = "given"  # consent, GDPR 6(1)(a)
+    SOFT_OPT_IN = "soft_opt_in"  # own customer, ePrivacy 13(2); never described as consent
+    REFUSED = "refused"  # said no when asked
+    WITHDRAWN = "withdrawn"  # said stop, GDPR 7(3)
+    OBJECTED = "objected"  # objection or complaint, GDPR 21(2): for every purpose
+    EXPIRED = "expired"  # the yes grew too old
+    REVOKED = "revoked"  # the controller ended it
+    INVALIDATED = "invalidated"  # the proof did not hold, or an authority said so
+
+
+class Block(StrEnum):
+    """Why nothing may be sent to an address, whatever the purpose."""
+
+    BOUNCED = "bounced"  # the address is dead; lifted by a confirmation from it
+    RESTRICTED = "restricted"  # GDPR 18: kept, not used
+    CHILD_UNVERIFIED = "child_unverified"  # GDPR 8: waiting for the guardian
+    ERASED = "erased"  # only a keyed hash is left
+
+
+class EventType(StrEnum):
+    """What can happen to one person's consent. One list for both sides of the bridge."""
+
+    REQUESTED = "requested"  # a form was sent with the box ticked
+    GIVEN = "given"
+    ENROLLED = "enrolled"  # soft opt-in with all its facts
+    IMPORTED = "imported"  # came in a file without proof: never a yes
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    INVALIDATED = "invalidated"
+    ERASED = "erased"
+    PAUSED = "paused"  # no mail until a date; no stop
+    RESUMED = "resumed"
+    RESTRICTED = "restricted"
+    UNRESTRICTED = "unrestricted"
+    CHILD_DECLARED = "child_declared"  # said to be below the national age
+    GUARDIAN_CONFIRMED = "guardian_confirmed"
+    MOVED = "moved"  # new address, same person
+    MERGED = "merged"  # two records turned out to be one person
+    CORRECTED = "corrected"  # language or a declared field changed
+    SUBSCRIBED = "subscribed"  # an ESP says so: proves nothing
+    UNSUBSCRIBED = "unsubscribed"  # left at the ESP
+    BOUNCED = "bounced"  # permanent: the address is dead
+    DEFERRED = "deferred"  # temporary: counted (rule R7)
+    COMPLAINED = "complained"  # spam report
+
+
+class LegalBasis(StrEnum):
+    """The lawful ground a purpose rests on."""
+
+    CONSENT = "consent"
+    SOFT_OPT_IN = "soft_opt_in"
+
+
+class Method(StrEnum):
+    """By which road an event came: a named kind of proof, never a yes/no flag."""
+
+    FORM = "form"  # sign-up form, unconfirmed
+    CONFIRM_PAGE = "confirm_page"  # button behind the mailed link
+    PREFERENCE_PAGE = "preference_page"  # preference page behind a freshly mailed link
+    PREFERENCE_LINK = "preference_link"  # preference page behind an old mail's link: may stop, not start
+    ONE_CLICK = "one_click"  # RFC 8058, posted by the mail client
+    UNSUBSCRIBE_PAGE = "unsubscribe_page"
+    IMPORT = "import"
+    STAFF = "staff"  # letter, phone, desk
+    WEBHOOK = "webhook"
+    RECONCILE = "reconcile"
+    CLOCK = "clock"  # what a limit of the policy says by itself
+    STOP_LIST = "stop_list"  # known only as a keyed hash
+
+
+#: Roads that prove control of the mailbox at that moment.
+CONFIRMED = frozenset({Method.CONFIRM_PAGE, Method.PREFERENCE_PAGE})
+
+#: `source` of an event: the reader herself, the operator's staff or programs; else the adapter's name.
+READER = "reader"
+OPERATOR = "operator"
+SYSTEM = "system"
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What proves an event (`standards.md` section 4). Sealed; holds no address."""
+
+    wording: str | None = None  # SHA-256 (hex) of the label and text shown
+    language: str | None = None  # of page, wording and mail
+    box: str | None = None  # "ticked": state of the box as posted
+    request: str | None = None  # id that ties request, mail and answer together
+    message_id: str | None = None  # Message-ID of the mail that asked
+    message_sha256: str | None = None  # of that mail's canonical content
+    token: str | None = None  # short hash of the link that was used
+    document: str | None = None  # reference of a paper or import file
+    single_opt_in: str | None = None  # the policy's written reason where no confirmation is asked
+    sale: Mapping[str, str] | None = None  # facts of a soft opt-in
+    ip: str | None = None  # only where the policy asks for it
+    detail: str | None = None  # a machine's reason code, never free text
+
+
+class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to one person's consent. Never changed, never removed.
+
+    `time` is when it happened as told, `received` when we heard; `asked` is when the question was put that a yes
+    answers. All aware UTC. `purpose` is empty when the whole person is meant.
+    """
+
+    type: EventType
+    subject: str
+    time: datetime
+    received: datetime
+    source: str
+    method: Method
+    key: str
+    purpose: str = EVERY_PURPOSE
+    asked: datetime | None = None
+    until: datetime | None = None  # end of a pause
+    channel: str | None = None  # where it was collected
+    notice: int | None = None  # version of the wording
+    evidence: Evidence = Evidence()
+
+    @property
+    def by_reader(self) -> bool:
+        """The reader's own act."""
+        return self.source == READER
+
+    @property
+    def confirmed(self) -> bool:
+        """The reader's own act, made with control of the mailbox."""
+        return self.source == READER and self.method in CONFIRMED
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ESP tells about an address: its news in our words.
+
+    `key` is the ESP's own id of the news, or one made from its meaning. `purpose` empty = every purpose.
+    """
+
+    type: EventType
+    email: str
+    time: datetime
+    key: str
+    purpose: str = EVERY_PURPOSE
+    method: Method = Method.WEBHOOK
+    detail: str | None = None  # the ESP's reason as a code
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A person at an ESP, as any ESP can be told how she should be there. Nothing else leaves the house (MIN-04)."""
+
+    email: str
+    language: str = ""
+    on: frozenset[str] = frozenset()  # purposes she gets mail for
+    stopped: frozenset[str] = frozenset()  # purposes she said no to, or that a block closes
+    fresh: bool = False  # a yes of her own since the last time this ESP was told: may lift its stop
+    blocked: bool = False  # nothing may be sent to this address
+    link: str = ""  # her stop and preference link
+    fields: Mapping[str, str] = {}  # declared fields only
+
+
+class OutcomeKind(StrEnum):
+    """What became of one member in one call."""
+
+    DONE = "done"
+    PENDING = "pending"  # the ESP took it as a job: follow `job`
+    LATER = "later"  # may work later: `wait` seconds if the ESP said so
+    REFUSED = "refused"  # the ESP will never take it: `reason` says why
+
+
+class Outcome(NamedTuple):
+    """What became of one member in one call. `reason` is a short code of ours, never the ESP's text."""
+
+    kind: OutcomeKind
+    reason: str = ""
+    wait: float | None = None
+    job: str = ""
+
+
+DONE = Outcome(OutcomeKind.DONE)
+
+
+class Finding(NamedTuple):
+    """One line of `doctor`: what was looked at, whether it is right, and what to do if not."""
+
+    subject: str
+    ok: bool
+    fix: str = ""
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook call without its web framework: lower-case header names, raw body bytes."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    secret: str = ""  # the part of the path behind the adapter's name
+
+
+#: Enhanced status codes that name a dead address (RFC 3463; rule R7).
+DEAD_ADDRESS_CODES = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
+
+
+def bounce_type(code: str) -> EventType | None:
+    """What an enhanced SMTP status code means for the reader (rule R7).
+
+    A dead address is `bounced`. Temporary trouble and full mailboxes are `deferred` and only counted. Everything
+    else (5.7.x: policy, our fault) never counts against the reader: None.
+    """
+    if code in DEAD_ADDRESS_CODES:
+        return EventType.BOUNCED
+    if code.startswith("4.") or code == "5.2.2":
+        return EventType.DEFERRED
+    return None
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time as it goes over the wire: UTC, whole seconds, `Z`."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
