@@ -1,11 +1,11 @@
 """What an adapter is: how any mailing platform is told how its members should be, and what it tells us."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from bridge.vocabulary import Finding, Incoming, Member, Outcome, Report
+from bridge.vocabulary import Finding, Incoming, Letter, Member, Outcome, Report
 
 
 class AdapterError(Exception):
@@ -23,6 +23,43 @@ class Misconfigured(AdapterError):
 
 class Unverified(Exception):
     """A webhook call is not from whom it says; nothing of it was read."""
+
+
+class MailLater(Exception):
+    """A mail could not be handed over now. `wait` is what the other side asked for, in seconds."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+
+
+class MailRefused(Exception):
+    """A mail will never be taken: a dead address, or a message the other side does not accept.
+
+    `code` is the enhanced status code where there was one.
+    """
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+class Transport(ABC):
+    """A road for mail out of the house, chosen by the scheme of `BRIDGE_MAIL_URL`."""
+
+    def __init__(self, url: str, settings: Mapping[str, str]) -> None:
+        """Check the address and settings; open nothing. Raises `Misconfigured`."""
+        self.url = url
+        self.settings = settings
+
+    @abstractmethod
+    def send(self, letter: Letter, ready: Callable[[], None]) -> None:
+        """Hand one mail over within ten seconds, or raise `MailLater` or `MailRefused`.
+
+        Call `ready` at the last moment before the message itself goes out: what may not be sent twice is noted then.
+        """
 
 
 class Adapter(ABC):
@@ -88,9 +125,19 @@ class Adapter(ABC):
 
 def find(name: str) -> type[Adapter]:
     """The adapter of that name among the installed ones. Loads only this one."""
-    found = entry_points(group="bridge.adapters", name=name)
-    if not found:
-        known = ", ".join(sorted(entry.name for entry in entry_points(group="bridge.adapters"))) or "none"
-        raise Misconfigured(f"BRIDGE_ADAPTERS names {name!r}, but no such adapter is installed (installed: {known})")
-    adapter: type[Adapter] = next(iter(found)).load()
+    adapter: type[Adapter] = _load("bridge.adapters", name, "BRIDGE_ADAPTERS")
     return adapter
+
+
+def find_transport(url: str) -> type[Transport]:
+    """The mail transport for a URL's scheme among the installed ones."""
+    transport: type[Transport] = _load("bridge.transports", url.partition(":")[0], "BRIDGE_MAIL_URL")
+    return transport
+
+
+def _load(group: str, name: str, setting: str) -> Any:
+    found = entry_points(group=group, name=name)
+    if not found:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group=group))) or "none"
+        raise Misconfigured(f"{setting} names {name!r}, which is not installed; installed are: {known}")
+    return next(iter(found)).load()

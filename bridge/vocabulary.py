@@ -1,7 +1,7 @@
 """The words of the house, each in one place; everything else is built from these."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -232,3 +232,35 @@ def bounce_type(code: str) -> EventType | None:
 def rfc3339(moment: datetime) -> str:
     """A time as it goes over the wire: UTC, whole seconds, `Z`."""
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's choices that the rules need, as they stand on one day (`standards.md` section 11)."""
+
+    pending_ttl: timedelta = timedelta(hours=72)  # R9
+    consent_max_age: timedelta = timedelta(days=1096)  # R10: 36 months
+    soft_opt_in: bool = False  # SOF-03: the country's profile allows it
+    soft_max_age: timedelta = timedelta(days=731)
+    soft_bounces: int = 5  # R7: this many deferrals ...
+    soft_bounce_window: timedelta = timedelta(days=15)  # ... within this time are a dead address
+    ask_again_after: timedelta = timedelta(days=183)  # R16
+    erased_ask_again_after: timedelta = timedelta(days=30)  # R12
+    goodbye: bool = False  # WDR-12
+    notice_since: Mapping[
+        str, int
+    ] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
+    closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """One mail, ready for any road out."""
+
+    sender: str  # "Name <a@b>"
+    to: str
+    reply_to: str
+    subject: str
+    text: str
+    html: str
+    message_id: str  # "<id@host>", fixed per outbox row
+    headers: Mapping[str, str] = {}
+    attachments: tuple[tuple[str, str, bytes], ...] = ()  # name, media type, content
