@@ -94,7 +94,7 @@ class Adapter(ABC):
         One bad member never fails the others. Raises `AdapterError` when nothing could be done at all.
         """
 
-    def follow(self, job: str) -> Outcome:
+    def follow(self, job: str) -> Outcome:  # noqa: ARG002  (the name is part of the contract)
         """What became of a job that `put` left pending: DONE, still PENDING, LATER (send again) or REFUSED."""
         raise AdapterError("no jobs here")
 

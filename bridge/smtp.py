@@ -97,9 +97,7 @@ def _address(email: str) -> Address:
     return Address(addr_spec=email)
 
 
-def _hand_over(
-    server: smtplib.SMTP, letter: Letter, message: EmailMessage, ready: Callable[[], None]
-) -> None:
+def _hand_over(server: smtplib.SMTP, letter: Letter, message: EmailMessage, ready: Callable[[], None]) -> None:
     international = not letter.to.isascii()
     if international and not server.has_extn("smtputf8"):
         raise MailRefused("mail server does not take international addresses (SMTPUTF8)", "5.6.7")

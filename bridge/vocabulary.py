@@ -1,5 +1,6 @@
 """The words of the house, each in one place; everything else is built from these."""
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -98,6 +99,18 @@ OPERATOR = "operator"
 SYSTEM = "system"
 
 
+class MailKind(StrEnum):
+    """Every mail this house sends or lets through; each has its own rule at the gate."""
+
+    CONFIRM = "confirm"
+    SUBSCRIBED = "subscribed"
+    WELCOME = "welcome"
+    GOODBYE = "goodbye"
+    LINK = "link"
+    ANSWER = "answer"
+    MARKETING = "marketing"
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What proves an event (`standards.md` section 4). Sealed; holds no address."""
 
@@ -105,8 +118,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: str | None = None  # of page, wording and mail
     box: str | None = None  # "ticked": state of the box as posted
     request: str | None = None  # id that ties request, mail and answer together
-    message_id: str | None = None  # Message-ID of the mail that asked
-    message_sha256: str | None = None  # of that mail's canonical content
+    template: str | None = None  # SHA-256 (16 hex digits) of the mail's templates; with the request it gives the mail
     token: str | None = None  # short hash of the link that was used
     document: str | None = None  # reference of a paper or import file
     single_opt_in: str | None = None  # the policy's written reason where no confirmation is asked
@@ -196,6 +208,14 @@ class Outcome(NamedTuple):
 DONE = Outcome(OutcomeKind.DONE)
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Yes or no, and every reason for it."""
+
+    may: bool
+    status: Status
+    why: tuple[str, ...]
+
+
 class Finding(NamedTuple):
     """One line of `doctor`: what was looked at, whether it is right, and what to do if not."""
 
@@ -229,6 +249,24 @@ def bounce_type(code: str) -> EventType | None:
     return None
 
 
+def normal_email(email: str) -> str:
+    """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
+    text = unicodedata.normalize("NFC", email.strip())
+    local, at, domain = text.rpartition("@")
+    try:
+        ascii_domain = domain.lower().encode("idna").decode("ascii")
+    except UnicodeError:
+        ascii_domain = domain.lower()
+    return f"{local.lower()}{at}{ascii_domain}"
+
+
+def masked_email(email: str) -> str:
+    """An address as a page may show it to whoever holds the link: `a•••@k•••.example`."""
+    local, _, domain = email.rpartition("@")
+    name, _, top = domain.rpartition(".")
+    return f"{local[:1]}•••@{name[:1]}•••.{top}"
+
+
 def rfc3339(moment: datetime) -> str:
     """A time as it goes over the wire: UTC, whole seconds, `Z`."""
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
@@ -246,9 +284,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ask_again_after: timedelta = timedelta(days=183)  # R16
     erased_ask_again_after: timedelta = timedelta(days=30)  # R12
     goodbye: bool = False  # WDR-12
-    notice_since: Mapping[
-        str, int
-    ] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
+    notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
 
 

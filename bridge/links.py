@@ -1,0 +1,114 @@
+"""Signed links: what each may do, and keys that change without killing a withdrawal.
+
+Three actions, one salt each: `confirm` answers one request, `stop` lives for ever and can only stop or ask, `fresh`
+is mailed on request and lives half an hour. A token holds random ids and a short keyed hash, never an address.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from itsdangerous import BadData, URLSafeSerializer
+
+from bridge.vocabulary import EVERY_PURPOSE, normal_email
+
+_VERSION = 1
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+class Action(StrEnum):
+    """What a link may do; each is a salt of its own, so that no link can be used as another."""
+
+    CONFIRM = "confirm"
+    STOP = "stop"
+    FRESH = "fresh"
+
+
+FRESH_LIFE = timedelta(minutes=30)
+
+
+class BadLink(Exception):
+    """The link is not ours, or was damaged on its way."""
+
+
+class ExpiredLink(BadLink):
+    """The link was ours and grew too old: offer a new one."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link says once verified.
+
+    `address` is a short keyed hash of the address the mail went to: after an erasure and a new sign-up an old stop
+    link still stops whoever holds that address. `made` is when the question was put.
+    """
+
+    action: Action
+    subject: str
+    address: str
+    made: datetime
+    purpose: str = EVERY_PURPOSE
+    request: str = ""
+
+
+class Links:
+    """Makes and reads links. `keys` are newest first: the first signs, all verify."""
+
+    def __init__(self, keys: list[bytes], base_url: str) -> None:
+        oldest_first = list(reversed(keys))
+        self.base_url = base_url.rstrip("/")
+        self._mark_key = hmac.digest(oldest_first[0], b"consent-bridge address mark", "sha256")
+        self._serializers = {
+            action: URLSafeSerializer(
+                oldest_first,
+                salt=f"consent-bridge.{action}",
+                signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
+            )
+            for action in Action
+        }
+
+    def token(self, claim: Claim) -> str:
+        """The signed form of a claim. The same claim gives the same token: a mail sent again is the same."""
+        payload: list[Any] = [_VERSION, claim.subject, claim.address, int(claim.made.timestamp()), claim.purpose]
+        if claim.request:
+            payload.append(claim.request)
+        signed = self._serializers[claim.action].dumps(payload)
+        return signed if isinstance(signed, str) else signed.decode("ascii")
+
+    def read(self, action: Action, token: str, now: datetime, life: timedelta | None = None) -> Claim:
+        """What a token claims, or `BadLink` / `ExpiredLink`. Without `life` it never expires (WDR-09)."""
+        try:
+            claim = _claim(action, self._serializers[action].loads(token))
+        except (BadData, ValueError, OverflowError, UnicodeError):
+            raise BadLink from None
+        if life is not None and now > claim.made + life:
+            raise ExpiredLink
+        if claim.made > now + _CLOCK_TOLERANCE:
+            raise BadLink
+        return claim
+
+    def mark(self, email: str) -> str:
+        """The short keyed hash of an address that links carry: 60 bits under the oldest key, which is never dropped."""
+        return urlsafe_b64encode(hmac.digest(self._mark_key, normal_email(email).encode(), "sha256"))[:10].decode()
+
+    def url(self, path: str, token: str = "") -> str:
+        """An address on the configured base, never on a request's Host header (WEB-04)."""
+        return f"{self.base_url}{path}{token}"
+
+
+def _claim(action: Action, payload: object) -> Claim:
+    match payload:
+        case [1, str(subject), str(address), int(made), str(purpose)]:
+            return Claim(action=action, subject=subject, address=address, made=_moment(made), purpose=purpose)
+        case [1, str(subject), str(address), int(made), str(purpose), str(request)]:
+            return Claim(
+                action=action, subject=subject, address=address, made=_moment(made), purpose=purpose, request=request
+            )
+    raise ValueError
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

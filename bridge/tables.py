@@ -1,0 +1,238 @@
+"""The tables, and the triggers that keep history what it was. Nothing else."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class AwareDateTime(TypeDecorator[datetime]):
+    """A moment that is always aware UTC: timestamptz on PostgreSQL, whole microseconds on SQLite."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of this database."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse naive times: they mean something else on every machine."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without its zone cannot be stored")
+        return value if dialect.name == "postgresql" else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the moment back in UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if dialect.name == "postgresql" else _EPOCH + timedelta(microseconds=value)
+
+
+#: SQLite numbers its rows itself only for INTEGER keys.
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+#: One person. `number` stays inside, `id` goes into links; the address is only in the sealed profile.
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(22), nullable=False, unique=True),
+    Column("kid", String(16), nullable=False),
+    Column("lookup", LargeBinary, nullable=False, unique=True),  # keyed hash of the address
+    Column("mark", String(10), nullable=False, index=True),  # the short hash that links carry
+    Column("profile", LargeBinary, nullable=False),  # sealed: address as typed, language, declared fields
+    Column("created", AwareDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: The wrapped key of each person, apart: a backup without it is dark (SUP-04).
+person_keys = Table(
+    "person_keys",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("kid", String(16), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+#: What happened, append-only. Erasure blanks all but `id` and `digest`.
+events = Table(
+    "events",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("subject", _Number),
+    Column("number", Integer),  # 1, 2, 3 … within the person
+    Column("type", String(20)),
+    Column("purpose", String(32)),
+    Column("time", AwareDateTime),
+    Column("received", AwareDateTime),
+    Column("asked", AwareDateTime),
+    Column("until", AwareDateTime),
+    Column("source", String(32)),
+    Column("method", String(20)),
+    Column("channel", String(32)),
+    Column("notice", SmallInteger),
+    Column("report", String(22)),  # a machine's news: keyed hash of its id, so that it counts once
+    Column("sealed", LargeBinary),
+    Column("digest", LargeBinary, nullable=False),
+    UniqueConstraint("subject", "number"),
+    UniqueConstraint("report"),
+    sqlite_autoincrement=True,
+)
+
+#: Where each person stands: a projection of `events`, written only with them.
+records = Table(
+    "records",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("purpose", String(32), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("since", AwareDateTime, nullable=False),
+    Column("number", Integer, nullable=False),  # the person's last event when this was written
+    sqlite_with_rowid=False,
+)
+
+#: What each ESP must still be told: one row per person and adapter. `due` is empty when both sides are equal.
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("adapter", String(32), primary_key=True),
+    Column("wanted", Integer, nullable=False),  # number of the person's event that must be known there
+    Column("put", Integer, nullable=False, server_default="0"),  # number that is known there
+    Column("stop", Boolean, nullable=False, server_default=text("false")),  # goes first and is never given up
+    Column("due", AwareDateTime),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("leased", AwareDateTime),
+    Column("lease", String(22)),
+    Column("job", Text),  # an open job at the ESP that names this person
+    Column("reason", String(64)),  # why it did not work last time, as a code
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_pushes_due",
+    pushes.c.adapter,
+    pushes.c.stop,
+    pushes.c.due,
+    sqlite_where=pushes.c.due.is_not(None),
+    postgresql_where=pushes.c.due.is_not(None),
+)
+
+#: Mails promised in the transaction of their event; gone once handed over.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(22), primary_key=True),  # also in the Message-ID, so that a repeat is the same mail
+    Column("work", String(24), nullable=False),  # mail:<name>
+    Column("subject", _Number, nullable=False, index=True),
+    Column("payload", LargeBinary, nullable=False),  # sealed under the person's key
+    Column("made", AwareDateTime, nullable=False),
+    Column("due", AwareDateTime, nullable=False, index=True),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("leased", AwareDateTime),
+    Column("lease", String(22)),
+    Column("handed", AwareDateTime),  # set at the last moment before hand-over of what may not be sent twice
+    Column("reason", String(64)),
+)
+
+#: Who said no, as keyed hashes (SUP-01): no address, name or subject id.
+stop_list = Table(
+    "stop_list",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("scope", String(32), primary_key=True),  # a purpose; empty = all
+    Column("kid", String(16), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("since", AwareDateTime, nullable=False),
+)
+
+#: The exact words once shown, kept for ever, each once (CAP-07).
+wordings = Table(
+    "wordings",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("purpose", String(32), nullable=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_used", AwareDateTime, nullable=False),
+    UniqueConstraint("purpose", "version", "language"),
+)
+
+#: What limits count (CAP-10): keyed hashes of addresses and networks, with the time.
+throttle = Table(
+    "throttle",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("bucket", LargeBinary, nullable=False),
+    Column("time", AwareDateTime, nullable=False, index=True),
+    Index("ix_throttle_bucket_time", "bucket", "time"),
+)
+
+#: Root keys that rows are made under: none may be dropped while it stands here (KEY-03).
+keys_used = Table(
+    "keys_used",
+    metadata,
+    Column("ring", String(8), primary_key=True),
+    Column("kid", String(16), primary_key=True),
+)
+
+_BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]
+
+#: SQL that refuses any change of history but its blanking. Batch migrations on SQLite rebuild tables: run these again.
+TRIGGERS = {
+    "sqlite": (
+        "CREATE TRIGGER events_keep_update BEFORE UPDATE ON events WHEN NOT ("
+        + "NEW.id IS OLD.id AND NEW.digest IS OLD.digest AND OLD.sealed IS NOT NULL AND "
+        + " AND ".join(f"NEW.{name} IS NULL" for name in _BLANKED)
+        + ") BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
+        "CREATE TRIGGER events_keep_delete BEFORE DELETE ON events "
+        "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
+        "CREATE TRIGGER wordings_keep_update BEFORE UPDATE ON wordings "
+        "BEGIN SELECT RAISE(ABORT, 'wordings once shown never change'); END",
+        "CREATE TRIGGER wordings_keep_delete BEFORE DELETE ON wordings "
+        "BEGIN SELECT RAISE(ABORT, 'wordings once shown never change'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION events_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND "
+        + " AND ".join(f"NEW.{name} IS NULL" for name in _BLANKED)
+        + " THEN RETURN NEW; END IF; RAISE EXCEPTION 'events are append-only'; END $$",
+        "CREATE FUNCTION wordings_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'wordings once shown never change'; END $$",
+        "CREATE TRIGGER events_keep_update BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION events_keep()",
+        "CREATE TRIGGER events_keep_delete BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION events_keep()",
+        "CREATE TRIGGER events_keep_truncate BEFORE TRUNCATE ON events EXECUTE FUNCTION events_keep()",
+        "CREATE TRIGGER wordings_keep_update BEFORE UPDATE ON wordings FOR EACH ROW EXECUTE FUNCTION wordings_keep()",
+        "CREATE TRIGGER wordings_keep_delete BEFORE DELETE ON wordings FOR EACH ROW EXECUTE FUNCTION wordings_keep()",
+        "CREATE TRIGGER wordings_keep_truncate BEFORE TRUNCATE ON wordings EXECUTE FUNCTION wordings_keep()",
+    ),
+}

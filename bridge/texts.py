@@ -1,0 +1,262 @@
+"""What readers see: templates, words, dates and colours, in the reader's language."""
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from gettext import GNUTranslations
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_time
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from bridge.vocabulary import Method, Status
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+CATALOGUES = Path(__file__).resolve().parent / "translations"
+
+#: Grounds that text stands on (`--paper` and `--card` in style.css), light and dark.
+LIGHT = ("#f7f6f2", "#ffffff")
+DARK = ("#14161a", "#1d2025")
+
+#: Plain "English" writes dates as in Europe: day before month, 24 hours.
+_LOCALES = {"en": "en-150"}
+
+_LONGEST_HEADER = 1000
+_TEXT_WIDTH = 72
+
+
+class MissingCatalogue(Exception):
+    """The policy names a language nobody translated; the text says where its catalogue belongs."""
+
+
+def mark(message: str) -> str:
+    """Name a sentence for the translators where it is written; it is translated where it is shown."""
+    return message
+
+
+_STATUS: Mapping[Status, str] = {
+    Status.UNKNOWN: mark("We have no yes from you"),
+    Status.REQUESTED: mark("Waiting for your confirmation"),
+    Status.GIVEN: mark("You said yes"),
+    Status.SOFT_OPT_IN: mark("You are our customer"),
+    Status.REFUSED: mark("You said no"),
+    Status.WITHDRAWN: mark("You stopped this"),
+    Status.OBJECTED: mark("You objected to our mail"),
+    Status.EXPIRED: mark("Your yes is too old to count"),
+    Status.REVOKED: mark("We ended this"),
+    Status.INVALIDATED: mark("Your yes could not be proven"),
+}
+
+_HOW: Mapping[Method, str] = {
+    Method.FORM: mark("on a sign-up form"),
+    Method.CONFIRM_PAGE: mark("confirmed from your mailbox"),
+    Method.PREFERENCE_PAGE: mark("on this page"),
+    Method.PREFERENCE_LINK: mark("on this page, through a link in a mail"),
+    Method.ONE_CLICK: mark("with the unsubscribe button of your mail program"),
+    Method.UNSUBSCRIBE_PAGE: mark("through the unsubscribe link in a mail"),
+    Method.IMPORT: mark("from an older list"),
+    Method.STAFF: mark("entered by one of our people"),
+    Method.WEBHOOK: mark("reported by our mailing service"),
+    Method.RECONCILE: mark("found when we compared lists"),
+    Method.CLOCK: mark("by itself, when its time was up"),
+    Method.STOP_LIST: mark("because this address is on our stop list"),
+}
+
+
+class _Language(NamedTuple):
+    """All that speaking one language takes."""
+
+    locale: Locale
+    catalogue: GNUTranslations
+    templates: Environment
+
+
+class Texts:
+    """The house's voice: every page and mail, in each language that the policy offers."""
+
+    def __init__(
+        self,
+        languages: Sequence[str],
+        zone: ZoneInfo,
+        templates: Path = TEMPLATES,
+        common: Mapping[str, object] | None = None,
+    ) -> None:
+        """Load the catalogues. `common` holds what every template may use: controller, looks, statement_url, ...
+
+        The first language is the default. Raises `MissingCatalogue` for one that nobody translated.
+        """
+        self.languages = tuple(languages)
+        self._zone = zone
+        self._spoken = {code: self._speak(code, templates, common or {}) for code in self.languages}
+
+    def render(self, template: str, language: str, **context: object) -> str:
+        """A page or a part of a mail, such as `email/welcome/body.txt`. An unknown variable is an error."""
+        return self._spoken[language].templates.get_template(template).render(context)
+
+    def gettext(self, language: str, message: str, **values: object) -> str:
+        """One sentence in the reader's language. Write the English one in place, so that translators find it."""
+        return self._spoken[language].catalogue.gettext(message) % values
+
+    def choose(self, *wanted: str | None, accept: str = "") -> str:
+        """The first wanted language that is offered, else what the browser asks for, else the default."""
+        for tag in (*wanted, *_accepted(accept)):
+            if tag and (offered := self._offered(tag)):
+                return offered
+        return self.languages[0]
+
+    def day(self, language: str, value: date) -> str:
+        """A date as the reader writes it. A moment is taken to the policy's zone first."""
+        local = value.astimezone(self._zone).date() if isinstance(value, datetime) else value
+        return format_date(local, "long", self._spoken[language].locale)
+
+    def moment(self, language: str, value: datetime) -> str:
+        """A date and time as the reader writes it, in the policy's zone."""
+        time = format_time(value.astimezone(self._zone), "short", self._zone, self._spoken[language].locale)
+        # Translators: a date and the time on that day.
+        return self.gettext(language, "%(day)s at %(time)s", day=self.day(language, value), time=time)
+
+    def names(self, languages: Iterable[str]) -> dict[str, str]:
+        """How each language calls itself."""
+        found = {code: Locale.parse(code, sep="-").get_display_name() or code for code in languages}
+        return {code: name[:1].upper() + name[1:] for code, name in found.items()}
+
+    def status_text(self, language: str, status: Status | str) -> str:
+        """Where a reader stands, in plain words. Whether mail is sent is not said: a block or pause may hold it."""
+        return self.gettext(language, _STATUS[Status(status)])
+
+    def how_text(self, language: str, method: Method | str) -> str:
+        """By which road an act came, in plain words that stand alone."""
+        return self.gettext(language, _HOW[Method(method)])
+
+    def _offered(self, tag: str) -> str | None:
+        """The offered language that fits a tag: the same, else of the same primary subtag."""
+        tag = tag.strip().lower()
+        same = (code for code in self.languages if code.lower() == tag)
+        kin = (code for code in self.languages if _primary(code) == _primary(tag))
+        return next(same, None) or next(kin, None)
+
+    def _speak(self, code: str, templates: Path, common: Mapping[str, object]) -> _Language:
+        locale = Locale.parse(_LOCALES.get(code, code), sep="-")
+        catalogue = _catalogue(code)
+        names = self.names(self.languages)
+        environment = Environment(
+            loader=FileSystemLoader(templates),
+            extensions=["jinja2.ext.i18n"],
+            autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        # The i18n extension adds its methods to the environment at run time, so its type does not know them.
+        environment.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
+        environment.globals.update(
+            lang=code,
+            direction=locale.text_direction,
+            languages=[{"code": c, "name": names[c], "url": f"?language={c}"} for c in self.languages],
+        )
+        environment.globals.update(common)
+        environment.filters.update(self._filters(code, locale))
+        return _Language(locale, catalogue, environment)
+
+    def _filters(self, code: str, locale: Locale) -> dict[str, Callable[..., str]]:
+        return {
+            "day": lambda value: self.day(code, value),
+            "moment": lambda value: self.moment(code, value),
+            "status_text": lambda value: self.status_text(code, value),
+            "country": lambda value: locale.territories.get(value, value),
+            "ink": ink,
+            "wrapped": wrapped,
+        }
+
+
+def ink(ground: str) -> str:
+    """White or black, whichever can be read on this colour; one of them always reaches 4.5:1."""
+    return "#ffffff" if contrast("#ffffff", ground) >= 4.5 else "#000000"
+
+
+def contrast(one: str, other: str) -> float:
+    """How well two colours `#rrggbb` can be told apart, from 1 to 21 (WCAG 2.2)."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def palette(accent: str) -> str:
+    """The operator's colour as the end of the stylesheet, shaded where it could not be read or seen."""
+    seen = _shaded(accent, "#ffffff", DARK, 3)
+    light = f"--accent:{accent};--on-accent:{ink(accent)};--link:{_shaded(accent, '#000000', LIGHT, 4.5)}"
+    dark = f"--accent:{seen};--on-accent:{ink(seen)};--link:{_shaded(accent, '#ffffff', DARK, 6)}"
+    return f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def wrapped(text: str) -> str:
+    """Plain text for mail: lines of 72, paragraphs one empty line apart, no link broken."""
+    lines = [
+        textwrap.fill(
+            line.strip(),
+            _TEXT_WIDTH,
+            subsequent_indent="  " if line.startswith("- ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.strip().splitlines()
+    ]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _shaded(colour: str, towards: str, grounds: Sequence[str], wanted: float) -> str:
+    """The nearest shade of a colour, on its way to white or black, that stands out from these grounds."""
+    shades = (_mixed(colour, towards, step / 50) for step in range(51))
+    return next(shade for shade in shades if all(contrast(shade, ground) >= wanted for ground in grounds))
+
+
+def _mixed(one: str, other: str, share: float) -> str:
+    mixed = (round(a + (b - a) * share) for a, b in zip(_channels(one), _channels(other), strict=True))
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def _luminance(colour: str) -> float:
+    parts = (channel / 255 for channel in _channels(colour))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _channels(colour: str) -> bytes:
+    return bytes.fromhex(colour.removeprefix("#"))
+
+
+def _catalogue(code: str) -> GNUTranslations:
+    """The translations of one language; a regional one (`nl-BE`) may lean on its mother (`nl`)."""
+    for name in (code, _primary(code)):
+        path = CATALOGUES / f"{name}.po"
+        if path.is_file():
+            compiled = BytesIO()
+            with path.open("rb") as file:
+                write_mo(compiled, read_po(file))
+            compiled.seek(0)
+            return GNUTranslations(compiled)
+    raise MissingCatalogue(
+        f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.po'}: "
+        "add that catalogue (scripts/translations.py --new CODE begins one) or take the language out"
+    )
+
+
+def _primary(tag: str) -> str:
+    return tag.lower().partition("-")[0]
+
+
+def _accepted(header: str) -> list[str]:
+    """The tags of an Accept-Language header, best first; refused (q=0) and malformed ones are left out."""
+    found: list[tuple[float, str]] = []
+    for part in header[:_LONGEST_HEADER].split(","):
+        match = re.fullmatch(r"\s*([A-Za-z0-9-]+)\s*(?:;\s*[qQ]\s*=\s*([01](?:\.\d{0,3})?)\s*)?", part)
+        if match and float(match[2] or 1) > 0:
+            found.append((float(match[2] or 1), match[1]))
+    return [tag for _, tag in sorted(found, key=lambda weighed: -weighed[0])]

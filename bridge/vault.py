@@ -1,0 +1,242 @@
+"""Keys and what is done with them: the keyed hashes of addresses, the sealing of a person's data, the chain of events.
+
+Every use has a key of its own, derived by HKDF from a root in `BRIDGE_VAULT_KEYS`. Roots are kept as long as rows name
+them. A person's data is sealed with AES-256-GCM under her own random key, which is kept wrapped; without it her data
+is dark, in old backups too.
+
+Format 1 of an event, which an evidence pack must be able to read without us:
+`sealed = nonce(12) ‖ AES-256-GCM(person's key, packed, associated data = subject ‖ "/" ‖ number in ASCII)`,
+`packed` = canonical bytes as raw DEFLATE (window 2^10) with the preset dictionary `_DICTIONARY` below,
+`digest = SHA-256("consent-bridge event 1\\n" ‖ digest of that person's previous event, or 32 zero bytes ‖ sealed)`,
+canonical bytes = JSON (RFC 8259, UTF-8, no white space) array
+`[1, key, type, purpose, time, received, asked, until, source, method, channel, notice, evidence]`; times are whole
+microseconds since 1970 UTC, absent values null, `evidence` an object with sorted keys and only what is known.
+"""
+
+import hmac
+import os
+import secrets
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bridge.vocabulary import ConsentEvent, EventType, Evidence, Method, normal_email
+
+_TAG = b"consent-bridge event 1\n"
+FIRST = bytes(32)
+_FORMAT = 1
+#: Part of format 1: what most events hold, so that a sealed event takes half the room.
+_DICTIONARY = (
+    b'"withdrawn","requested","given","newsletter",null,null,null,"reader","confirm_page","form","one_click",null,'
+    b'"footer",1,{"box":"ticked","language":"nl","request":"","template":"","wording":"0123456789abcdef"}]'
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Sealed(Exception):
+    """A sealed thing cannot be opened: wrong key, or it was changed."""
+
+
+class Key(NamedTuple):
+    """One secret of a key list, with the id that rows name it by."""
+
+    kid: str
+    secret: bytes
+
+
+class Hash(NamedTuple):
+    """A keyed hash of an address, and the id of the root it was made under."""
+
+    kid: str
+    value: bytes
+
+
+def new_id() -> str:
+    """A fresh opaque id: 128 random bits, 22 characters, never derived from an address."""
+    return urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode("ascii")
+
+
+def new_key(kid: str) -> str:
+    """A fresh key in the form settings have: `kid:base64url`."""
+    return f"{kid}:{urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b'=').decode('ascii')}"
+
+
+def parse_keys(setting: str, text: str) -> list[Key]:
+    """A key list as in the settings, newest first; a ValueError names the setting and the fix, never the key."""
+    keys: list[Key] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kid, colon, encoded = part.partition(":")
+        try:
+            secret = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except ValueError:
+            secret = b""
+        if not colon or not kid.isalnum() or len(kid) > 16 or len(secret) < 32:
+            raise ValueError(
+                f"{setting}: key {len(keys) + 1} is not `kid:base64url` with 32 bytes; run: consent-bridge keys new"
+            )
+        keys.append(Key(kid, secret))
+    if not keys or len({key.kid for key in keys}) != len(keys):
+        raise ValueError(f"{setting} needs at least one key, each with an id of its own; run: consent-bridge keys new")
+    return keys
+
+
+class Vault:
+    """All work with vault keys. `roots` are newest first."""
+
+    def __init__(self, roots: list[Key]) -> None:
+        self.kids = tuple(root.kid for root in roots)
+        self.newest = roots[0].kid
+        self._stop_list = {root.kid: _derive(root.secret, b"stop list") for root in roots}
+        self._lookup = {root.kid: _derive(root.secret, b"address lookup") for root in roots}
+        self._throttle = _derive(roots[0].secret, b"throttle")
+        self._report = {root.kid: _derive(root.secret, b"report keys") for root in roots}
+        self._wrap = {root.kid: AESGCM(_derive(root.secret, b"wrapping")) for root in roots}
+
+    def lookups(self, email: str) -> list[Hash]:
+        """The address as the contacts table knows it, under every root, newest first."""
+        return [Hash(kid, _mac(key, normal_email(email))) for kid, key in self._lookup.items()]
+
+    def stop_hashes(self, email: str) -> list[Hash]:
+        """The address as the stop list knows it, under every root, newest first (SUP-02)."""
+        return [Hash(kid, _mac(key, normal_email(email))) for kid, key in self._stop_list.items()]
+
+    def bucket(self, kind: str, value: str) -> bytes:
+        """What a limit counts by: an address or network as a keyed hash."""
+        return _mac(self._throttle, f"{kind}\n{value}")[:16]
+
+    def report_keys(self, key: str) -> list[str]:
+        """An ESP's id of its news under every root; such ids may be made from an address (decision 18)."""
+        return [_text(_mac(mac, key)[:16]) for mac in self._report.values()]
+
+    def new_person(self, subject: str) -> tuple[str, bytes]:
+        """A wrapped new key for one person, and the root's id."""
+        nonce = os.urandom(12)
+        wrapped = self._wrap[self.newest].encrypt(nonce, AESGCM.generate_key(256), subject.encode())
+        return self.newest, nonce + wrapped
+
+    def person(self, subject: str, kid: str, wrapped: bytes) -> AESGCM:
+        """The key of one person, opened."""
+        root = self._wrap.get(kid)
+        if root is None:
+            raise Sealed(f"a row names vault key {kid!r}, which BRIDGE_VAULT_KEYS no longer holds")
+        return AESGCM(_open(root, wrapped, subject.encode()))
+
+
+def pack(data: bytes) -> bytes:
+    """Canonical bytes made small: `packed` of format 1."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -10, 1, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+    return packer.compress(data) + packer.flush()
+
+
+def unpack(data: bytes) -> bytes:
+    """Canonical bytes from `packed`."""
+    return zlib.decompressobj(-10, _DICTIONARY).decompress(data)
+
+
+def seal(key: AESGCM, data: bytes, about: str) -> bytes:
+    """Seal bytes under a person's key, bound to what they are about."""
+    nonce = os.urandom(12)
+    return nonce + key.encrypt(nonce, data, about.encode())
+
+
+def unseal(key: AESGCM, sealed: bytes, about: str) -> bytes:
+    """Open sealed bytes, or raise `Sealed`."""
+    return _open(key, sealed, about.encode())
+
+
+def canonical(event: ConsentEvent) -> bytes:
+    """The bytes of an event that are sealed and chained: format 1 of this module's docstring."""
+    fields = [
+        _FORMAT,
+        event.key,
+        event.type,
+        event.purpose,
+        _micros(event.time),
+        _micros(event.received),
+        _micros(event.asked),
+        _micros(event.until),
+        event.source,
+        event.method,
+        event.channel,
+        event.notice,
+        event.evidence,
+    ]
+    return msgspec.json.encode(fields, order="sorted")
+
+
+def from_canonical(subject: str, data: bytes) -> ConsentEvent:
+    """The event whose canonical bytes these are."""
+    _format, key, kind, purpose, time, received, asked, until, source, method, channel, notice, evidence = (
+        msgspec.json.decode(data, type=_Canonical)
+    )
+    return ConsentEvent(
+        type=kind,
+        subject=subject,
+        time=_moment(time),
+        received=_moment(received),
+        source=source,
+        method=method,
+        key=key,
+        purpose=purpose,
+        asked=_moment(asked) if asked is not None else None,
+        until=_moment(until) if until is not None else None,
+        channel=channel,
+        notice=notice,
+        evidence=evidence,
+    )
+
+
+_Canonical = tuple[
+    int, str, EventType, str, int, int, int | None, int | None, str, Method, str | None, int | None, Evidence
+]
+
+
+def digest(previous: bytes, sealed: bytes) -> bytes:
+    """The link of the chain: this event's digest over the person's previous one and the sealed bytes."""
+    return sha256(_TAG + previous + sealed).digest()
+
+
+def about_event(subject: str, number: int) -> str:
+    """What an event's sealed bytes are bound to."""
+    return f"{subject}/{number}"
+
+
+def _derive(root: bytes, use: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"consent-bridge " + use).derive(root)
+
+
+def _mac(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")
+
+
+def _open(key: AESGCM, sealed: bytes, about: bytes) -> bytes:
+    try:
+        return key.decrypt(sealed[:12], sealed[12:], about)
+    except InvalidTag:
+        raise Sealed("sealed bytes were changed, or belong to another key") from None
+
+
+def _text(value: bytes) -> str:
+    return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def encode(fields: Mapping[str, object]) -> bytes:
+    """Small structured data (a profile, a mail's particulars) as bytes to be sealed."""
+    return msgspec.json.encode(fields, order="sorted")
