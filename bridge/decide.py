@@ -66,7 +66,7 @@ _BELIEVED: Mapping[tuple[EventType, str], frozenset[Method]] = {
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 
 #: Events after which ESPs are told how things are even where no status changed.
-_ALWAYS_TOLD = frozenset({T.PAUSED, T.RESUMED, T.CORRECTED, T.MOVED, T.SUBSCRIBED, T.GIVEN})
+_ALWAYS_TOLD = frozenset({T.PAUSED, T.RESUMED, T.CORRECTED, T.MOVED, T.GIVEN})
 
 MAILABLE = frozenset({S.GIVEN, S.SOFT_OPT_IN})
 
@@ -420,6 +420,30 @@ def _work(history: Collection[ConsentEvent], event: ConsentEvent, change: _Chang
     if blocked_now - blocked or (event.type in STOPS and (changed or event.by_reader)):
         yield Work.STOP
         return
+    if event.type is T.SUBSCRIBED and after.get(event.purpose) not in MAILABLE:
+        yield Work.STOP  # the ESP says on, we say off: it is set right first
+        return
     moved = blocked - blocked_now or any(after[p] in MAILABLE or before[p] in MAILABLE for p in changed)
     if moved or event.type in _ALWAYS_TOLD:
         yield Work.PUSH
+
+
+def missing_evidence(event: ConsentEvent) -> list[str]:
+    """What a start lacks to count as proof (CAP-05, section 4); a stop needs none."""
+    need: dict[str, object] = {}
+    seen = event.evidence
+    if event.type in (T.REQUESTED, T.GIVEN):
+        need = {"channel": event.channel, "notice": event.notice, "wording": seen.wording, "language": seen.language}
+    if event.type is T.GIVEN and event.by_reader:
+        need["asked"] = event.asked
+    if event.by_reader and event.method is Method.CONFIRM_PAGE:
+        need["request"] = seen.request
+    elif event.by_reader and event.type in (T.REQUESTED, T.GIVEN):
+        need["box"] = seen.box == "ticked"
+    if event.type is T.GIVEN and event.method is Method.FORM:
+        need["single_opt_in"] = seen.single_opt_in
+    if event.type is T.GIVEN and event.source == OPERATOR:
+        need["document"] = seen.document
+    if event.type is T.ENROLLED:
+        need = {fact: (seen.sale or {}).get(fact) for fact in SALE_FACTS} | {"channel": event.channel}
+    return [name for name, value in need.items() if not value]

@@ -1,5 +1,6 @@
 """The tables, and the triggers that keep history what it was. Nothing else."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,6 +120,13 @@ records = Table(
     sqlite_with_rowid=False,
 )
 
+Index(
+    "ix_records_requested",
+    records.c.since,
+    sqlite_where=records.c.status == "requested",
+    postgresql_where=records.c.status == "requested",
+)
+
 #: What each ESP must still be told: one row per person and adapter. `due` is empty when both sides are equal.
 pushes = Table(
     "pushes",
@@ -207,32 +215,50 @@ keys_used = Table(
 
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]
 
-#: SQL that refuses any change of history but its blanking. Batch migrations on SQLite rebuild tables: run these again.
-TRIGGERS = {
-    "sqlite": (
-        "CREATE TRIGGER events_keep_update BEFORE UPDATE ON events WHEN NOT ("
-        + "NEW.id IS OLD.id AND NEW.digest IS OLD.digest AND OLD.sealed IS NOT NULL AND "
-        + " AND ".join(f"NEW.{name} IS NULL" for name in _BLANKED)
-        + ") BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
-        "CREATE TRIGGER events_keep_delete BEFORE DELETE ON events "
-        "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
-        "CREATE TRIGGER wordings_keep_update BEFORE UPDATE ON wordings "
-        "BEGIN SELECT RAISE(ABORT, 'wordings once shown never change'); END",
-        "CREATE TRIGGER wordings_keep_delete BEFORE DELETE ON wordings "
-        "BEGIN SELECT RAISE(ABORT, 'wordings once shown never change'); END",
-    ),
-    "postgresql": (
-        "CREATE FUNCTION events_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND "
-        + " AND ".join(f"NEW.{name} IS NULL" for name in _BLANKED)
-        + " THEN RETURN NEW; END IF; RAISE EXCEPTION 'events are append-only'; END $$",
-        "CREATE FUNCTION wordings_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION 'wordings once shown never change'; END $$",
-        "CREATE TRIGGER events_keep_update BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION events_keep()",
-        "CREATE TRIGGER events_keep_delete BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION events_keep()",
-        "CREATE TRIGGER events_keep_truncate BEFORE TRUNCATE ON events EXECUTE FUNCTION events_keep()",
-        "CREATE TRIGGER wordings_keep_update BEFORE UPDATE ON wordings FOR EACH ROW EXECUTE FUNCTION wordings_keep()",
-        "CREATE TRIGGER wordings_keep_delete BEFORE DELETE ON wordings FOR EACH ROW EXECUTE FUNCTION wordings_keep()",
-        "CREATE TRIGGER wordings_keep_truncate BEFORE TRUNCATE ON wordings EXECUTE FUNCTION wordings_keep()",
-    ),
+_ONLY_BLANKS = "NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND " + " AND ".join(
+    f"NEW.{name} IS NULL" for name in _BLANKED
+)
+_APPEND_ONLY, _NEVER_CHANGE = "events are append-only", "wordings once shown never change"
+
+
+def _sqlite_trigger(table: str, when: str, condition: str, message: str) -> str:
+    name = f"{table}_keep_{when.lower()}"
+    return f"CREATE TRIGGER {name} BEFORE {when} ON {table} {condition} BEGIN SELECT RAISE(ABORT, '{message}'); END"
+
+
+def _postgresql_trigger(table: str, when: str) -> str:
+    each = "" if when == "TRUNCATE" else "FOR EACH ROW "
+    return f"CREATE TRIGGER {table}_keep_{when.lower()} BEFORE {when} ON {table} {each}EXECUTE FUNCTION {table}_keep()"
+
+
+#: Triggers that refuse any change of history but its blanking, by name; made anew after every migration, because
+#: alembic's batch mode on SQLite rebuilds tables and loses them.
+TRIGGERS: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {
+        "events_keep_update": _sqlite_trigger("events", "UPDATE", f"WHEN NOT ({_ONLY_BLANKS})", _APPEND_ONLY),
+        "events_keep_delete": _sqlite_trigger("events", "DELETE", "", _APPEND_ONLY),
+        "events_keep_insert": _sqlite_trigger(  # INSERT OR REPLACE deletes without a word
+            "events",
+            "INSERT",
+            "WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id) "
+            "OR EXISTS (SELECT 1 FROM events WHERE subject = NEW.subject AND number = NEW.number)",
+            _APPEND_ONLY,
+        ),
+        "wordings_keep_update": _sqlite_trigger("wordings", "UPDATE", "", _NEVER_CHANGE),
+        "wordings_keep_delete": _sqlite_trigger("wordings", "DELETE", "", _NEVER_CHANGE),
+    },
+    "postgresql": {
+        f"{table}_keep_{when.lower()}": _postgresql_trigger(table, when)
+        for table in ("events", "wordings")
+        for when in ("UPDATE", "DELETE", "TRUNCATE")
+    },
 }
+
+#: What PostgreSQL's triggers call.
+FUNCTIONS = (
+    "CREATE OR REPLACE FUNCTION events_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    f"IF TG_OP = 'UPDATE' THEN IF {_ONLY_BLANKS} THEN RETURN NEW; END IF; END IF; "
+    f"RAISE EXCEPTION '{_APPEND_ONLY}'; END $$",
+    "CREATE OR REPLACE FUNCTION wordings_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    f"RAISE EXCEPTION '{_NEVER_CHANGE}'; END $$",
+)

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from colorsys import hls_to_rgb, rgb_to_hls
 from datetime import date, datetime
 from gettext import GNUTranslations
 from io import BytesIO
@@ -190,9 +191,9 @@ def contrast(one: str, other: str) -> float:
 
 def palette(accent: str) -> str:
     """The operator's colour as the end of the stylesheet, shaded where it could not be read or seen."""
-    seen = _shaded(accent, "#ffffff", DARK, 3)
-    light = f"--accent:{accent};--on-accent:{ink(accent)};--link:{_shaded(accent, '#000000', LIGHT, 4.5)}"
-    dark = f"--accent:{seen};--on-accent:{ink(seen)};--link:{_shaded(accent, '#ffffff', DARK, 6)}"
+    seen = _shaded(accent, 1, DARK, 3)
+    light = f"--accent:{accent};--on-accent:{ink(accent)};--link:{_shaded(accent, 0, LIGHT, 4.5)}"
+    dark = f"--accent:{seen};--on-accent:{ink(seen)};--link:{_shaded(accent, 1, DARK, 6)}"
     return f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
@@ -211,25 +212,26 @@ def wrapped(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def _shaded(colour: str, towards: str, grounds: Sequence[str], wanted: float) -> str:
-    """The nearest shade of a colour, on its way to white or black, that stands out from these grounds."""
-    shades = (_mixed(colour, towards, step / 50) for step in range(51))
+def _shaded(colour: str, end: int, grounds: Sequence[str], wanted: float) -> str:
+    """The nearest shade of a colour, on its way to black (0) or white (1), that stands out from these grounds."""
+    hue, lightness, saturation = rgb_to_hls(*_channels(colour))
+    steps = (lightness + (end - lightness) * step / 100 for step in range(101))
+    shades = (_hex(hls_to_rgb(hue, step, saturation)) for step in steps)
     return next(shade for shade in shades if all(contrast(shade, ground) >= wanted for ground in grounds))
 
 
-def _mixed(one: str, other: str, share: float) -> str:
-    mixed = (round(a + (b - a) * share) for a, b in zip(_channels(one), _channels(other), strict=True))
-    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+def _hex(channels: Iterable[float]) -> str:
+    return "#" + "".join(f"{round(channel * 255):02x}" for channel in channels)
 
 
 def _luminance(colour: str) -> float:
-    parts = (channel / 255 for channel in _channels(colour))
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _channels(colour: str) -> bytes:
-    return bytes.fromhex(colour.removeprefix("#"))
+def _channels(colour: str) -> tuple[float, float, float]:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red / 255, green / 255, blue / 255
 
 
 def _catalogue(code: str) -> GNUTranslations:

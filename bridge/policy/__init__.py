@@ -1,0 +1,81 @@
+"""The operator's policy: one TOML file, read once, refused as a whole when the law or the file is broken."""
+
+import tomllib
+from pathlib import Path
+
+from bridge.policy.countries import COUNTRIES, STRICT, Country, is_third_country, profile
+from bridge.policy.reading import FORM, Reading, parse_span
+from bridge.policy.rules import refusals
+from bridge.policy.shapes import (
+    Channel,
+    Contact,
+    Controller,
+    Field,
+    LimitChoices,
+    Looks,
+    MailIdentity,
+    Policy,
+    PolicyError,
+    Problem,
+    Processor,
+    Purpose,
+    Repermission,
+    Retention,
+    SignUpLimits,
+    Span,
+)
+
+__all__ = [
+    "COUNTRIES",
+    "STRICT",
+    "Channel",
+    "Contact",
+    "Controller",
+    "Country",
+    "Field",
+    "LimitChoices",
+    "Looks",
+    "MailIdentity",
+    "Policy",
+    "PolicyError",
+    "Processor",
+    "Purpose",
+    "Repermission",
+    "Retention",
+    "SignUpLimits",
+    "Span",
+    "is_third_country",
+    "load",
+    "parse_span",
+    "profile",
+]
+
+
+def load(path: Path) -> Policy:
+    """Read the policy file, or raise `PolicyError` with everything that is wrong in it."""
+    reading = Reading()
+    policy = reading.policy(_parsed(path))
+    refused = [problem for problem in refusals(policy, path.parent) if not reading.failed(problem.where)]
+    problems = reading.problems + refused
+    if problems:
+        raise PolicyError([str(problem) for problem in problems])
+    return policy
+
+
+def _parsed(path: Path) -> dict[str, object]:
+    """The file as TOML gives it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        fix = "there is no such file; set BRIDGE_POLICY, or write a first one with `consent-bridge init DIR`"
+        raise _unreadable(path, fix) from error
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "is not UTF-8; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(path, f"is not TOML: {error}") from error
+
+
+def _unreadable(path: Path, fix: str) -> PolicyError:
+    return PolicyError([str(Problem(str(path), FORM, fix))])

@@ -1,0 +1,220 @@
+"""What is refused in purposes, channels, fields and processors, block by block."""
+
+from collections import Counter
+from itertools import combinations
+
+from bridge.policy.checks import (
+    CONTROL,
+    Problems,
+    country_code,
+    every_language,
+    known_purposes,
+    one_line,
+    well_formed_id,
+)
+from bridge.policy.countries import is_third_country
+from bridge.policy.personal import FREE, forbidden_label, forbidden_name, is_allowed_without_choices
+from bridge.policy.shapes import Channel, Field, Policy, Problem, Processor, Purpose
+from bridge.vocabulary import LegalBasis
+
+#: Names that the sign-up and preference forms use for themselves.
+_FORM_NAMES = frozenset(
+    {"email", "purpose", "channel", "language", "page", "save", "was", "stop", "scope", "pause_until"}
+)
+#: The field that carries the reader's own link at every ESP.
+_LINK_FIELD = "prefs"
+
+
+def block_refusals(policy: Policy) -> Problems:
+    """Everything about these blocks that a rule forbids."""
+    yield from _purposes(policy)
+    yield from _channels(policy)
+    yield from _fields(policy)
+    yield from _processors(policy)
+
+
+def _purposes(policy: Policy) -> Problems:
+    if not policy.purposes:
+        yield Problem("purposes", "CAP-02", "add at least one [[purposes]] block")
+    for key, purpose in policy.purposes.items():
+        where = f"purposes.{key}"
+        yield from well_formed_id(where, purpose.id)
+        yield from every_language(policy, f"{where}.name", purpose.name, most=60)
+        yield from every_language(policy, f"{where}.description", purpose.description, most=400)
+        yield from every_language(policy, f"{where}.label", purpose.label, most=300)
+        yield from every_language(policy, f"{where}.frequency", purpose.frequency, most=80)
+        yield from _one_use(where, purpose)
+        yield from _basis(policy, where, purpose)
+        yield from _sensitive(policy, where, purpose)
+        yield from _notice(where, purpose)
+        yield from _places(policy, where, purpose)
+    yield from _shared_places(policy)
+
+
+def _one_use(where: str, purpose: Purpose) -> Problems:
+    if len(purpose.uses) > 1:
+        fix = "one purpose is one use with its own box; make a [[purposes]] block for each of: "
+        yield Problem(f"{where}.uses", "CAP-02", fix + ", ".join(purpose.uses))
+    if purpose.part_of_terms:
+        fix = "must be false: a yes is never part of accepting the terms; give it its own box"
+        yield Problem(f"{where}.part_of_terms", "CAP-02", fix)
+
+
+def _basis(policy: Policy, where: str, purpose: Purpose) -> Problems:
+    if purpose.basis is LegalBasis.SOFT_OPT_IN and not policy.soft_opt_in:
+        fix = 'write basis = "consent", or soft_opt_in = true at the top where the country allows it'
+        yield Problem(f"{where}.basis", "SOF-03", fix)
+    if purpose.opt_in != "single":
+        return
+    if not policy.profile.single_opt_in:
+        fix = f'must be "double": the profile of "{policy.country}" takes only a confirmed yes as proof'
+        yield Problem(f"{where}.opt_in", "CON-02", fix)
+    if len(purpose.single_opt_in_reason.strip()) < 20:
+        fix = "write in a full sentence why no confirmation is asked; it goes into each proof"
+        yield Problem(f"{where}.single_opt_in_reason", "CON-02", fix)
+
+
+def _sensitive(policy: Policy, where: str, purpose: Purpose) -> Problems:
+    if purpose.special_category:
+        if not purpose.dpia.strip():
+            fix = "name the impact assessment (its reference) that allows special categories of data"
+            yield Problem(f"{where}.dpia", "MIN-02", fix)
+        for language in policy.languages:
+            if not purpose.explicit_wording.get(language, "").strip():
+                fix = "write the sentence of explicit consent that the notice shows"
+                yield Problem(f"{where}.explicit_wording.{language}", "MIN-02", fix)
+    if purpose.offered_to_children:
+        fix = "must be false: the pages do not ask for age and guardian yet, so children may not be invited"
+        yield Problem(f"{where}.offered_to_children", "KID-01", fix)
+
+
+def _notice(where: str, purpose: Purpose) -> Problems:
+    if not 1 <= purpose.notice <= 9999:
+        yield Problem(f"{where}.notice", "CAP-07", "versions count from 1: the newest of notices/")
+    elif not 1 <= purpose.notice_since <= purpose.notice:
+        fix = f"must be from 1 to {purpose.notice}: the oldest wording that still covers this use"
+        yield Problem(f"{where}.notice_since", "CAP-07", fix)
+    for version in purpose.earlier_labels:
+        if version not in {str(number) for number in range(1, purpose.notice + 1)}:
+            fix = f"must be a version from 1 to {purpose.notice}"
+            yield Problem(f"{where}.earlier_labels.{version}", "CAP-07", fix)
+    for name in purpose.recipients:
+        yield from one_line(f"{where}.recipients", name, "CAP-04")
+
+
+def _places(policy: Policy, where: str, purpose: Purpose) -> Problems:
+    for adapter, place in purpose.at.items():
+        if adapter not in policy.processors:
+            yield Problem(f"{where}.at.{adapter}", "REG-02", _no_contract(adapter))
+        for key, value in place.items():
+            if not value.strip() or CONTROL.search(value):
+                yield Problem(f"{where}.at.{adapter}.{key}", "section 11", "is empty; copy it from the ESP")
+
+
+def _no_contract(adapter: str) -> str:
+    return f'add a [[processors]] block with adapter = "{adapter}" and its contract, or remove the place'
+
+
+def _shared_places(policy: Policy) -> Problems:
+    for first, second in combinations(policy.purposes.values(), 2):
+        for adapter in first.at.keys() & second.at.keys():
+            if first.at[adapter] == second.at[adapter]:
+                fix = f"is the very place of {first.id}: one yes would start both; give it its own interest or list"
+                yield Problem(f"purposes.{second.id}.at.{adapter}", "CAP-02", fix)
+
+
+def _channels(policy: Policy) -> Problems:
+    if not policy.channels:
+        yield Problem("channels", "CHN-01", "add a [[channels]] block for each place where you collect addresses")
+    for key, channel in policy.channels.items():
+        where = f"channels.{key}"
+        yield from well_formed_id(where, channel.id)
+        yield from every_language(policy, f"{where}.place", channel.place, most=120)
+        yield from one_line(f"{where}.owner", channel.owner, "CHN-01")
+        yield from known_purposes(policy, where, channel.purposes, "CHN-01")
+        yield from _boxes(where, channel)
+
+
+def _boxes(where: str, channel: Channel) -> Problems:
+    if channel.auto_enrol:
+        fix = "must be false: nobody is put on a list by doing something else; show the box"
+        yield Problem(f"{where}.auto_enrol", "CHN-03", fix)
+    if channel.pre_ticked:
+        yield Problem(f"{where}.pre_ticked", "CAP-01", "must be false: the reader ticks the box herself")
+    for box in channel.boxes:
+        if len(box) > 1:
+            fix = f"one box asks for {' and '.join(box)}; give each purpose its own box"
+            yield Problem(f"{where}.boxes", "CAP-02", fix)
+        for purpose in box:
+            if purpose not in channel.purposes:
+                yield Problem(f"{where}.boxes", "CAP-02", f'"{purpose}" is not among the purposes of this channel')
+
+
+def _fields(policy: Policy) -> Problems:
+    for key, field in policy.fields.items():
+        where = f"fields.{key}"
+        yield from well_formed_id(where, field.id)
+        yield from every_language(policy, f"{where}.label", field.label, most=60)
+        yield from known_purposes(policy, where, field.purposes, "MIN-01")
+        yield from _minimal(where, field)
+        yield from _field_places(policy, where, field)
+        if not 1 <= field.max_length <= 255:
+            yield Problem(f"{where}.max_length", "MIN-01", f"{field.max_length} is outside 1 to 255")
+    for (adapter, _), number in Counter(
+        (adapter, name.casefold()) for field in policy.fields.values() for adapter, name in field.at.items()
+    ).items():
+        if number > 1:
+            yield Problem("fields", "MIN-04", f"two fields have one name at {adapter}; give each its own")
+
+
+def _minimal(where: str, field: Field) -> Problems:
+    word = forbidden_name([field.id, *field.at.values()]) or forbidden_label(field.label.values())
+    if word:
+        fix = f'"{word}" may not be asked or stored (section 7); remove this field'
+        yield Problem(where, "MIN-01", fix)
+    elif field.id in _FORM_NAMES:
+        yield Problem(where, "MIN-01", f'the form uses the name "{field.id}" itself; choose another id')
+    elif not field.choices and not is_allowed_without_choices(field.id):
+        fix = f"list its choices = [..]; free text is open only to {', '.join(sorted(FREE))}"
+        yield Problem(where, "MIN-01", fix)
+    if len(field.need.strip()) < 10:
+        yield Problem(f"{where}.need", "MIN-01", "write in a sentence what you need it for, or remove the field")
+    if len(set(field.choices)) < len(field.choices):
+        yield Problem(f"{where}.choices", "MIN-01", "a choice is there twice; name each once")
+    for choice in field.choices:
+        yield from one_line(f"{where}.choices", choice, "MIN-01", most=100)
+
+
+def _field_places(policy: Policy, where: str, field: Field) -> Problems:
+    for adapter, name in field.at.items():
+        if adapter not in policy.processors:
+            yield Problem(f"{where}.at.{adapter}", "REG-02", _no_contract(adapter))
+        if not name.strip() or name.strip().casefold() == _LINK_FIELD:
+            fix = "name the ESP's own field (PREFS is taken by the reader's link)"
+            yield Problem(f"{where}.at.{adapter}", "MIN-04", fix)
+
+
+def _processors(policy: Policy) -> Problems:
+    for key, processor in policy.processors.items():
+        where = f"processors.{key}"
+        yield from well_formed_id(where, processor.adapter, key="adapter")
+        yield from one_line(f"{where}.name", processor.name, "REG-02")
+        yield from one_line(f"{where}.service", processor.service, "REG-02", most=200)
+        yield from country_code(f"{where}.country", processor.country)
+        if processor.review_by <= processor.contract:
+            fix = "must be after the date of the contract: the day by which you look at it again"
+            yield Problem(f"{where}.review_by", "REG-02", fix)
+        yield from _transfer(where, processor)
+
+
+def _transfer(where: str, processor: Processor) -> Problems:
+    if not is_third_country(processor.country):
+        return
+    if not processor.transfer_tool.strip():
+        fix = f'{processor.country} is outside the EEA: name the tool, like "standard contractual clauses (2021/914)"'
+        yield Problem(f"{where}.transfer_tool", "REG-03", fix)
+    else:
+        yield from one_line(f"{where}.transfer_tool", processor.transfer_tool, "REG-03", most=200)
+    if processor.transfer_assessed is None:
+        fix = "write the date on which you assessed the transfer; without it the transfer is unlawful"
+        yield Problem(f"{where}.transfer_assessed", "REG-03", fix)

@@ -1,0 +1,325 @@
+"""The operator's choices in typed form, and what they mean on a given day."""
+
+import math
+from collections.abc import Collection
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from bridge.policy.countries import Country, profile
+from bridge.vocabulary import LegalBasis, Limits
+
+#: Language -> text, one entry for every language of the policy.
+Texts = dict[str, str]
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong: the place in the file, the rule's row, and what to do."""
+
+    where: str
+    row: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.row}: {self.fix}"
+
+
+class PolicyError(Exception):
+    """The policy cannot be used. `problems` has one line for each thing to mend."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+Unit = Literal["hours", "days", "months"]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A length of time as the operator wrote it: "72 hours", "15 days", "36 months"."""
+
+    count: int
+    unit: Unit
+
+    @property
+    def time(self) -> timedelta:
+        """As a duration; a month counts as a twelfth of 365.25 days, rounded up to whole days."""
+        if self.unit == "months":
+            return timedelta(days=math.ceil(self.count * 365.25 / 12))
+        return timedelta(**{self.unit: self.count})
+
+    @property
+    def iso(self) -> str:
+        """As ISO 8601 writes it, for records: PT72H, P15D, P36M."""
+        return f"PT{self.count}H" if self.unit == "hours" else f"P{self.count}{self.unit[0].upper()}"
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.unit[:-1] if self.count == 1 else self.unit}"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the policy file."""
+
+
+class Controller(Part, frozen=True, kw_only=True):
+    """Who decides, and answers for it."""
+
+    name: str
+    address: str
+    email: str
+    website: str
+
+
+class Contact(Part, frozen=True, kw_only=True):
+    """Whom a reader writes to about her data."""
+
+    name: str
+    email: str
+
+
+class MailIdentity(Part, frozen=True, kw_only=True):
+    """Who our mails say they are from."""
+
+    sender: str = msgspec.field(name="from")  # "Name <a@b>"
+    reply_to: str
+    postal_address: str
+
+    @property
+    def sender_name(self) -> str:
+        """The name that readers see in their mailbox."""
+        return self.sender.partition("<")[0].strip().strip('"').strip()
+
+    @property
+    def sender_address(self) -> str:
+        """The address without the name."""
+        return self.sender.partition("<")[2].rstrip("> ").strip()
+
+
+class Looks(Part, frozen=True, kw_only=True):
+    """How pages and mails look."""
+
+    name: str
+    logo: str = ""  # a file beside the policy
+    accent: str = "#1a5fb4"
+
+    @property
+    def on_accent(self) -> str:
+        """White or black: what reads best (at least 4.5:1) on the accent colour."""
+        light = luminance(self.accent)
+        return "#ffffff" if 1.05 / (light + 0.05) >= 4.5 else "#000000"
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+class LimitChoices(Part, frozen=True, kw_only=True):
+    """How long things live and how often we try (`[limits]`)."""
+
+    pending_ttl: Span = Span(72, "hours")
+    consent_max_age: Span = Span(36, "months")
+    refresh_lead: Span = Span(30, "days")
+    soft_max_age: Span = Span(24, "months")
+    soft_bounces: int = 5
+    soft_bounce_window: Span = Span(15, "days")
+    ask_again_after: Span = Span(6, "months")
+    erased_ask_again_after: Span = Span(30, "days")
+
+
+class SignUpLimits(Part, frozen=True, kw_only=True):
+    """How many sign-up mails may go out (`[sign_up]`, CAP-10)."""
+
+    per_address_day: int = 1
+    per_address_month: int = 3
+    per_network_hour: int = 20
+    global_hour: int = 1000
+
+
+class Retention(Part, frozen=True, kw_only=True):
+    """How long data is kept when its use has ended (`[retention]`, section 8)."""
+
+    profile: Span = Span(30, "days")
+    evidence: Span = Span(36, "months")
+    bounced: Span = Span(90, "days")
+    stop_list: Span = Span(36, "months")
+    webhook_bodies: Span = Span(0, "days")
+    request_files: Span = Span(36, "months")
+    logs: Span = Span(30, "days")
+    backups: Span = Span(35, "days")
+
+
+class Repermission(Part, frozen=True, kw_only=True):
+    """Asking old contacts once more: off unless the country allows it and a named person answers for it."""
+
+    allowed: bool = False
+    approver: str = ""
+    reason: str = ""
+
+
+class Purpose(Part, frozen=True, kw_only=True):
+    """One use of an address that gets its own yes or no."""
+
+    id: str
+    name: Texts
+    description: Texts
+    label: Texts
+    frequency: Texts
+    basis: LegalBasis
+    opt_in: Literal["double", "single"] = "double"
+    single_opt_in_reason: str = ""
+    notice: int = 1
+    notice_since: int = 1
+    earlier_labels: dict[str, Texts] = {}  # version -> language -> label, where it was another one
+    recipients: tuple[str, ...] = ()
+    at: dict[str, dict[str, str]] = {}
+    special_category: bool = False
+    explicit_wording: Texts = {}
+    dpia: str = ""
+    offered_to_children: bool = False
+    uses: tuple[str, ...] = ()
+    part_of_terms: bool = False
+
+    def label_of(self, version: int, language: str) -> str | None:
+        """The sentence beside the box as that version of the wording had it; None where nobody wrote it down."""
+        return self.earlier_labels.get(str(version), {}).get(language) or self.label.get(language)
+
+
+class Channel(Part, frozen=True, kw_only=True):
+    """One place where addresses are collected."""
+
+    id: str
+    place: Texts
+    purposes: tuple[str, ...]
+    owner: str
+    next_review: date
+    boxes: tuple[tuple[str, ...], ...] = ()
+    auto_enrol: bool = False
+    pre_ticked: bool = False
+
+
+class Field(Part, frozen=True, kw_only=True):
+    """One more thing asked of a reader, with the reason why."""
+
+    id: str
+    label: Texts
+    purposes: tuple[str, ...]
+    need: str
+    at: dict[str, str] = {}
+    max_length: int = 100
+    choices: tuple[str, ...] = ()
+
+
+class Processor(Part, frozen=True, kw_only=True):
+    """A third party that gets data, with its contract."""
+
+    adapter: str
+    name: str
+    service: str
+    country: str
+    contract: date
+    review_by: date
+    transfer_tool: str = ""
+    transfer_assessed: date | None = None
+
+
+class Policy(Part, frozen=True, kw_only=True, dict=True):
+    """Everything the operator chose, from one file. Never changes while the program runs."""
+
+    controller: Controller
+    dpo: Contact | None = None
+    privacy_contact: Contact | None = None
+    mail: MailIdentity
+    looks: Looks
+    timezone: str
+    country: str
+    languages: tuple[str, ...]
+    purposes: dict[str, Purpose]
+    channels: dict[str, Channel]
+    fields: dict[str, Field] = {}
+    processors: dict[str, Processor] = {}
+    limits_: LimitChoices = msgspec.field(name="limits", default=LimitChoices())
+    sign_up: SignUpLimits = SignUpLimits()
+    retention: Retention = Retention()
+    repermission: Repermission = Repermission()
+    goodbye_mail_: bool | None = msgspec.field(name="goodbye_mail", default=None)
+    oneclick_scope: Literal["list", "all"] = "list"
+    soft_opt_in: bool = False
+    third_party_lists: str = "forbidden"
+    tracking: bool = False
+    evidence_ip: bool = False
+
+    @property
+    def contact(self) -> Contact:
+        """Whom readers write to about their data: the data protection officer, else the privacy contact."""
+        contact = self.dpo or self.privacy_contact
+        assert contact is not None  # noqa: S101 - the loader refuses a policy without one (TRN-02)
+        return contact
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone of readers' dates and report days."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def profile(self) -> Country:
+        """What the controller's country allows and asks."""
+        return profile(self.country)
+
+    @property
+    def goodbye_mail(self) -> bool:
+        """Leaving is acknowledged by one mail: as chosen, else as the country asks (WDR-12)."""
+        return self.profile.goodbye_mail if self.goodbye_mail_ is None else self.goodbye_mail_
+
+    def places(self, adapter: str) -> dict[str, dict[str, str]]:
+        """Where each purpose lives at this adapter."""
+        return {purpose.id: purpose.at[adapter] for purpose in self.purposes.values() if adapter in purpose.at}
+
+    def field_names(self, adapter: str) -> dict[str, str]:
+        """What each declared field is called at this adapter."""
+        return {field.id: field.at[adapter] for field in self.fields.values() if adapter in field.at}
+
+    def processor_problem(self, adapter: str, today: date) -> str | None:
+        """Why nothing may go to this processor today, with the fix; None if it may (REG-02, REG-03)."""
+        processor = self.processors.get(adapter)
+        if processor is None:
+            return f"no contract: add a [[processors]] entry for {adapter} (REG-02)"
+        if processor.contract > today:
+            return f"the contract with {adapter} starts only on {processor.contract} (REG-02)"
+        if processor.review_by < today:
+            return f"the review of {adapter} was due on {processor.review_by}: review it, then move review_by (REG-02)"
+        if processor.transfer_assessed is not None and processor.transfer_assessed > today:
+            return f"the transfer to {adapter} is assessed only on {processor.transfer_assessed} (REG-03)"
+        return None
+
+    def limits(self, today: date, adapters: Collection[str]) -> Limits:
+        """What the rules need to know today, with these adapters switched on."""
+        chosen = self.limits_
+        return Limits(
+            pending_ttl=chosen.pending_ttl.time,
+            consent_max_age=chosen.consent_max_age.time,
+            soft_opt_in=self.soft_opt_in,
+            soft_max_age=chosen.soft_max_age.time,
+            soft_bounces=chosen.soft_bounces,
+            soft_bounce_window=chosen.soft_bounce_window.time,
+            ask_again_after=chosen.ask_again_after.time,
+            erased_ask_again_after=chosen.erased_ask_again_after.time,
+            goodbye=self.goodbye_mail,
+            notice_since={purpose.id: purpose.notice_since for purpose in self.purposes.values()},
+            closed=self._closed(today, adapters),
+        )
+
+    def _closed(self, today: date, adapters: Collection[str]) -> dict[str, str]:
+        """Purposes for which no switched-on processor may be used today, with the reasons."""
+        closed = {}
+        for purpose in self.purposes.values():
+            used = [adapter for adapter in purpose.at if adapter in adapters]
+            reasons = [self.processor_problem(adapter, today) for adapter in used]
+            if reasons and all(reasons):
+                closed[purpose.id] = "; ".join(reason for reason in reasons if reason)
+        return closed

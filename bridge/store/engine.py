@@ -1,0 +1,103 @@
+"""Connections and transactions, the same on SQLite and PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bridge.store.errors import StoreAway
+
+_BUSY_SECONDS = 5.0
+
+
+class Database:
+    """One database. Writers in this process take turns, so that none of them waits in SQLite's busy handler."""
+
+    def __init__(self, url: str, busy_seconds: float = _BUSY_SECONDS) -> None:
+        address = make_url(url)
+        self.dialect = address.get_backend_name()
+        if self.dialect == "sqlite":
+            self.engine = _sqlite(url, busy_seconds)
+        elif self.dialect == "postgresql":
+            self.engine = create_engine(
+                url,
+                pool_pre_ping=True,
+                pool_size=8,
+                max_overflow=8,
+                pool_timeout=busy_seconds,
+                connect_args={
+                    "connect_timeout": max(2, int(busy_seconds)),
+                    "options": "-c lock_timeout=10s -c timezone=UTC",
+                },
+            )
+        else:
+            raise ValueError(
+                f"BRIDGE_DATABASE_URL: {self.dialect} is not supported; use sqlite:/// or postgresql+psycopg://"
+            )
+        self._turn = threading.Lock()
+        self._patience = busy_seconds
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction that writes: all of it or nothing. Raises `StoreAway` when the database cannot."""
+        if self.dialect != "sqlite":
+            with self._guarded(), self.engine.begin() as db:
+                yield db
+            return
+        if not self._turn.acquire(timeout=self._patience):
+            raise StoreAway("another writer holds the database")
+        try:
+            with self._guarded(), self.engine.connect().execution_options(immediate=True) as db, db.begin():
+                yield db
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view for reads."""
+        with self._guarded(), self.engine.connect() as db, db.begin():
+            yield db
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise StoreAway(_reason(error)) from None
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise StoreAway("the connection was lost") from None
+            raise
+
+
+def _reason(error: Exception) -> str:
+    """The driver's class only: its text may quote parameters."""
+    cause = getattr(error, "orig", None) or error
+    return f"database: {type(cause).__name__}"
+
+
+def _sqlite(url: str, busy_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a yes or no that was answered survives a power cut
+            "foreign_keys=ON",
+            "secure_delete=ON",  # erased means overwritten
+            "recursive_triggers=ON",
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(db: Connection) -> None:
+        db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get("immediate") else "BEGIN")
+
+    return engine

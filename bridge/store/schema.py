@@ -1,0 +1,82 @@
+"""Migrations: bring a database to this program's schema, and say whether it is there."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from bridge.store.engine import Database
+from bridge.store.errors import OldSchema
+from bridge.tables import FUNCTIONS, TRIGGERS, metadata
+
+_FOLDER = Path(__file__).resolve().parent.parent / "migrations"
+
+
+def head() -> str:
+    """The schema this program needs."""
+    return str(_scripts().get_current_head())
+
+
+def current(database: Database) -> str | None:
+    """The schema this database has; None when it is empty."""
+    with database.reading() as db:
+        return MigrationContext.configure(db).get_current_revision()
+
+
+def check(database: Database) -> None:
+    """Raise `OldSchema` unless the database is at this program's schema."""
+    there = current(database)
+    if there != head():
+        has = f"schema {there}" if there else "no tables"
+        raise OldSchema(f"the database has {has}, this program needs schema {head()}; run: consent-bridge db upgrade")
+
+
+def upgrade(database: Database) -> bool:
+    """Migrate to this program's schema in one transaction; True when anything was done. Two at once are harmless."""
+    with database.writing() as db:
+        if db.dialect.name == "postgresql":
+            db.execute(text("SELECT pg_advisory_xact_lock(72051206)"))
+        if MigrationContext.configure(db).get_current_revision() == head():
+            return False
+        _run(db)
+        keep_history(db)
+        return True
+
+
+def keep_history(db: Connection) -> None:
+    """Make the triggers that refuse to change history, anew."""
+    dialect = db.dialect.name
+    for statement in FUNCTIONS if dialect == "postgresql" else ():
+        db.exec_driver_sql(statement)
+    for name, statement in TRIGGERS[dialect].items():
+        table = name.partition("_")[0]
+        db.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + (f" ON {table}" if dialect == "postgresql" else ""))
+        db.exec_driver_sql(statement)
+
+
+def _run(db: Connection) -> None:
+    scripts = _scripts()
+    config = _config()
+
+    def steps(revision: Any, _context: Any) -> Any:
+        return scripts._upgrade_revs("head", revision)  # alembic has no public name for this
+
+    with EnvironmentContext(config, scripts, fn=steps) as context:
+        context.configure(
+            connection=db, target_metadata=metadata, render_as_batch=True, transaction_per_migration=False
+        )
+        context.run_migrations()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

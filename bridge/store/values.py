@@ -1,0 +1,71 @@
+"""What goes in and out of the store: plain frozen values."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from bridge.vocabulary import ConsentEvent, Evidence
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """One person as the store holds her, opened."""
+
+    number: int
+    id: str
+    email: str
+    mark: str
+    language: str = ""
+    fields: Mapping[str, str] = {}
+
+
+class SignUp(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sent form asks for. `evidence` is per purpose: the words shown and the box."""
+
+    email: str
+    channel: str
+    language: str
+    evidence: Mapping[str, Evidence]
+    notices: Mapping[str, int]
+    network: str = ""
+    fields: Mapping[str, str] = {}
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """One mail that is due, claimed: what it says is in `payload`, opened."""
+
+    id: str
+    lease: str
+    kind: str
+    person: Person
+    history: tuple[ConsentEvent, ...]
+    purposes: tuple[str, ...]
+    language: str
+    made: datetime
+    attempts: int
+    handed: bool
+    request: str = ""
+    channel: str = ""
+
+
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """One person an ESP must be told about, claimed: how things are is read at the moment of sending."""
+
+    person: Person
+    adapter: str
+    lease: str
+    number: int  # the person's last event now: what the ESP will know when this is done
+    wanted: int
+    put: int
+    stop: bool
+    attempts: int
+    job: str | None
+    history: tuple[ConsentEvent, ...]
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is waiting, for people and monitors."""
+
+    name: str
+    waiting: int
+    oldest: datetime | None
