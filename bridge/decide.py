@@ -445,5 +445,6 @@ def missing_evidence(event: ConsentEvent) -> list[str]:
     if event.type is T.GIVEN and event.source == OPERATOR:
         need["document"] = seen.document
     if event.type is T.ENROLLED:
-        need = {fact: (seen.sale or {}).get(fact) for fact in SALE_FACTS} | {"channel": event.channel}
+        sale = seen.sale or {}
+        need = {"channel": event.channel, **{fact: sale.get(fact) for fact in SALE_FACTS}}
     return [name for name, value in need.items() if not value]

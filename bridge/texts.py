@@ -97,11 +97,11 @@ class Texts:
         self._zone = zone
         self._spoken = {code: self._speak(code, templates, common or {}) for code in self.languages}
 
-    def render(self, template: str, language: str, **context: object) -> str:
+    def render(self, template: str, language: str, /, **context: object) -> str:
         """A page or a part of a mail, such as `email/welcome/body.txt`. An unknown variable is an error."""
         return self._spoken[language].templates.get_template(template).render(context)
 
-    def gettext(self, language: str, message: str, **values: object) -> str:
+    def gettext(self, language: str, message: str, /, **values: object) -> str:
         """One sentence in the reader's language. Write the English one in place, so that translators find it."""
         return self._spoken[language].catalogue.gettext(message) % values
 
@@ -173,6 +173,7 @@ class Texts:
             "moment": lambda value: self.moment(code, value),
             "status_text": lambda value: self.status_text(code, value),
             "country": lambda value: locale.territories.get(value, value),
+            "language_name": lambda value: self.names([value])[value],
             "ink": ink,
             "wrapped": wrapped,
         }

@@ -1,4 +1,4 @@
-"""Check that the history is what it was: each person's chain, her sealed events against the clear columns, her records."""
+"""Check that the history is what it was: each chain, sealed events against clear columns, records against events."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

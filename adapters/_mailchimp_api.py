@@ -1,0 +1,152 @@
+"""How Mailchimp is called and what its errors mean. The SDK (mailchimp-marketing 3.0.80) is known only here."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from adapters._outcomes import Told
+from bridge.adapter import AdapterError, Misconfigured
+from bridge.vocabulary import Outcome, OutcomeKind
+
+#: Seconds a call may take; the SDK's own limit is 120.
+SECONDS = 20.0
+
+_HOURS = 3600.0
+
+
+class _Meaning(NamedTuple):
+    """One row of the table of errors: status, title and a hint in the detail, and what they mean for the member."""
+
+    status: int
+    title: str
+    hint: str
+    kind: OutcomeKind
+    reason: str
+    wait: float | None = None
+
+
+_REFUSED, _LATER = OutcomeKind.REFUSED, OutcomeKind.LATER
+
+#: What an error says about one member, first match first; an empty title or hint matches any.
+#: Wordings as in contracts/samples/mailchimp-errors.json: the title decides, the detail only tells kinds of
+#: "Invalid Resource" apart.
+ERRORS: tuple[_Meaning, ...] = (
+    _Meaning(400, "member in compliance state", "", _REFUSED, "compliance"),
+    _Meaning(400, "forgotten email not subscribed", "", _REFUSED, "forgotten"),
+    _Meaning(400, "member exists", "", _LATER, "member_exists"),
+    _Meaning(400, "invalid resource", "signed up to a lot of lists", _LATER, "too_many_signups", 6 * _HOURS),
+    _Meaning(400, "invalid resource", "looks fake", _REFUSED, "fake"),
+    _Meaning(400, "invalid resource", "merge fields", _REFUSED, "merge_fields"),
+    _Meaning(400, "invalid resource", "", _REFUSED, "schema"),
+    _Meaning(400, "", "", _REFUSED, "bad_request"),
+    _Meaning(404, "", "", _LATER, "not_found"),
+    _Meaning(405, "", "", _REFUSED, "method_not_allowed"),
+    _Meaning(500, "", "", _LATER, "internal"),
+)
+
+#: Statuses that mean the whole account is busy or away, whoever was asked about.
+_BUSY = {429: "too_many_requests", 502: "unavailable", 503: "unavailable", 504: "timeout"}
+
+_KEY = re.compile(r"[0-9A-Za-z]+-([a-z]{2}[0-9]{1,4})")
+
+
+def member_id(email: str) -> str:
+    """Mailchimp's id of an address in any audience."""
+    return hashlib.md5(email.strip().lower().encode(), usedforsecurity=False).hexdigest()
+
+
+class MailchimpApi:
+    """One account. Answers are dictionaries; everything else is one of our errors."""
+
+    def __init__(self, settings: Mapping[str, str], seconds: float) -> None:
+        self._key = settings.get("MAILCHIMP_API_KEY", "")
+        found = _KEY.fullmatch(self._key)
+        if not found:
+            raise Misconfigured(
+                "MAILCHIMP_API_KEY must end in its data centre, like …-us21: copy it whole from Account > API keys"
+            )
+        base = settings.get("MAILCHIMP_BASE_URL", "") or f"https://{found[1]}.api.mailchimp.com/3.0"
+        _check_base(base)
+        self._base = base.rstrip("/")
+        self._seconds = seconds
+
+    @cached_property
+    def lists(self) -> Any:
+        """The SDK's calls about audiences."""
+        return self._client.lists
+
+    @cached_property
+    def ping(self) -> Any:
+        """The SDK's call that only asks whether the key is good."""
+        return self._client.ping
+
+    @cached_property
+    def _client(self) -> Any:
+        from mailchimp_marketing import Client
+
+        client = Client({"api_key": self._key, "timeout": self._seconds})
+        # The SDK replaces every "server" in a URL by the data centre, wherever it stands; so we name the host.
+        client.api_client.host = self._base
+        client.api_client.server = ""
+        return client
+
+    def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """One call with its time limit; the answer by its type, or `Told`, `AdapterError`, `Misconfigured`."""
+        from mailchimp_marketing.api_client import ApiClientError
+        from requests import Response
+
+        try:
+            answer = method(*args, **kwargs)
+        except ApiClientError as error:
+            raise _error(error.status_code, error.text) from None
+        if isinstance(answer, dict):
+            return answer
+        if isinstance(answer, Response):  # no body, `{}`, or a body that is not JSON: whatever the status
+            if not answer.ok:
+                raise _error(answer.status_code, answer.text)
+            if answer.content.strip() in (b"", b"{}"):
+                return {}
+        raise AdapterError("mailchimp: the answer is not JSON")
+
+
+def _error(status: int | None, text: object) -> Exception:
+    """The SDK's error in our words. Its texts hold addresses, so none of them is kept."""
+    if status is None:
+        return AdapterError(f"mailchimp: no answer ({type(text).__name__})")
+    if status in _BUSY:
+        return AdapterError(f"mailchimp: {_BUSY[status]}")
+    title, detail = _problem(text)
+    if status == 401 or (status == 403 and title):
+        return Misconfigured("MAILCHIMP_API_KEY is not accepted: make a new key under Account > API keys and set it")
+    if status == 403:  # documented for heavy load, then without a body
+        return AdapterError("mailchimp: too_many_requests")
+    for row in ERRORS:
+        if row.status == status and row.title in title and row.hint in detail:
+            return Told(Outcome(row.kind, row.reason, row.wait), status)
+    if status >= 500:
+        return AdapterError("mailchimp: unavailable")
+    return Told(Outcome(_REFUSED, f"http_{status}"), status)
+
+
+def _problem(text: object) -> tuple[str, str]:
+    """Title and detail of an error body: a dictionary, or a string with JSON in it, or nothing of use."""
+    if isinstance(text, str):
+        try:
+            text = json.loads(text)
+        except ValueError:
+            return "", ""
+    if not isinstance(text, dict):
+        return "", ""
+    return str(text.get("title", "")).lower(), str(text.get("detail", "")).lower()
+
+
+def _check_base(base: str) -> None:
+    parts = urlsplit(base)
+    loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
+        return
+    raise Misconfigured("MAILCHIMP_BASE_URL must be https:// (http only for loopback): the key travels with it")

@@ -1,0 +1,143 @@
+"""Mailchimp's list webhooks: is it genuine, and what does it say."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+from bridge.adapter import Misconfigured, Unverified
+from bridge.vocabulary import EVERY_PURPOSE, EventType, Incoming, Report
+
+#: Seconds a signature counts as fresh.
+_FRESH = 300
+
+_HEADER = "x-mailchimp-signature"
+
+#: More form fields than any audience has.
+_MOST_FIELDS = 2000
+
+
+class MailchimpWebhooks:
+    """Path secret always; signature besides, where Mailchimp gave us a signing secret (webhooks since 2026).
+
+    HOOK-01: a stale but validly signed stop is still taken, because losing it hurts and repeating it does not. The
+    age of a signature therefore refuses only news that is no stop.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        purposes: Callable[[str], Sequence[str]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._path = settings.get("MAILCHIMP_WEBHOOK_SECRET", "")
+        if self._path and len(self._path) < 16:
+            raise Misconfigured("MAILCHIMP_WEBHOOK_SECRET is too easy to guess: use 16 characters or more")
+        given = settings.get("MAILCHIMP_WEBHOOK_SIGNING_SECRET", "").split(",")
+        self._secrets = [secret.strip() for secret in given if secret.strip()]
+        self._purposes = purposes
+        self._clock = clock
+
+    def verify(self, call: Incoming) -> None:
+        """Raise `Unverified` unless path and signature are right."""
+        if not self._path or not hmac.compare_digest(self._path.encode(), call.secret.encode()):
+            raise Unverified("the secret in the path is not MAILCHIMP_WEBHOOK_SECRET")
+        if self._secrets and not self._signed(call):
+            raise Unverified("the signature does not match MAILCHIMP_WEBHOOK_SIGNING_SECRET")
+
+    def _signed(self, call: Incoming) -> bool:
+        stamp, given = _signature(call)
+        if not stamp or not given:
+            return False
+        message = stamp.encode() + b"." + call.body
+        wanted = [hmac.new(secret.encode(), message, hashlib.sha256).hexdigest() for secret in self._secrets]
+        return any(hmac.compare_digest(ours.encode(), theirs.encode()) for ours in wanted for theirs in given)
+
+    def fresh(self, call: Incoming) -> bool:
+        """Whether the signature was made just now; an unsigned webhook carries no time and cannot be stale."""
+        if not self._secrets:
+            return True
+        stamp, _ = _signature(call)
+        return bool(stamp) and abs(self._clock().timestamp() - int(stamp)) <= _FRESH
+
+    def parse(self, call: Incoming) -> list[Report]:
+        """One form is one piece of news: no, one or several reports."""
+        form = _form(call.body)
+        meaning = _meaning(form)
+        email = form.get("data[email]", "").strip()
+        if meaning is None or "@" not in email or "\ufffd" in email:
+            return []
+        purposes = self._purposes(form.get("data[list_id]", ""))
+        if not purposes or (meaning is EventType.SUBSCRIBED and not self.fresh(call)):
+            return []
+        about = purposes if meaning in _PER_PURPOSE else (EVERY_PURPOSE,)
+        return [self._report(form, email, meaning, purpose) for purpose in about]
+
+    def _report(self, form: Mapping[str, str], email: str, meaning: EventType, purpose: str) -> Report:
+        return Report(
+            type=meaning,
+            email=email,
+            time=self._time(form.get("fired_at", "")),
+            key=_key(form, email, purpose),
+            purpose=purpose,
+            detail=_code(form),
+        )
+
+    def _time(self, fired_at: str) -> datetime:
+        # No zone on the wire; handlers in public read it as UTC, and so do we.
+        try:
+            return datetime.strptime(fired_at, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        except ValueError:
+            return self._clock()
+
+
+#: News about one audience; the rest is about the address as a whole.
+_PER_PURPOSE = frozenset({EventType.UNSUBSCRIBED, EventType.SUBSCRIBED})
+
+#: Mailchimp's reasons; anything else is not repeated.
+_REASONS = frozenset({"manual", "abuse", "hard"})
+
+
+def _meaning(form: Mapping[str, str]) -> EventType | None:
+    """Their word in ours. `profile` says nothing about the status (also sent for people who left); `upemail`,
+    `campaign` and the beta `sms_*` have no word here."""
+    abuse = form.get("data[reason]") == "abuse"
+    match form.get("type"):
+        case "unsubscribe":
+            return EventType.COMPLAINED if abuse else EventType.UNSUBSCRIBED
+        case "cleaned":
+            return EventType.COMPLAINED if abuse else EventType.BOUNCED
+        case "subscribe":
+            return EventType.SUBSCRIBED
+    return None
+
+
+def _code(form: Mapping[str, str]) -> str:
+    reason = form.get("data[reason]", "")
+    return f"{form['type']}_{reason}" if reason in _REASONS else form["type"]
+
+
+def _key(form: Mapping[str, str], email: str, purpose: str) -> str:
+    # Mailchimp sends no id of the event, so its meaning is its name; hashed, because an address is part of it.
+    parts = (form["type"], form.get("data[list_id]", ""), email.lower(), form.get("fired_at", ""), purpose)
+    return "mailchimp:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """The form as sent, nested names kept as they are; of a repeated name the first value counts."""
+    try:
+        pairs = parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def _signature(call: Incoming) -> tuple[str, list[str]]:
+    """Time and signatures of `t=…,v1=…[,v1=…]`; empty where the header is not of that shape."""
+    parts = [part.strip().partition("=") for part in call.headers.get(_HEADER, "").split(",")]
+    stamps = [value for name, _, value in parts if name == "t"]
+    given = [value for name, _, value in parts if name == "v1"]
+    if len(stamps) != 1 or not (stamps[0].isascii() and stamps[0].isdigit()) or len(stamps[0]) > 12:
+        return "", []
+    return stamps[0], given

@@ -1,0 +1,346 @@
+"""Mailchimp: audiences, interests and list webhooks; direct calls, one member each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ClassVar
+
+from adapters._mailchimp_api import SECONDS, MailchimpApi, member_id
+from adapters._mailchimp_webhooks import MailchimpWebhooks
+from adapters._outcomes import Round, Told, later, refused, worst
+from bridge.adapter import Adapter, AdapterError, Misconfigured
+from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, Report
+
+#: Merge field that carries the reader's link: `*|PREFS|*` in a template.
+PREFS = "PREFS"
+
+#: Mailchimp cuts text merge fields here without saying so, in bytes.
+_LONGEST = 255
+
+#: Statuses in which Mailchimp sends no campaign; "pending" may still become "subscribed" without us.
+_SILENT = frozenset({"unsubscribed", "cleaned", "archived", "transactional"})
+
+#: Statuses that are somebody's stop.
+_STOPS = frozenset({"unsubscribed", "cleaned", "archived"})
+
+#: Answers to a stop that say: this address gets nothing anyway.
+_STOPPED_ANYWAY = frozenset({"not_found", "compliance", "forgotten"})
+
+_PAGE = 1000
+_SMALLEST_PAGE = 125
+_OVERLAP = 20
+
+#: An audience's purposes: purpose id -> interest id, or "" where being subscribed is the purpose.
+_Purposes = dict[str, str]
+
+
+class Mailchimp(Adapter):
+    """A purpose is an interest of an audience, or a whole audience where it has that to itself.
+
+    `subscribed` is sent for a known member only after a fresh act of the reader (decisions 1 and 7); nobody is created
+    there who has nothing on. What Mailchimp may ignore is looked at in its answer.
+    """
+
+    name = "mailchimp"
+    needs_places = frozenset({"audience"})
+    may_places = frozenset({"interest"})
+    batch = 50  # one call each: a batch stays within a minute or so
+    signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
+
+    #: Limit of each call; the SDK's own is 120.
+    seconds: ClassVar[float] = SECONDS
+
+    #: What time it is; tests set another.
+    clock: ClassVar[Callable[[], datetime]] = staticmethod(lambda: datetime.now(UTC))
+
+    def __init__(
+        self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
+    ) -> None:
+        """Check key, base URL and places; open nothing."""
+        super().__init__(settings, places, fields)
+        self._api = MailchimpApi(settings, self.seconds)
+        self._audiences = _by_audience(places)
+        self._webhooks = MailchimpWebhooks(settings, self._purposes_at, lambda: type(self).clock())
+
+    def put(self, members: Sequence[Member]) -> list[Outcome]:
+        """One member after the other, in every audience."""
+        batch = Round(len(members))
+        for index, member in enumerate(members):
+            batch.one(index, partial(self._put, member))
+        return batch.outcomes
+
+    def _put(self, member: Member) -> Outcome:
+        """Each audience by itself: what one refuses does not keep a stop from another."""
+        return worst(
+            _outcome(partial(self._put_at, audience, purposes, member))
+            for audience, purposes in self._audiences.items()
+        )
+
+    def _put_at(self, audience: str, purposes: _Purposes, member: Member) -> Outcome:
+        if member.blocked or not member.on.intersection(purposes):
+            return self._stop(audience, purposes, member)
+        if len(member.link.encode()) > _LONGEST:
+            self._switch_off(audience, purposes, member)
+            return refused("link_too_long")
+        answer = self._api.call(
+            self._api.lists.set_list_member,
+            audience,
+            member_id(member.email),
+            self._wanted(purposes, member),
+            skip_merge_validation="true",  # a required field of Carla's must not stand in the way of a yes or no
+        )
+        return _verdict(answer, purposes, member)
+
+    def _wanted(self, purposes: _Purposes, member: Member) -> dict[str, Any]:
+        """All that leaves the house for one member (MIN-04)."""
+        wanted: dict[str, Any] = {"email_address": member.email.strip(), "status_if_new": "subscribed"}
+        if member.fresh:
+            wanted["status"] = "subscribed"
+        if interests := _interests(purposes, member.on):
+            wanted["interests"] = interests
+        if member.language:
+            wanted["language"] = member.language.replace("-", "_")
+        merge_fields = {self.fields[field]: value for field, value in member.fields.items() if field in self.fields}
+        if member.link:
+            merge_fields[PREFS] = member.link
+        if merge_fields:
+            wanted["merge_fields"] = merge_fields
+        return wanted
+
+    def _stop(self, audience: str, purposes: _Purposes, member: Member) -> Outcome:
+        """Leave the audience; whoever was never there stays away."""
+        body: dict[str, Any] = {"status": "unsubscribed"}
+        if interests := _interests(purposes, frozenset()):
+            body["interests"] = interests
+        try:
+            answer = self._change(audience, member, body)
+        except Told as told:
+            if told.outcome.reason in _STOPPED_ANYWAY:
+                return DONE
+            raise
+        status = answer.get("status")
+        return DONE if status in _SILENT else later(f"kept_{_word(status)}")
+
+    def _switch_off(self, audience: str, purposes: _Purposes, member: Member) -> None:
+        """Carry out the stops of a member whose yes cannot be written."""
+        off = {interest: False for purpose, interest in purposes.items() if interest and purpose not in member.on}
+        if not off:
+            return
+        try:
+            self._change(audience, member, {"interests": off})
+        except Told as told:
+            if told.outcome.reason not in _STOPPED_ANYWAY:
+                raise
+
+    def _change(self, audience: str, member: Member, body: dict[str, Any]) -> dict[str, Any]:
+        return self._api.call(
+            self._api.lists.update_list_member,
+            audience,
+            member_id(member.email),
+            body,
+            skip_merge_validation="true",
+        )
+
+    def erase(self, emails: Sequence[str]) -> list[Outcome]:
+        """Delete for good in every audience, then see that it answers 404 (ESP-04)."""
+        batch = Round(len(emails))
+        for index, email in enumerate(emails):
+            batch.one(index, partial(self._erase, email))
+        return batch.outcomes
+
+    def _erase(self, email: str) -> Outcome:
+        return worst(_outcome(partial(self._erase_at, audience, email)) for audience in self._audiences)
+
+    def _erase_at(self, audience: str, email: str) -> Outcome:
+        try:
+            self._api.call(self._api.lists.delete_list_member_permanent, audience, member_id(email))
+        except Told as told:
+            if told.status != 404:
+                raise
+        try:
+            self._api.call(self._api.lists.get_list_member, audience, member_id(email), fields=["status"])
+        except Told as told:
+            if told.status == 404:
+                return DONE
+            raise
+        return later("still_there")
+
+    def members(self) -> Iterator[Member]:
+        """Everybody in all audiences, archived people too; each person once."""
+        if len(self._audiences) == 1:
+            ((audience, purposes),) = self._audiences.items()
+            yield from self._members_at(audience, purposes)
+            return
+        people: dict[str, Member] = {}
+        for audience, purposes in self._audiences.items():
+            for member in self._members_at(audience, purposes):
+                known = people.get(member.email.lower())
+                people[member.email.lower()] = _joined(known, member) if known else member
+        yield from people.values()
+
+    def _members_at(self, audience: str, purposes: _Purposes) -> Iterator[Member]:
+        seen: set[str] = set()
+        for status in (None, "archived"):  # archived people are shown only when asked for
+            for row in self._rows(audience, status):
+                address = str(row.get("email_address", ""))
+                if address and member_id(address) not in seen:
+                    seen.add(member_id(address))
+                    yield _member(address, row, purposes)
+
+    def _rows(self, audience: str, status: str | None) -> Iterator[Mapping[str, Any]]:
+        """All pages. They move while we read, so each overlaps the last; too large ones are halved."""
+        fields = ("email_address", "status", "language", "interests", f"merge_fields.{PREFS}")
+        asked: dict[str, Any] = {"fields": [*(f"members.{field}" for field in fields), "total_items"]}
+        if status:
+            asked["status"] = status
+        offset, count = 0, _PAGE
+        while True:
+            try:
+                page = self._api.call(
+                    self._api.lists.get_list_members_info, audience, count=count, offset=offset, **asked
+                )
+            except Misconfigured:
+                raise
+            except AdapterError:
+                if count // 2 < _SMALLEST_PAGE:
+                    raise
+                count //= 2
+                continue
+            except Told as told:
+                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading an audience") from None
+            rows = page.get("members") or []
+            yield from rows
+            if not rows or offset + len(rows) >= int(page.get("total_items", 0)):
+                return
+            offset += max(len(rows) - _OVERLAP, 1)
+
+    def verify(self, call: Incoming) -> None:
+        """Path secret in constant time, then the signature where there is a signing secret (HOOK-01)."""
+        self._webhooks.verify(call)
+
+    def parse(self, call: Incoming) -> list[Report]:
+        """Unsubscribed, complained, bounced, subscribed; the rest says nothing about consent."""
+        return self._webhooks.parse(call)
+
+    def _purposes_at(self, audience: str) -> Sequence[str]:
+        return tuple(self._audiences.get(audience, ()))
+
+    def setup(self) -> list[str]:
+        """Make the merge field for the reader's link where it is missing."""
+        return [self._make_field(audience) for audience in self._audiences if not self._has_field(audience)]
+
+    def _make_field(self, audience: str) -> str:
+        body = {"name": "Preference link", "type": "text", "tag": PREFS, "public": False}
+        try:
+            self._api.call(self._api.lists.add_list_merge_field, audience, body)
+        except Told as told:
+            raise AdapterError(f"mailchimp: {told.outcome.reason} while adding {PREFS}") from None
+        return f"merge field {PREFS} added to audience {audience}"
+
+    def _has_field(self, audience: str) -> bool:
+        try:
+            answer = self._api.call(
+                self._api.lists.get_list_merge_fields, audience, count=_PAGE, fields=["merge_fields.tag"]
+            )
+        except Told:
+            raise Misconfigured(
+                f"audience {audience} is unknown to Mailchimp: look at [purposes.at.mailchimp] of the policy"
+            ) from None
+        return any(field.get("tag") == PREFS for field in answer.get("merge_fields", ()))
+
+    def check(self) -> list[Finding]:
+        """Key, audiences, merge field, opt-in setting, webhook secret."""
+        try:
+            self._api.call(self._api.ping.get)
+        except (AdapterError, Told) as error:
+            return [Finding("mailchimp answers", False, str(error))]
+        secret = bool(self.settings.get("MAILCHIMP_WEBHOOK_SECRET"))
+        return [
+            Finding("mailchimp answers", True),
+            Finding("mailchimp webhook secret", secret, "" if secret else "set MAILCHIMP_WEBHOOK_SECRET"),
+            *(finding for audience in self._audiences for finding in self._check_audience(audience)),
+        ]
+
+    def _check_audience(self, audience: str) -> list[Finding]:
+        subject = f"mailchimp audience {audience}"
+        try:
+            answer = self._api.call(self._api.lists.get_list, audience, fields=["id", "double_optin"])
+            field = self._has_field(audience)
+        except Told:
+            return [Finding(subject, False, "it is unknown: look at [purposes.at.mailchimp] of the policy")]
+        except AdapterError as error:
+            return [Finding(subject, False, str(error))]
+        double = " (its own double opt-in is on; our confirmed readers do not pass it again)"
+        return [
+            Finding(subject + (double if answer.get("double_optin") else ""), True),
+            Finding(f"{subject}, merge field {PREFS}", field, "" if field else "run consent-bridge setup mailchimp"),
+        ]
+
+
+def _by_audience(places: Mapping[str, Mapping[str, str]]) -> dict[str, _Purposes]:
+    audiences: dict[str, _Purposes] = {}
+    for purpose, place in places.items():
+        if not place.get("audience"):
+            raise Misconfigured(f"purpose {purpose!r} has no audience under [purposes.at.mailchimp] of the policy")
+        audiences.setdefault(place["audience"], {})[purpose] = place.get("interest", "")
+    for audience, purposes in audiences.items():
+        interests = list(purposes.values())
+        if len(interests) > 1 and ("" in interests or len(set(interests)) < len(interests)):
+            raise Misconfigured(f"purposes that share audience {audience} need an interest each, all different")
+    return audiences
+
+
+def _outcome(call: Callable[[], Outcome]) -> Outcome:
+    """What Mailchimp told about this member, as an outcome."""
+    try:
+        return call()
+    except Told as told:
+        return told.outcome
+
+
+def _interests(purposes: _Purposes, on: frozenset[str]) -> dict[str, bool]:
+    return {interest: purpose in on for purpose, interest in purposes.items() if interest}
+
+
+def _verdict(answer: Mapping[str, Any], purposes: _Purposes, member: Member) -> Outcome:
+    """What Mailchimp made of it: it does not always obey and does not always say so (contracts, finding 8)."""
+    status = answer.get("status")
+    if status != "subscribed":
+        if not member.fresh and status in _STOPS:
+            return refused("stopped_there")
+        return refused(f"kept_{status}") if status in _SILENT else later(f"kept_{_word(status)}")
+    kept = answer.get("interests") or {}
+    if any(kept.get(interest, False) != on for interest, on in _interests(purposes, member.on).items()):
+        return later("kept_interests")
+    if member.link and (answer.get("merge_fields") or {}).get(PREFS) != member.link:
+        return later("kept_prefs")  # most often the merge field is missing: `setup` makes it
+    return DONE
+
+
+def _word(status: object) -> str:
+    return str(status) if status in ("subscribed", "pending") else "unknown"
+
+
+def _member(address: str, row: Mapping[str, Any], purposes: _Purposes) -> Member:
+    status, kept = row.get("status"), row.get("interests") or {}
+    on = {purpose for purpose, interest in purposes.items() if not interest or kept.get(interest)}
+    return Member(
+        email=address,
+        language=str(row.get("language") or "").replace("_", "-"),
+        on=frozenset(on) if status == "subscribed" else frozenset(),
+        stopped=frozenset(purposes) if status == "unsubscribed" else frozenset(),
+        blocked=status == "cleaned",
+        link=str((row.get("merge_fields") or {}).get(PREFS, "")),
+    )
+
+
+def _joined(one: Member, other: Member) -> Member:
+    """One person in two audiences."""
+    return Member(
+        email=one.email,
+        language=one.language or other.language,
+        on=one.on | other.on,
+        stopped=one.stopped | other.stopped,
+        blocked=one.blocked or other.blocked,
+        link=one.link or other.link,
+    )

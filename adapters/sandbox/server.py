@@ -1,0 +1,82 @@
+"""The sandbox as a server: HTTP for ESPs, control and pages, SMTP for the mailbox."""
+
+import threading
+from dataclasses import dataclass
+
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from adapters.sandbox.control import control
+from adapters.sandbox.courier import Webhooks
+from adapters.sandbox.esp import Judge
+from adapters.sandbox.mailbox import SmtpServer
+from adapters.sandbox.pages import pages
+from adapters.sandbox.state import State
+
+#: Largest body any call may have.
+LARGEST = 32 * 1024 * 1024
+
+
+class _Quiet(WSGIRequestHandler):
+    """Writes no address into any log."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing: paths hold addresses."""
+
+
+@dataclass
+class Running:
+    """A sandbox that runs in this process."""
+
+    url: str
+    smtp_port: int
+    state: State
+    _http: BaseWSGIServer
+    _smtp: SmtpServer
+    _thread: threading.Thread
+
+    def stop(self) -> None:
+        """End it; calls that are being held are let go."""
+        for esp in self.state.esps.values():
+            esp.change_mode("up")
+        self._http.shutdown()
+        self._thread.join(timeout=10)
+        self._http.server_close()
+        self._smtp.stop()
+        self.state.courier.stop()
+
+
+def make_app(state: State) -> Flask:
+    """The web side."""
+    app = Flask("adapters.sandbox")
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST
+    app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    for esp in state.esps.values():
+        esp.register(app)
+    app.register_blueprint(control(state))
+    app.register_blueprint(pages(state))
+    return app
+
+
+def start(
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    webhooks: Webhooks | None = None,
+    judge: Judge | None = None,
+    smtp_port: int | None = None,
+) -> Running:
+    """Start in background threads. Port 0 takes free ports; else SMTP is on the next port unless told."""
+    state = State(webhooks or Webhooks(), judge)
+    try:
+        smtp = SmtpServer(state.mailbox, host, smtp_port if smtp_port is not None else port + 1 if port else 0)
+        http = make_server(host, port, make_app(state), threaded=True, request_handler=_Quiet)
+    except BaseException:
+        state.courier.stop()
+        raise
+    smtp.start()
+    state.smtp_port = smtp.port
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,), name="sandbox-http", daemon=True)
+    thread.start()
+    return Running(f"http://{host}:{http.server_port}", smtp.port, state, http, smtp, thread)

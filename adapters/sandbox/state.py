@@ -1,0 +1,55 @@
+"""Everything the sandbox holds, in one hand."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from adapters.sandbox.courier import Courier, Webhooks
+from adapters.sandbox.esp import ActError, Esp, Judge
+from adapters.sandbox.mailbox import Mailbox
+from adapters.sandbox.mailchimp import Mailchimp
+from adapters.sandbox.sendgrid import SendGrid
+
+
+class State:
+    """Two ESPs, a courier and a mailbox."""
+
+    def __init__(self, webhooks: Webhooks, judge: Judge | None = None) -> None:
+        self.webhooks = webhooks
+        self.courier = Courier()
+        self.mailbox = Mailbox()
+        self.mailchimp = Mailchimp(self.courier, self.mailbox, webhooks, judge)
+        self.sendgrid = SendGrid(self.courier, self.mailbox, webhooks, judge)
+        self.esps: dict[str, Esp] = {"mailchimp": self.mailchimp, "sendgrid": self.sendgrid}
+        self.smtp_port = 0
+
+    @property
+    def refusals(self) -> list[str]:
+        """What the judge said no to."""
+        return [one for esp in self.esps.values() for one in esp.refusals]
+
+    def esp(self, name: str) -> Esp:
+        """One of the two by name. Raises `ActError`."""
+        if name not in self.esps:
+            raise ActError(f"esp must be one of: {', '.join(self.esps)}.")
+        return self.esps[name]
+
+    def person(self, email: str) -> dict[str, Any]:
+        """How one address stands at each ESP."""
+        return {name: esp.person(email) for name, esp in self.esps.items()}
+
+    def people(self) -> list[str]:
+        """Every address any ESP knows."""
+        return list(dict.fromkeys(email for esp in self.esps.values() for email in esp.people()))
+
+    def friends(self) -> frozenset[str]:
+        """Hosts a scanner may visit: this machine and wherever the webhooks go."""
+        urls = (self.webhooks.mailchimp_url, self.webhooks.sendgrid_url)
+        hosts = {urlsplit(url).hostname for url in urls if url}
+        return frozenset({"127.0.0.1", "localhost", "::1"} | {host for host in hosts if host})
+
+    def reset(self) -> None:
+        """Back to the seeds, with an empty mailbox."""
+        self.courier.clear()
+        self.mailbox.clear()
+        for esp in self.esps.values():
+            esp.reset()

@@ -1,0 +1,65 @@
+"""Trouble on command: how an ESP behaves badly, and for how long."""
+
+import threading
+import time
+
+#: How an ESP can be; one at a time each.
+MODES: dict[str, str] = {
+    "up": "works as it should",
+    "down": "answers 503 with a page instead of JSON",
+    "hang": "takes the call and does not answer; a caller who gave up meanwhile changed nothing",
+    "hang-after": "does what was asked and does not answer",
+    "throttle": "answers 429",
+    "throttle-bare": "answers 429 without a body",
+    "errors": "every so many calls fail with 500",
+    "pending": "jobs stay pending",
+    "keeps_unsubscribed": "Mailchimp answers 200 and silently leaves an unsubscribed member unsubscribed",
+    "contact_limit": "SendGrid's jobs fail: the plan is full",
+    "duplicate": "every webhook is sent three times",
+    "delay": "webhooks are sent late",
+    "reorder": "webhooks are kept and then sent newest first",
+    "lose": "webhooks are lost",
+}
+
+
+class Trouble:
+    """The one mode an ESP is in. Safe to ask from any thread."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._mode = "up"
+        self._until: float | None = None
+        self.seconds: float | None = None
+        self.every = 2
+        self._calls = 0
+
+    @property
+    def mode(self) -> str:
+        """The mode now; `down` with a length ends by itself."""
+        with self._changed:
+            if self._until is not None and time.monotonic() >= self._until:
+                self._mode, self._until = "up", None
+            return self._mode
+
+    def set(self, mode: str, seconds: float | None = None, every: int = 2) -> None:
+        """Go into another mode and let go of every call that is being held."""
+        with self._changed:
+            self._mode, self.seconds, self.every, self._calls = mode, seconds, max(1, every), 0
+            self._until = time.monotonic() + seconds if mode == "down" and seconds else None
+            self._changed.notify_all()
+
+    def hold(self) -> None:
+        """Keep a caller waiting until the time is over or the mode changes."""
+        with self._changed:
+            mode = self._mode
+            self._changed.wait_for(lambda: self._mode != mode, timeout=self.seconds or 30)
+
+    def unlucky(self) -> bool:
+        """Whether this is one of the calls that fail."""
+        with self._changed:
+            self._calls += 1
+            return self._calls % self.every == 0
+
+    def wait(self) -> float:
+        """What a throttled caller is asked to wait, in seconds."""
+        return self.seconds or 2

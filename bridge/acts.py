@@ -1,0 +1,385 @@
+"""What a reader does: sign up, confirm, stop, choose. Each act is decided under her lock and written once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+
+from bridge.decide import MAILABLE, STOPS, blocks, is_live, paused_until, standing, whole
+from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
+from bridge.mailer import template_hash
+from bridge.notices import Notices, Wording
+from bridge.policy import Policy
+from bridge.spool import Parked, Spool
+from bridge.store import Plan, SignUp, Store, StoreAway
+from bridge.store.values import Person
+from bridge.vault import new_id
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    READER,
+    ConsentEvent,
+    EventType,
+    Evidence,
+    MailKind,
+    Method,
+    Status,
+    masked_email,
+)
+
+#: The channel of a yes given on the preference page; built in, besides those of the policy.
+PREFERENCES = "preferences"
+
+LONGEST_PAUSE = timedelta(days=366)
+
+
+class Late(BadLink):
+    """A confirmation that no longer counts: she left, or was blocked, after it was asked. Offer a new request."""
+
+
+class Confirmed(StrEnum):
+    """What a press on the confirm button came to."""
+
+    NOW = "now"
+    AGAIN = "again"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One purpose as its reader sees it."""
+
+    purpose: str
+    status: Status
+    on: bool
+    since: datetime | None
+    method: Method | None
+    paused_until: datetime | None
+
+
+class Preferences(msgspec.Struct, frozen=True, kw_only=True):
+    """What the preference page shows."""
+
+    masked: str
+    language: str
+    fresh: bool
+    rows: tuple[Row, ...]
+    pause_until: datetime | None
+    made: datetime
+
+
+class Acts:
+    """The reader's side of the house. Knows no web."""
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        notices: Notices,
+        links: Links,
+        *,
+        spool: Spool,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.store, self.policy, self.notices, self.links, self.spool, self.clock = (
+            store,
+            policy,
+            notices,
+            links,
+            spool,
+            clock,
+        )
+        self._template = template_hash(MailKind.CONFIRM)
+
+    # -- joining ------------------------------------------------------------------------------------------------
+
+    def sign_up(
+        self,
+        email: str,
+        purposes: Sequence[str],
+        *,
+        channel: str,
+        language: str,
+        network: str,
+        fields: Mapping[str, str],
+    ) -> None:
+        """Take a form that was sent with these boxes ticked."""
+        shown = {purpose: self.notices.wording(purpose, language) for purpose in purposes}
+        form = SignUp(
+            email=email,
+            channel=channel,
+            language=language,
+            network=network,
+            fields=fields,
+            evidence={p: self._ticked(p, words) for p, words in shown.items()},
+            notices={p: words.version for p, words in shown.items()},
+        )
+        self.store.sign_up(form)
+
+    def asked(self, token: str) -> tuple[Person, list[Wording]]:
+        """What a confirm link asks, to show it: raises `ExpiredLink`, `Late` or `BadLink`."""
+        claim = self._claim(Action.CONFIRM, token)
+        person = self._person(claim)
+        waiting = self._waiting(person, self.store.story(person), claim)
+        return person, [self._words(event) for event in waiting]
+
+    def confirm(self, token: str) -> tuple[Confirmed, list[Wording]]:
+        """The reader pressed the button: her yes, once. A second press says it was done (CON-04)."""
+        claim = self._claim(Action.CONFIRM, token)
+        person = self._person(claim)
+        done: list[ConsentEvent] = []
+
+        def build(holder: Person, story: list[ConsentEvent]) -> Plan:
+            done[:] = self._waiting(holder, story, claim)
+            if _answered(story, claim.request):
+                return Plan(answer=Confirmed.AGAIN)
+            given = [self._given(holder, asked, claim, token) for asked in done]
+            language = done[0].evidence.language or holder.language
+            moved = msgspec.structs.replace(holder, language=language) if language != holder.language else None
+            return Plan(events=given, person=moved, answer=Confirmed.NOW)
+
+        plan = self.store.act(person.id, build)
+        return Confirmed(plan.answer), [self._words(event) for event in done]
+
+    # -- leaving ------------------------------------------------------------------------------------------------
+
+    def stop(self, token: str, method: Method, *, everything: bool | None = None) -> tuple[str, Person | None]:
+        """Stop what the link is about, or everything. Done before it answers; parked when the store is away.
+
+        Gives the purpose that was stopped (empty = all) and the person, if she is still here.
+        """
+        claim = self._stop_claim(token)
+        whole_person = self.policy.oneclick_scope == "all" if everything is None else everything
+        return self._stop(claim, EVERY_PURPOSE if whole_person else claim.purpose, method)
+
+    def stop_everything(self, token: str) -> None:
+        """Stop all mail, from the preference page (PRF-05)."""
+        claim = self._preferences_claim(token)
+        fresh = claim.action is Action.FRESH
+        self._stop(claim, EVERY_PURPOSE, Method.PREFERENCE_PAGE if fresh else Method.PREFERENCE_LINK)
+
+    def _stop(self, claim: Claim, purpose: str, method: Method) -> tuple[str, Person | None]:
+        stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
+        now = stop.time
+        try:
+            self._write_stop(stop, received=now)
+            return purpose, self.store.find(claim.subject, claim.address)
+        except StoreAway:
+            self.spool.park(stop)
+            return purpose, None
+
+    def replay(self) -> int:
+        """Write the stops that were parked while the store was away; before anything is sent."""
+        return self.spool.replay(lambda stop: self._write_stop(stop, received=stop.time))
+
+    def to_stop(self, token: str) -> tuple[Claim, Person | None]:
+        """What a stop link is about, to show it."""
+        claim = self._stop_claim(token)
+        return claim, self.store.find(claim.subject, claim.address)
+
+    def still_on(self, person: Person) -> list[str]:
+        """The purposes a person still gets mail for."""
+        history, now = self.store.history(person), self.clock()
+        limits = self.store.limits(now)
+        return [p for p in self.policy.purposes if standing(history, p.status) and not blocks(history, limits)]
+
+    # -- choosing -----------------------------------------------------------------------------------------------
+
+    def preferences(self, token: str) -> Preferences:
+        """What the preference page shows. An old mail's link sees a masked address and can stop or ask."""
+        claim = self._preferences_claim(token)
+        person = self._person(claim)
+        return self._preferences(person, self.store.history(person), fresh=claim.action is Action.FRESH)
+
+    def save(
+        self, token: str, *, wanted: Sequence[str], was: Sequence[str], made: datetime | None, network: str
+    ) -> str:
+        """Carry out what she changed on the page, and nothing else. Gives `saved`, `mailed` when she must
+        confirm by mail, or `late` when she stopped something after the page was made: then she should look again.
+        """
+        claim = self._preferences_claim(token)
+        person, now = self._person(claim), self.clock()
+        asked = max(claim.made, min(made, now)) if made else claim.made
+        on = [p for p in wanted if p in self.policy.purposes and p not in was]
+        off = [p for p in was if p in self.policy.purposes and p not in wanted]
+        fresh = claim.action is Action.FRESH
+        method = Method.PREFERENCE_PAGE if fresh else Method.PREFERENCE_LINK
+        late: list[str] = []
+
+        def build(holder: Person, story: list[ConsentEvent]) -> Plan:
+            events = [self._event(EventType.WITHDRAWN, holder, p, method, now) for p in off]
+            for purpose in on if fresh else ():
+                given = self._chosen(holder, purpose, asked, now, token)
+                if _is_late([*story, *events], given):
+                    late.append(purpose)
+                else:
+                    events.append(given)
+            return Plan(events=events)
+
+        self.store.act(person.id, build)
+        if late:
+            return "late"
+        if on and not fresh:
+            self.sign_up(
+                person.email, on, channel=PREFERENCES, language=self._language(person), network=network, fields={}
+            )
+            return "mailed"
+        return "saved"
+
+    def set_language(self, token: str, language: str) -> None:
+        """Write to her in another language from now on (PRF-02)."""
+        person = self._person(self._preferences_claim(token))
+        now = self.clock()
+
+        def build(holder: Person, _story: list[ConsentEvent]) -> Plan:
+            if holder.language == language:
+                return Plan()
+            event = self._event(EventType.CORRECTED, holder, EVERY_PURPOSE, Method.PREFERENCE_PAGE, now)
+            detail = msgspec.structs.replace(event, evidence=Evidence(detail="language", language=language))
+            return Plan(events=[detail], person=msgspec.structs.replace(holder, language=language))
+
+        self.store.act(person.id, build)
+
+    def pause(self, token: str, until: date | None) -> None:
+        """No mail until a day, or the end of a pause. Touches no purpose."""
+        person = self._person(self._preferences_claim(token))
+        now = self.clock()
+        kind = EventType.PAUSED if until else EventType.RESUMED
+        event = self._event(kind, person, EVERY_PURPOSE, Method.PREFERENCE_PAGE, now)
+        if until:
+            event = msgspec.structs.replace(event, until=datetime.combine(until, time(), self.policy.zone))
+        self.store.record([event])
+
+    def ask_link(self, email: str, *, network: str, language: str) -> None:
+        """Mail her a fresh link to her preferences; the same answer and work for every address."""
+        self.store.ask_link(email, network, language)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _claim(self, action: Action, token: str) -> Claim:
+        life = self.policy.limits_.pending_ttl.time if action is Action.CONFIRM else FRESH_LIFE
+        return self.links.read(action, token, self.clock(), life)
+
+    def _stop_claim(self, token: str) -> Claim:
+        return self.links.read(Action.STOP, token, self.clock())
+
+    def _preferences_claim(self, token: str) -> Claim:
+        """A fresh link, else an old mail's; an expired fresh one stays expired."""
+        try:
+            return self._claim(Action.FRESH, token)
+        except ExpiredLink:
+            raise
+        except BadLink:
+            return self._stop_claim(token)
+
+    def _person(self, claim: Claim) -> Person:
+        person = self.store.find(claim.subject, claim.address)
+        if person is None or (claim.action is not Action.STOP and person.id != claim.subject):
+            raise Late
+        return person
+
+    def _language(self, person: Person) -> str:
+        return person.language if person.language in self.policy.languages else self.policy.languages[0]
+
+    def _words(self, event: ConsentEvent) -> Wording:
+        language = event.evidence.language or self.policy.languages[0]
+        return self.notices.wording(event.purpose, language, event.notice)
+
+    def _ticked(self, purpose: str, words: Wording) -> Evidence:
+        chosen = self.policy.purposes[purpose]
+        return Evidence(
+            wording=words.sha256,
+            language=words.language,
+            box="ticked",
+            single_opt_in=chosen.single_opt_in_reason if chosen.opt_in == "single" else None,
+        )
+
+    def _waiting(self, _person: Person, story: Sequence[ConsentEvent], claim: Claim) -> list[ConsentEvent]:
+        """The requests this link answers; `Late` when a stop came after it was asked (R4)."""
+        asked = [e for e in story if e.type is EventType.REQUESTED and e.evidence.request == claim.request]
+        if not asked or not claim.request:
+            raise Late
+        answered = _answered(story, claim.request)
+        stops = [e for e in story if e.type in STOPS and e.purpose in ({a.purpose for a in asked} | {EVERY_PURPOSE})]
+        if any(whole(stop.time) >= whole(claim.made) for stop in stops):
+            raise Late
+        now = self.clock()
+        limits = self.store.limits(now)
+        if answered:
+            return asked
+        waiting = [e for e in asked if not is_live(story, e.purpose, now, limits)]
+        return waiting or asked
+
+    def _given(self, person: Person, asked: ConsentEvent, claim: Claim, token: str) -> ConsentEvent:
+        event = self._event(EventType.GIVEN, person, asked.purpose, Method.CONFIRM_PAGE, self.clock())
+        evidence = msgspec.structs.replace(asked.evidence, template=self._template, token=_short(token))
+        return msgspec.structs.replace(
+            event, asked=claim.made, channel=asked.channel, notice=asked.notice, evidence=evidence
+        )
+
+    def _chosen(self, person: Person, purpose: str, asked: datetime, now: datetime, token: str) -> ConsentEvent:
+        words = self.notices.wording(purpose, self._language(person))
+        event = self._event(EventType.GIVEN, person, purpose, Method.PREFERENCE_PAGE, now)
+        evidence = Evidence(wording=words.sha256, language=words.language, box="ticked", token=_short(token))
+        return msgspec.structs.replace(event, asked=asked, channel=PREFERENCES, notice=words.version, evidence=evidence)
+
+    def _event(self, kind: EventType, person: Person, purpose: str, method: Method, now: datetime) -> ConsentEvent:
+        return ConsentEvent(
+            type=kind,
+            subject=person.id,
+            time=now,
+            received=now,
+            source=READER,
+            method=method,
+            key=new_id(),
+            purpose=purpose,
+        )
+
+    def _write_stop(self, stop: Parked, *, received: datetime) -> None:
+        person = self.store.find(stop.subject, stop.mark)
+        if person is not None:
+            event = self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
+            self.store.record([msgspec.structs.replace(event, received=received)])
+
+    def _preferences(self, person: Person, history: Sequence[ConsentEvent], *, fresh: bool) -> Preferences:
+        now = self.clock()
+        rows = []
+        pauses = []
+        for purpose in self.policy.purposes:
+            status, by = standing(history, purpose)
+            pause = paused_until(history, purpose)
+            pause = pause if pause and pause > now else None
+            pauses.append(pause)
+            rows.append(
+                Row(
+                    purpose=purpose,
+                    status=status,
+                    on=status in MAILABLE,
+                    since=by.time if by else None,
+                    method=by.method if by else None,
+                    paused_until=pause,
+                )
+            )
+        return Preferences(
+            masked=masked_email(person.email),
+            language=self._language(person),
+            fresh=fresh,
+            rows=tuple(rows),
+            pause_until=next((p for p in pauses if p), None),
+            made=now,
+        )
+
+
+def _answered(story: Sequence[ConsentEvent], request: str) -> bool:
+    return any(e.type is EventType.GIVEN and e.evidence.request == request for e in story)
+
+
+def _is_late(story: Sequence[ConsentEvent], given: ConsentEvent) -> bool:
+    """The page was made before she last said stop: what it shows is no longer what she sees."""
+    asked = given.asked
+    stops = [e for e in story if e.type in STOPS and e.purpose in (given.purpose, EVERY_PURPOSE)]
+    return asked is None or any(whole(stop.time) >= whole(asked) for stop in stops)
+
+
+def _short(token: str) -> str:
+    """Which link was used, without keeping the link."""
+    return sha256(token.encode()).hexdigest()[:16]

@@ -1,0 +1,341 @@
+"""The only place where everything is put together: settings in, one `Bridge` out. Nothing connects before its use."""
+
+import getpass
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from bridge.acts import PREFERENCES, Acts
+from bridge.adapter import Adapter, Misconfigured, Transport, find, find_transport
+from bridge.links import Links
+from bridge.mailer import Mailer
+from bridge.notices import Notices, check_unchanged
+from bridge.notices import read as read_notices
+from bridge.policy import Policy, PolicyError, load
+from bridge.spool import Spool
+from bridge.store import Store
+from bridge.store.engine import Database
+from bridge.store.store import Quotas, Words
+from bridge.texts import Texts
+from bridge.vault import Key, Vault, parse_keys
+from bridge.vocabulary import Limits
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+#: Every setting of ours, and whether it may be left out.
+SETTINGS: Mapping[str, str | None] = {
+    "BRIDGE_POLICY": "policy.toml",
+    "BRIDGE_DATABASE_URL": "sqlite:///consent.db",
+    "BRIDGE_BASE_URL": None,
+    "BRIDGE_LINK_KEYS": None,
+    "BRIDGE_VAULT_KEYS": None,
+    "BRIDGE_SEAL_KEYS": "",
+    "BRIDGE_TRUSTED_PROXIES": "0",
+    "BRIDGE_OPERATOR": "",
+    "BRIDGE_MAIL_URL": None,
+    "BRIDGE_ADAPTERS": "",
+    "BRIDGE_NUDGE": "inline",
+    "BRIDGE_LOG_LEVEL": "INFO",
+    "BRIDGE_LOG_FORMAT": "text",
+}
+
+_FIXES = {
+    "BRIDGE_BASE_URL": "set it to where readers reach the pages, such as https://preferences.your-domain.example",
+    "BRIDGE_LINK_KEYS": "make one with: consent-bridge keys new",
+    "BRIDGE_VAULT_KEYS": "make one with: consent-bridge keys new",
+    "BRIDGE_MAIL_URL": "set it to your mail server, such as smtp://user:password@mail.your-domain.example:587",
+}
+_NOT_OURS = ("BRIDGE_TEST_",)
+_LONGEST_BASE = 100
+
+
+class BadSetting(Exception):
+    """A setting is missing, unknown or out of range; the text names it and the fix."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings, read once and checked."""
+
+    policy: Path
+    database_url: str
+    base_url: str
+    link_keys: Sequence[Key]
+    vault_keys: Sequence[Key]
+    trusted_proxies: int
+    operator: str
+    mail_url: str
+    adapters: tuple[str, ...]
+    nudge: str
+    log_level: str
+    log_format: str
+    environment: Mapping[str, str]
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Check every setting, or raise `BadSetting` for the first that is wrong."""
+    told = _with_files(environment)
+    for name in told:
+        if name.startswith("BRIDGE_") and name not in SETTINGS and not name.startswith(_NOT_OURS):
+            near = get_close_matches(name, SETTINGS, n=1)
+            raise BadSetting(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    values = {name: told.get(name, "") or default for name, default in SETTINGS.items()}
+    missing = [name for name, text in values.items() if text is None]
+    if missing:
+        raise BadSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
+    value = {name: text or "" for name, text in values.items()}
+    return Settings(
+        policy=Path(value["BRIDGE_POLICY"]),
+        database_url=value["BRIDGE_DATABASE_URL"],
+        base_url=_base_url(value["BRIDGE_BASE_URL"]),
+        link_keys=_keys("BRIDGE_LINK_KEYS", value),
+        vault_keys=_keys("BRIDGE_VAULT_KEYS", value),
+        trusted_proxies=_number("BRIDGE_TRUSTED_PROXIES", value, 0, 10),
+        operator=value["BRIDGE_OPERATOR"] or _login(),
+        mail_url=value["BRIDGE_MAIL_URL"],
+        adapters=tuple(name.strip() for name in value["BRIDGE_ADAPTERS"].split(",") if name.strip()),
+        nudge=_one_of("BRIDGE_NUDGE", value, ("inline", "none")),
+        log_level=_one_of("BRIDGE_LOG_LEVEL", value, ("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=_one_of("BRIDGE_LOG_FORMAT", value, ("text", "json")),
+        environment=told,
+    )
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """`NAME=value` lines; `#` begins a comment line, quotes around a value are taken off."""
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, sign, value = text.removeprefix("export ").partition("=")
+        if not sign:
+            raise BadSetting(f"{path.name}, line {number}: write NAME=value")
+        found[name.strip()] = value.strip().strip("\"'")
+    return found
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Bridge:
+    """Everything, put together from settings; each part is made when first used."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Callable[[], datetime] = _utc_now, busy_seconds: float = 5.0
+    ) -> None:
+        self.settings, self.clock = settings, clock
+        self._busy_seconds = busy_seconds
+        self.wake: Callable[[], None] = lambda: None
+        self._limits: tuple[object, Limits] | None = None
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> "Bridge":
+        """A bridge from environment variables."""
+        return cls(read_settings(os.environ if environment is None else environment))
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The operator's choices."""
+        return load(self.settings.policy)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """The wordings beside the boxes."""
+        return read_notices(self.policy, self.settings.policy.parent)
+
+    @cached_property
+    def links(self) -> Links:
+        """Signed links."""
+        return Links([key.secret for key in self.settings.link_keys], self.settings.base_url)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Keyed hashes and sealing."""
+        return Vault(list(self.settings.vault_keys))
+
+    @cached_property
+    def database(self) -> Database:
+        """The database."""
+        return Database(self.settings.database_url, self._busy_seconds)
+
+    @cached_property
+    def store(self) -> Store:
+        """The consent store."""
+        chosen = self.policy.sign_up
+        return Store(
+            self.database,
+            self.vault,
+            adapters=self.settings.adapters,
+            limits=self.limits,
+            mark=self.links.mark,
+            words={words.sha256: _as_kept(words) for words in self.notices},
+            quotas=msgspec.convert(msgspec.to_builtins(chosen), Quotas),
+            clock=self.clock,
+            nudge=lambda: self.wake() if self.settings.nudge == "inline" else None,
+        )
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Templates and words in the readers' languages."""
+        policy = self.policy
+        contact = policy.contact
+        common = {
+            "controller": msgspec.structs.asdict(policy.controller),
+            "contact": {"name": contact.name, "email": contact.email, "is_dpo": policy.dpo is not None},
+            "looks": {
+                "name": policy.looks.name,
+                "logo_url": "/logo" if policy.looks.logo else "",
+                "accent": policy.looks.accent,
+            },
+            "statement_url": self.links.url("/privacy"),
+            "home_url": policy.controller.website,
+        }
+        return Texts(policy.languages, policy.zone, common=common)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """Letters from templates."""
+        return Mailer(self.policy, self.texts, self.links)
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The road for mail."""
+        return find_transport(self.settings.mail_url)(self.settings.mail_url, self.settings.environment)
+
+    @cached_property
+    def adapters(self) -> dict[str, Adapter]:
+        """The adapters that are switched on, by name."""
+        return {name: self._adapter(name) for name in self.settings.adapters}
+
+    @cached_property
+    def acts(self) -> Acts:
+        """What readers do."""
+        return Acts(self.store, self.policy, self.notices, self.links, spool=self.spool, clock=self.clock)
+
+    @cached_property
+    def spool(self) -> Spool:
+        """Where stops wait while the database is away: beside it, else beside the policy."""
+        url = self.settings.database_url
+        if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
+            return Spool(Path(url.removeprefix("sqlite:///") + ".stops"))
+        return Spool(self.settings.policy.parent / "parked.stops")
+
+    def limits(self, now: datetime) -> Limits:
+        """The policy's limits on that day."""
+        today = now.astimezone(self.policy.zone).date()
+        if self._limits is None or self._limits[0] != today:
+            limits = self.policy.limits(today, self.settings.adapters)
+            self._limits = (today, limits)
+        return self._limits[1]
+
+    def ready(self) -> None:
+        """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
+        from bridge.store import schema  # alembic is needed at a start, on no request road
+
+        if PREFERENCES in self.policy.channels:
+            raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
+        _ = self.notices, self.texts, self.transport, self.adapters
+        schema.check(self.database)
+        check_unchanged(self.notices, self.store.words_used())
+        rings = {"vault": self.vault.kids, "link": [key.kid for key in self.settings.link_keys]}
+        if missing := self.store.use_keys(rings):
+            raise BadSetting(
+                f"{', '.join(missing)} is named by the database but not by BRIDGE_VAULT_KEYS or BRIDGE_LINK_KEYS: "
+                "put it back at the end of the list (KEY-03)"
+            )
+
+    def _adapter(self, name: str) -> Adapter:
+        kind = find(name)
+        places = self.policy.places(name)
+        for purpose, place in places.items():
+            where = f"policy: purposes.{purpose}.at.{name}"
+            if missing := kind.needs_places - place.keys():
+                raise BadSetting(f"{where} lacks {', '.join(sorted(missing))}")
+            if unknown := place.keys() - kind.needs_places - kind.may_places:
+                raise BadSetting(f"{where} has {', '.join(sorted(unknown))}, which {name} does not know")
+        return kind(_settings_of(name, self.settings.environment), places, self.policy.field_names(name))
+
+
+#: What can be wrong at a start, each with its own words for the operator.
+START_ERRORS = (BadSetting, PolicyError, Misconfigured)
+
+
+def _as_kept(words: "object") -> Words:
+    return msgspec.convert(msgspec.to_builtins(words), Words)
+
+
+def _settings_of(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    prefix = f"{name.upper()}_"
+    return {key: value for key, value in environment.items() if key.startswith(prefix)}
+
+
+def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """`NAME_FILE=path` as `NAME=content`: secrets that are mounted as files."""
+    found = dict(environment)
+    for name, path in environment.items():
+        plain = name.removesuffix("_FILE")
+        if plain == name or not (plain in SETTINGS or plain.rpartition("_")[2] in ("KEY", "SECRET", "KEYS")):
+            continue
+        if environment.get(plain):
+            raise BadSetting(f"{plain} and {name} are both set: keep one")
+        try:
+            found[plain] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadSetting(f"{name}: the file cannot be read ({error.strerror})") from None
+        del found[name]
+    return found
+
+
+def _keys(name: str, values: Mapping[str, str]) -> list[Key]:
+    try:
+        return parse_keys(name, values[name])
+    except ValueError as error:
+        raise BadSetting(str(error)) from None
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise BadSetting("BRIDGE_BASE_URL must look like https://preferences.your-domain.example")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise BadSetting("BRIDGE_BASE_URL must be https: tokens would travel in the open (http only for localhost)")
+    if len(text) > _LONGEST_BASE:
+        raise BadSetting(
+            f"BRIDGE_BASE_URL is longer than {_LONGEST_BASE} characters: mail programs would cut our links"
+        )
+    return text.rstrip("/")
+
+
+def _number(name: str, values: Mapping[str, str], least: int, most: int) -> int:
+    text = values[name]
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise BadSetting(f"{name} must be a number from {least} to {most}")
+    return int(text)
+
+
+def _one_of(name: str, values: Mapping[str, str], choices: Sequence[str]) -> str:
+    if values[name] not in choices:
+        raise BadSetting(f"{name} must be one of: {', '.join(choices)}")
+    return values[name]
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that only its owner can read; an existing one is never overwritten."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+    with os.fdopen(file, "w", encoding="utf-8") as out:
+        out.write(text)

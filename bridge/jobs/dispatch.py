@@ -1,0 +1,265 @@
+"""What the outbox promises, carried out: mails to readers, and each ESP told how its members should be.
+
+One lane for mail and one per adapter, so that an ESP that hangs slows no other.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+from bridge.adapter import AdapterError, MailLater, MailRefused, Misconfigured
+from bridge.bootstrap import Bridge
+from bridge.decide import STOPS, blocks, gate, is_on, standing
+from bridge.jobs.receipt import receipt
+from bridge.mailer import Occasion, stop_token
+from bridge.store import Mail, Push, StoreAway
+from bridge.vocabulary import (
+    EventType,
+    Limits,
+    MailKind,
+    Member,
+    Outcome,
+    OutcomeKind,
+    Report,
+    bounce_type,
+)
+
+log = logging.getLogger("bridge.dispatch")
+
+#: Mails that may not go twice: killed between hand-over and commit, they are not sent again (decision 25).
+_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE})
+
+_IDLE_SECONDS = 1.0
+_UNTIL_MENDED = 300.0
+
+
+class _LostLease(Exception):
+    """Somebody else holds this work now."""
+
+
+class Dispatcher:
+    """Carries out promised work. Several may run at once, in one process or many."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def once(self) -> int:
+        """Do everything that is due now; how many pieces of work were taken up."""
+        done = self.bridge.acts.replay()
+        lanes = [self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
+        while taken := sum(lane() for lane in lanes):
+            done += taken
+        return done
+
+    def start(self, workers: int = 1) -> None:
+        """Run every lane in threads of its own, until `stop`."""
+        self.bridge.wake = self._wake.set
+        for name in ["mail", *self.bridge.adapters]:
+            for number in range(workers):
+                thread = threading.Thread(target=self._lane, args=(name,), name=f"{name}-{number}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        purge = threading.Thread(target=self._purge, name="purge", daemon=True)
+        purge.start()
+        self._threads.append(purge)
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """Let each lane finish what it holds, then end."""
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _lane(self, name: str) -> None:
+        while not self._stop.is_set():
+            try:
+                self.bridge.acts.replay()
+                taken = self.mails() if name == "mail" else self.pushes(name)
+            except StoreAway as error:
+                log.warning("%s: the store is away (%s)", name, error)
+                taken = 0
+            except Exception as error:  # a lane must not die of one bad row; its lease brings it back
+                log.error("%s: %s, tried again later", name, type(error).__name__)
+                taken = 0
+            if not taken:
+                self._wake.wait(_IDLE_SECONDS)
+                self._wake.clear()
+
+    def _purge(self) -> None:
+        while not self._stop.wait(60.0):
+            try:
+                gone = self.bridge.store.forget_requests()
+            except StoreAway:
+                continue
+            if gone:
+                log.info("unconfirmed requests deleted: %d", gone)
+
+    # -- mail ---------------------------------------------------------------------------------------------------
+
+    def mails(self) -> int:
+        """Send the mails that are due; how many were taken up."""
+        mails = self.bridge.store.queue.claim_mails()
+        for mail in mails:
+            self._mail(mail)
+        return len(mails)
+
+    def _mail(self, mail: Mail) -> None:
+        queue, kind = self.bridge.store.queue, MailKind(mail.kind)
+        now = self.bridge.clock()
+        answer = gate(kind, mail.history, mail.purposes, now, self.bridge.limits(now))
+        if not answer.may:
+            log.info("mail %s (%s) not sent: %s", mail.id, kind, "; ".join(answer.why))
+            queue.finish_mail(mail)
+            return
+        if mail.handed and kind in _ONCE:
+            log.info("mail %s (%s) may have left before a crash: not sent again", mail.id, kind)
+            queue.finish_mail(mail)
+            return
+
+        def ready() -> None:
+            if kind in _ONCE and not queue.hand_over(mail):
+                raise _LostLease
+
+        try:
+            self.bridge.transport.send(self.bridge.mailer.write(self._occasion(mail, kind)), ready)
+        except _LostLease:
+            return
+        except MailLater as error:
+            if not queue.put_off_mail(mail, error.reason, error.wait):
+                log.error("mail %s (%s) given up: %s", mail.id, kind, error.reason)
+        except MailRefused as error:
+            log.warning("mail %s (%s) refused: %s", mail.id, kind, error.reason)
+            self._bounced(mail, error.code, now)
+            queue.finish_mail(mail)
+        else:
+            queue.finish_mail(mail)
+
+    def _occasion(self, mail: Mail, kind: MailKind) -> Occasion:
+        person, bridge = mail.person, self.bridge
+        languages = bridge.policy.languages
+        language = mail.language if mail.language in languages else languages[0]
+        occasion = Occasion(
+            key=mail.id,
+            kind=kind,
+            subject=person.id,
+            mark=person.mark,
+            email=person.email,
+            language=language,
+            purposes=mail.purposes,
+            asked=mail.made,
+            request=mail.request,
+            channel=mail.channel,
+        )
+        if kind is not MailKind.WELCOME:
+            return occasion
+        return receipt(bridge, person, occasion)
+
+    def _bounced(self, mail: Mail, code: str, now: datetime) -> None:
+        kind = bounce_type(code)
+        if kind is not None:
+            report = Report(type=kind, email=mail.person.email, time=now, key=mail.id, detail=code)
+            self.bridge.store.hear("mail", [report])
+
+    # -- ESPs ---------------------------------------------------------------------------------------------------
+
+    def pushes(self, name: str) -> int:
+        """Tell one ESP how its members should be, stops first; how many people were taken up."""
+        adapter = self.bridge.adapters[name]
+        claimed = self.bridge.store.queue.claim_pushes(name, adapter.batch)
+        if not claimed:
+            return 0
+        closed = self.bridge.policy.processor_problem(name, self.bridge.clock().date())
+        if closed:
+            log.error("%s: %s; only stops are sent", name, closed)
+        results: list[tuple[Push, Outcome]] = []
+        ready = []
+        for push in claimed:
+            held = self._held(name, push, closed)
+            if held is None:
+                ready.append(push)
+            else:
+                results.append((push, held))
+        results += zip(ready, self._put(name, ready), strict=True)
+        for push, outcome in results:
+            if outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.LATER):
+                log.warning("%s: subject %s %s: %s", name, push.person.id, outcome.kind, outcome.reason)
+        self.bridge.store.queue.finish_pushes(results)
+        return len(claimed)
+
+    def _held(self, name: str, push: Push, closed: str | None) -> Outcome | None:
+        """Why this person is not told now: the contract ran out, or a job that names her is still open."""
+        if closed and not push.stop:
+            return Outcome(OutcomeKind.LATER, "processor closed", _UNTIL_MENDED)
+        if push.job is None:
+            return None
+        sent, _, job = push.job.partition("|")
+        if push.stop:  # a stop goes at once, and again when the job has ended (decision 24)
+            self._put(name, [push])
+        outcome = self._follow(name, job)
+        if outcome.kind is OutcomeKind.PENDING:
+            return outcome._replace(job=push.job)
+        if outcome.kind is OutcomeKind.DONE and (push.stop or int(sent) != push.number):
+            return None  # the job is over: say how things are now
+        return outcome
+
+    def _follow(self, name: str, job: str) -> Outcome:
+        try:
+            return self.bridge.adapters[name].follow(job)
+        except AdapterError as error:
+            return Outcome(OutcomeKind.PENDING, error.reason, error.wait)
+
+    def _put(self, name: str, pushes: Sequence[Push]) -> list[Outcome]:
+        if not pushes:
+            return []
+        now = self.bridge.clock()
+        limits = self.bridge.limits(now)
+        members = [self._member(name, push, now, limits) for push in pushes]
+        try:
+            outcomes = self.bridge.adapters[name].put(members)
+        except Misconfigured as error:
+            log.error("%s: %s", name, error.reason)
+            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED)] * len(pushes)
+        except AdapterError as error:
+            log.warning("%s: %s", name, error.reason)
+            return [Outcome(OutcomeKind.LATER, error.reason, error.wait)] * len(pushes)
+        return [
+            outcome._replace(job=f"{push.number}|{outcome.job}") if outcome.kind is OutcomeKind.PENDING else outcome
+            for push, outcome in zip(pushes, outcomes, strict=True)
+        ]
+
+    def _member(self, name: str, push: Push, now: datetime, limits: Limits) -> Member:
+        """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
+        person, history, policy = push.person, push.history, self.bridge.policy
+        purposes = policy.places(name)
+        closed = bool(blocks(history, limits))
+        on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
+        stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
+        new = history[push.put : push.number]
+        fresh = any(event.type is EventType.GIVEN and event.confirmed for event in new)
+        fields = {
+            field.id: person.fields[field.id]
+            for field in policy.fields.values()
+            if name in field.at and field.id in person.fields and on & set(field.purposes)
+        }
+        token = stop_token(self.bridge.links, person.id, person.mark, history[0].time if history else now)
+        return Member(
+            email=person.email,
+            language=person.language,
+            on=on,
+            stopped=stopped,
+            fresh=fresh and bool(on),
+            blocked=closed,
+            link=self.bridge.links.url("/preferences/", token),
+            fields=fields,
+        )
+
+
+def _is_stopped(push: Push, purpose: str) -> bool:
+    by = standing(push.history, purpose).by
+    return by is not None and by.type in STOPS

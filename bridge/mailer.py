@@ -1,0 +1,135 @@
+"""Letters from template folders: what each mail says, its headers, its receipt."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.headerregistry import Address
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import msgspec
+
+from bridge.links import FRESH_LIFE, Action, Claim, Links
+from bridge.policy import Policy
+from bridge.texts import TEMPLATES, Texts
+from bridge.vocabulary import EVERY_PURPOSE, Letter, MailKind
+
+#: Mails a reader can leave from: they carry the list headers (RFC 2369, RFC 8058).
+_LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED})
+
+
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one mail is written, and to whom. `key` fixes its Message-ID."""
+
+    key: str
+    kind: MailKind
+    subject: str
+    mark: str
+    email: str
+    language: str
+    purposes: Sequence[str]
+    asked: datetime
+    request: str = ""
+    channel: str = ""
+    receipt: str = ""
+
+
+class Mailer:
+    """Writes letters. Everything they say comes from the policy, the catalogues and the occasion."""
+
+    def __init__(self, policy: Policy, texts: Texts, links: Links) -> None:
+        self._policy, self._texts, self._links = policy, texts, links
+        self._host = urlsplit(links.base_url).hostname or "localhost"
+        self._domain = policy.mail.sender_address.rpartition("@")[2]
+
+    def write(self, occasion: Occasion) -> Letter:
+        """The letter for an occasion: the same one each time, so that a repeat is the same mail."""
+        kind, language = occasion.kind, occasion.language
+        context = self._context(occasion)
+        subject = self._texts.render(f"email/{kind}/subject.txt", language, **context)
+        receipt = occasion.receipt.encode()
+        return Letter(
+            sender=_mailbox(self._policy.mail.sender_name, self._policy.mail.sender_address),
+            to=occasion.email,
+            reply_to=self._policy.mail.reply_to,
+            subject=" ".join(subject.split()),
+            text=self._texts.render(f"email/{kind}/body.txt", language, **context),
+            html=self._texts.render(f"email/{kind}/body.html", language, **context),
+            message_id=f"<{occasion.key}@{self._domain}>",
+            headers=self._headers(occasion),
+            attachments=(("consent-receipt.txt", "text/plain", receipt),) if receipt else (),
+        )
+
+    def unsubscribe_url(self, occasion: Occasion) -> str:
+        """Where one click stops what this mail is about."""
+        return self._links.url("/u/", self._stop_token(occasion))
+
+    def _context(self, occasion: Occasion) -> Mapping[str, object]:
+        language, policy = occasion.language, self._policy
+        channel = policy.channels.get(occasion.channel)
+        purposes = [policy.purposes[p] for p in occasion.purposes if p in policy.purposes]
+        leaves = occasion.kind not in (MailKind.CONFIRM, MailKind.LINK)
+        return {
+            "purposes": [
+                {"name": p.name[language], "description": p.description[language], "frequency": p.frequency[language]}
+                for p in purposes
+            ],
+            "url": self._url(occasion),
+            "place": channel.place[language] if channel else policy.looks.name,
+            "asked": occasion.asked,
+            "hours": int(policy.limits_.pending_ttl.time.total_seconds() // 3600),
+            "minutes": int(FRESH_LIFE.total_seconds() // 60),
+            "unsubscribe_url": self.unsubscribe_url(occasion) if leaves else None,
+            "preferences_url": self._links.url("/preferences/", self._stop_token(occasion)) if leaves else None,
+            "postal_address": policy.mail.postal_address,
+            "sender_name": policy.mail.sender_name,
+            "receipt": occasion.receipt,
+        }
+
+    def _url(self, occasion: Occasion) -> str:
+        if occasion.kind is MailKind.CONFIRM:
+            return self._links.url("/confirm/", self._token(occasion, Action.CONFIRM))
+        if occasion.kind is MailKind.LINK:
+            return self._links.url("/preferences/", self._token(occasion, Action.FRESH))
+        return self._links.url("/preferences/", self._stop_token(occasion))
+
+    def _token(self, occasion: Occasion, action: Action) -> str:
+        claim = Claim(
+            action=action,
+            subject=occasion.subject,
+            address=occasion.mark,
+            made=occasion.asked,
+            request=occasion.request if action is Action.CONFIRM else "",
+        )
+        return self._links.token(claim)
+
+    def _stop_token(self, occasion: Occasion) -> str:
+        return stop_token(self._links, occasion.subject, occasion.mark, occasion.asked, occasion.purposes)
+
+    def _headers(self, occasion: Occasion) -> Mapping[str, str]:
+        headers = {"Auto-Submitted": "auto-generated", "Content-Language": occasion.language}
+        if occasion.kind not in _LIST_MAILS:
+            return headers
+        one = occasion.purposes[0] if len(occasion.purposes) == 1 else ""
+        name = self._policy.purposes[one].name[occasion.language] if one else self._policy.looks.name
+        list_id = Address(display_name=name, username="x", domain="example.org")
+        return headers | {
+            "List-Id": str(list_id).replace("x@example.org", f"{one or 'all'}.lists.{self._host}"),
+            "List-Unsubscribe": f"<{self.unsubscribe_url(occasion)}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        }
+
+
+def stop_token(links: Links, subject: str, mark: str, made: datetime, purposes: Sequence[str] = ()) -> str:
+    """A link that can only stop, and lives for ever: for one purpose where the mail is about one, else for all."""
+    purpose = purposes[0] if len(purposes) == 1 else EVERY_PURPOSE
+    return links.token(Claim(action=Action.STOP, subject=subject, address=mark, made=made, purpose=purpose))
+
+
+def template_hash(kind: MailKind) -> str:
+    """The first 16 hex digits of the SHA-256 over a mail's template files: which words asked (section 4)."""
+    files = sorted((TEMPLATES / "email" / kind).iterdir())
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _mailbox(name: str, address: str) -> str:
+    return str(Address(display_name=name, addr_spec=address))

@@ -1,0 +1,69 @@
+"""Stops that arrive while the database is away: a fsynced file beside it, replayed before the next mail or push leaves.
+
+A line holds opaque ids, a time and the road it came by; no address.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from bridge.vocabulary import Method
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """One stop that could not be written yet."""
+
+    subject: str
+    mark: str
+    purpose: str
+    time: datetime
+    method: Method
+
+
+class Spool:
+    """The file of parked stops."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def park(self, stop: Parked) -> None:
+        """Keep one stop safely, or raise OSError: then the caller must not say it is done."""
+        with self._locked("a") as file:
+            os.write(file, msgspec.json.encode(stop) + b"\n")
+            os.fsync(file)
+
+    def replay(self, write: Callable[[Parked], None]) -> int:
+        """Write every parked stop, in order; the file is emptied only when all are written. How many there were."""
+        if not self.path.exists():
+            return 0
+        with self._locked("r") as file:
+            stops = list(_read(file))
+            for stop in stops:
+                write(stop)
+            os.ftruncate(file, 0)
+            os.fsync(file)
+        return len(stops)
+
+    @contextmanager
+    def _locked(self, mode: str) -> Iterator[int]:
+        flags = os.O_RDWR | (os.O_CREAT | os.O_APPEND if mode == "a" else 0)
+        file = os.open(self.path, flags, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)
+
+
+def _read(file: int) -> Iterator[Parked]:
+    with os.fdopen(os.dup(file), "rb") as lines:
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=Parked)
+            except msgspec.DecodeError:
+                continue  # half a line: the process died before it answered, so nobody was told it was done

@@ -1,0 +1,223 @@
+"""The web application: blueprints, headers on every answer, errors as pages or problem+json."""
+
+import logging
+import traceback
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, jsonify, make_response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from bridge.bootstrap import LOOPBACK, Bridge
+from bridge.links import BadLink, ExpiredLink
+from bridge.store import OldSchema, StoreAway, TooMany
+from bridge.texts import TEMPLATES, palette
+
+log = logging.getLogger("bridge.web")
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+
+#: Largest form a reader can send; webhooks have their own limit.
+_MOST_FORM_BYTES = 64 * 1024
+
+
+class BridgeApp(Flask):
+    """A Flask application that knows its bridge."""
+
+    bridge: Bridge
+
+
+def bridge() -> Bridge:
+    """The bridge of the application that answers now."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    assert isinstance(app, BridgeApp)  # noqa: S101 - only create_app makes applications
+    return app.bridge
+
+
+def create_app(house: Bridge) -> BridgeApp:
+    """The application around one bridge."""
+    from bridge.web import pages, webhooks
+
+    app = BridgeApp("bridge", static_folder=None, template_folder=None)
+    app.bridge = house
+    app.config["MAX_CONTENT_LENGTH"] = _MOST_FORM_BYTES
+    app.config["MAX_FORM_PARTS"] = 200
+    app.url_map.strict_slashes = False
+    app.register_blueprint(pages.bp)
+    app.register_blueprint(webhooks.bp)
+    app.after_request(_headers)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(StoreAway, _store_away)
+    app.register_error_handler(TooMany, _too_many)
+    app.register_error_handler(BadLink, _bad_link)
+    app.register_error_handler(Exception, _bug)
+    _house_keeping(app, house)
+    if house.settings.trusted_proxies:
+        hops = house.settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    return app
+
+
+def _house_keeping(app: BridgeApp, house: Bridge) -> None:
+    style = (TEMPLATES / "static" / "style.css").read_text(encoding="utf-8") + palette(house.policy.looks.accent)
+    logo = house.settings.policy.parent / house.policy.looks.logo if house.policy.looks.logo else None
+
+    @app.get("/style.css")
+    def stylesheet() -> Response:
+        response = make_response(style)
+        response.mimetype = "text/css"
+        response.headers["Cache-Control"] = "public, max-age=300"
+        return response
+
+    @app.get("/logo")
+    def show_logo() -> Response:
+        from flask import abort, send_file
+
+        if logo is None or not logo.is_file():
+            abort(404)
+        return send_file(logo.resolve(), max_age=300)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """The process is up."""
+        return jsonify(status="ok")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """The database is there and has the right schema."""
+        from bridge.store import schema
+
+        try:
+            schema.check(house.database)
+        except (StoreAway, OldSchema) as error:
+            response = problem(503, "not ready", str(error))
+            response.headers["Retry-After"] = "5"
+            return response
+        waiting = {task.name: task.waiting for task in house.store.tasks()}
+        return jsonify(status="ready", waiting=waiting)
+
+
+def wants_page() -> bool:
+    """Whether a person looks at the answer; a mail program's one click and other programs get problem+json."""
+    best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
+    return best == "text/html" and "text/html" in request.headers.get("Accept", "")
+
+
+def language(*wanted: str | None) -> str:
+    """The language of this answer: the reader's choice, then what is wanted, then Accept-Language (CAP-08)."""
+    chosen = request.args.get("language") or request.args.get("lang")
+    return bridge().texts.choose(chosen, *wanted, accept=request.headers.get("Accept-Language", ""))
+
+
+def page(template: str, *, status: int = 200, lang: str | None = None, **context: Any) -> Response:
+    """One page in the reader's language."""
+    spoken = lang or language()
+    response = make_response(bridge().texts.render(f"pages/{template}.html", spoken, **context), status)
+    response.headers["Content-Language"] = spoken
+    response.headers["Vary"] = "Accept-Language"
+    return response
+
+
+def problem(status: int, title: str, detail: str = "") -> Response:
+    """An error for programs (RFC 9457). Never names a person, a token or what is inside."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    response = jsonify({key: value for key, value in body.items() if value})
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    return response
+
+
+def sorry(status: int, title: str, message: str, todo: str, *, lang: str | None = None, **link: str) -> Response:
+    """An error for people: what happened and what to do next, in their language; for programs the same as JSON."""
+    if not wants_page():
+        return problem(status, title, todo)
+    link = {"link_url": link.get("link_url", ""), "link_text": link.get("link_text", "")}
+    return page("error", status=status, lang=lang, title=title, message=message, todo=todo, **_or_none(link))
+
+
+def _or_none(link: dict[str, str]) -> dict[str, Any]:
+    return {name: value or None for name, value in link.items()}
+
+
+def _headers(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if not _is_https(bridge()):
+        del response.headers["Strict-Transport-Security"]
+    return response
+
+
+def _is_https(house: Bridge) -> bool:
+    return urlsplit(house.settings.base_url).hostname not in LOOPBACK
+
+
+def _http_error(error: HTTPException) -> Response:
+    code, say = error.code or 500, _say()
+    again = say("Please check the address, or open the link from the mail once more.")
+    words = {
+        404: (say("This page does not exist"), say("The address may have been cut off on its way to you."), again),
+        405: (say("This address cannot do that"), say("It only takes other kinds of requests."), again),
+        413: (say("That was too much"), say("The form you sent is larger than we accept."), say("Please send less.")),
+    }
+    wrong = say("Something in the request was not right.")
+    bad = (say("We could not read that"), wrong, say("Please try it once more."))
+    title, message, todo = words.get(code, bad)
+    response = sorry(code, title, message, todo)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _bad_link(error: BadLink) -> Response:
+    say = _say()
+    new_link = {"link_url": bridge().links.url("/preferences"), "link_text": say("Ask for a new link")}
+    if isinstance(error, ExpiredLink):
+        title, message = say("This link is too old"), say("For your safety it worked only for a short time.")
+        todo = say("Ask for a new one; it comes by mail.")
+        return sorry(410, title, message, todo, **new_link)
+    title, message = say("This link does not work"), say("It may have been cut off on its way to you.")
+    todo = say("Open it from the mail once more, or ask for a new one.")
+    return sorry(404, title, message, todo, **new_link)
+
+
+def _store_away(_error: StoreAway) -> Response:
+    say = _say()
+    title = say("We cannot do that just now")
+    message = say("Our records are out of reach for a moment. Nothing was changed.")
+    response = sorry(503, title, message, say("Please try it again in a minute."))
+    response.headers["Retry-After"] = "30"
+    return response
+
+
+def _too_many(error: TooMany) -> Response:
+    say = _say()
+    title, message = say("Too many requests"), say("Your network asked for this very often.")
+    response = sorry(429, title, message, say("Please try it again later. Unsubscribing always works."))
+    response.headers["Retry-After"] = str(error.wait)
+    return response
+
+
+def _bug(error: Exception) -> Response:
+    # Only where it happened: an exception's own text may quote a value (MIN-03).
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s %s: %s\n%s", request.method, request.url_rule or "-", type(error).__name__, where)
+    say = _say()
+    title, message = say("Something went wrong on our side"), say("Nothing was changed.")
+    return sorry(500, title, message, say("Please try it again in a minute."))
+
+
+def _say() -> Any:
+    spoken = language()
+    return lambda message: bridge().texts.gettext(spoken, message)

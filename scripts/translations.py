@@ -1,0 +1,146 @@
+#!/usr/bin/env python
+"""Compare the catalogues with the sentences in templates and code; exit 1 if one is missing, unsure or left over.
+
+`--update` writes new sentences into every catalogue and takes old ones out; `--new CODE` begins a language.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_file
+from babel.messages.pofile import read_po, write_po
+
+HOUSE = Path(__file__).resolve().parent.parent
+CATALOGUES = HOUSE / "bridge" / "translations"
+
+#: The language that sentences are written in: its catalogue may stay empty.
+SOURCE = "en"
+
+#: `texts.gettext(language, "…")` and `mark("…")`.
+IN_CODE: dict[str, tuple[int, ...] | None] = {"mark": None, "gettext": (2,)}
+IN_TEMPLATES: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "ngettext": (1, 2)}
+
+
+def extracted(house: Path = HOUSE) -> Catalog:
+    """Every sentence that readers may see, with the file it stands in."""
+    catalogue = Catalog(fuzzy=False)
+    for path, method in _sources(house):
+        keywords = IN_CODE if method == "python" else IN_TEMPLATES
+        found = extract_from_file(
+            method, path, keywords=keywords, comment_tags=("Translators:",), options={"silent": "false"}
+        )
+        for _line, message, comments, _context in found:
+            place = str(path.relative_to(house))
+            catalogue.add(message, locations=[(place, None)], auto_comments=comments)  # type: ignore[list-item]  # write_po takes a place without a line, its type does not
+    return catalogue
+
+
+def problems(code: str, sentences: Catalog, house: Path = HOUSE) -> list[str]:
+    """What is wrong with one language's catalogue, a line each."""
+    catalogue = _read(code, house)
+    lines = [f"{code}: obsolete: {_short(key)}" for key in catalogue.obsolete]
+    lines += [f"{code}: obsolete: {_short(m.id)}" for m in catalogue if m.id and not sentences.get(m.id)]
+    for sentence in sentences:
+        if not sentence.id:
+            continue
+        message = catalogue.get(sentence.id)
+        strings = _strings(message.string) if message else ()
+        if code != SOURCE and not (strings and all(strings)):
+            lines.append(f"{code}: missing: {_short(sentence.id)}")
+        elif message and message.fuzzy:
+            lines.append(f"{code}: fuzzy: {_short(sentence.id)}")
+        elif message and all(strings):
+            lines += [f"{code}: wrong: {_short(sentence.id)}: {error}" for error in message.check(catalogue)]
+    return lines
+
+
+def languages(house: Path = HOUSE) -> list[str]:
+    """The languages that have a catalogue."""
+    return sorted(path.stem for path in (house / "bridge" / "translations").glob("*.po"))
+
+
+def update(code: str, sentences: Catalog) -> None:
+    """Write a catalogue anew: new sentences come in empty, old ones go."""
+    path = CATALOGUES / f"{code}.po"
+    catalogue = _read(code) if path.exists() else Catalog(locale=code)
+    old = {message.id: message for message in catalogue if message.id}
+    fresh = Catalog(
+        locale=code.replace("-", "_"),
+        project="consent-bridge",
+        version="1",
+        header_comment=f"# {code}: what readers see. `scripts/translations.py --update` keeps it in step.",
+        fuzzy=False,
+    )
+    for sentence in sentences if code != SOURCE else ():
+        if sentence.id:
+            known = old.get(sentence.id)
+            fresh.add(
+                sentence.id,
+                known.string if known else None,
+                locations=sentence.locations,
+                flags=(known.flags if known else set()) | sentence.flags,
+                auto_comments=sentence.auto_comments,
+            )
+    written = BytesIO()
+    write_po(written, fresh, width=110, include_lineno=False, omit_header=False)
+    lines = written.getvalue().decode().splitlines()
+    changing = (
+        '"POT-Creation-Date',
+        '"PO-Revision-Date',
+        '"Generated-By',
+        '"Report-Msgid',
+        '"Last-Translator',
+        '"Language-Team',
+    )
+    kept = (line for line in lines if not line.startswith(changing))
+    path.write_text("\n".join(kept).strip() + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Report, or write with `--update` and `--new`, then report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--update", action="store_true", help="write new sentences into the catalogues")
+    parser.add_argument("--new", metavar="CODE", help="begin the catalogue of one more language")
+    options = parser.parse_args(arguments)
+    sentences = extracted()
+    for code in languages() if options.update else []:
+        update(code, sentences)
+    if options.new:
+        update(options.new, sentences)
+    found = [line for code in languages() for line in problems(code, sentences)]
+    print("\n".join(found) or f"{len(sentences)} sentences, complete in {', '.join(languages())}")
+    return 1 if found else 0
+
+
+def _sources(house: Path) -> Iterator[tuple[Path, str]]:
+    """Files with sentences for readers, and how to read them. The starter's words are the operator's, not ours."""
+    for path in sorted((house / "bridge").rglob("*.py")):
+        yield path, "python"
+    for path in sorted((house / "templates").rglob("*.*")):
+        if path.suffix in (".html", ".txt") and "starter" not in path.parts:
+            yield path, "jinja2.ext:babel_extract"
+
+
+def _read(code: str, house: Path = HOUSE) -> Catalog:
+    with (house / "bridge" / "translations" / f"{code}.po").open("rb") as file:
+        return read_po(file, locale=code.replace("-", "_"), abort_invalid=True)
+
+
+def _strings(string: object) -> tuple[str, ...]:
+    """A translation's forms: one, or one for each plural."""
+    if isinstance(string, str):
+        return (string,)
+    return tuple(string) if isinstance(string, list | tuple) else ()
+
+
+def _short(identity: object) -> str:
+    first = identity[0] if isinstance(identity, list | tuple) else identity
+    return repr(str(first)[:70])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,685 @@
+"""Every page and mail, in every language and state: what readers see is complete, plain, fair and readable."""
+
+import re
+import runpy
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+from jinja2 import UndefinedError
+
+from bridge.texts import DARK, LIGHT, TEMPLATES, MissingCatalogue, Texts, contrast, ink, palette
+from bridge.vocabulary import Method, Status
+
+HOUSE = Path(__file__).resolve().parent.parent
+LANGUAGES = ("en", "nl")
+ACCENT = "#1d3f8f"
+NOON = datetime(2026, 11, 23, 10, 4, 57, tzinfo=UTC)
+TOKEN = "https://prefs.krant.example/u/eyJ2IjoxfQ.Zk3xT0k3n-made_of.letters"
+SHA = "5b3c" * 16
+NOTICE = (
+    "De Krant nv (Kaaistraat 1, Brussels) sends you this & nothing else, about once a month.\n\n"
+    "Nobody outside De Krant nv gets your address. You can stop <at any time>: each mail’s foot has a link."
+)
+LABEL = "Yes, send me “Monthly news” & I know that I can stop at any time."
+
+COMMON = {
+    "looks": {"name": "De Krant", "logo_url": "", "accent": ACCENT},
+    "controller": {
+        "name": "De Krant nv",
+        "address": "Kaaistraat 1\n1000 Brussels",
+        "email": "post@krant.example",
+        "website": "https://krant.example",
+    },
+    "contact": {"name": "Els Peeters", "email": "dpo@krant.example", "is_dpo": True},
+    "statement_url": "https://prefs.krant.example/privacy",
+    "home_url": "https://krant.example",
+}
+
+
+def purpose(id_: str = "newsletter", name: str = "Monthly news") -> dict[str, Any]:
+    return {
+        "id": id_,
+        "name": name,
+        "description": "The stories our editors are proud of, with a look behind the scenes.",
+        "frequency": "once a month",
+        "label": LABEL,
+        "notice": NOTICE,
+        "wording": SHA,
+        "version": 2,
+        "url": f"/notices/{id_}/2/en",
+        "basis": "consent",
+        "recipients": (),
+    }
+
+
+NEWS, OFFERS = purpose(), purpose("offers", "Offers for readers")
+
+
+def row(status: Status, *, on: bool = False, paused: date | None = None, how: str = "") -> dict[str, Any]:
+    state = {"status": status, "on": on, "since": NOON if how else None, "how": how, "paused_until": paused}
+    return purpose(status.value, f"Letter {status.value}") | state
+
+
+def subscribe(**changes: Any) -> dict[str, Any]:
+    name = {"id": "first_name", "label": "First name", "value": "", "choices": (), "max_length": 100}
+    region = {"id": "region", "label": "Region", "value": "North", "choices": ("North", "South"), "max_length": 9}
+    usual = {"action": "/subscribe", "channel": "site-foot", "email": "", "purposes": [NEWS, OFFERS], "errors": {}}
+    return usual | {"fields": [name, region]} | changes
+
+
+def preferences(**changes: Any) -> dict[str, Any]:
+    rows = [
+        row(Status.GIVEN, on=True, how="confirmed from your mailbox"),
+        row(Status.WITHDRAWN, how="through the unsubscribe link in a mail"),
+    ]
+    usual = {"action": "/preferences/TOKEN", "masked": "a•••@krant.example", "fresh": True, "saved": None, "rows": rows}
+    pause = {"pause_until": None, "pause_min": "2026-11-24", "pause_max": "2027-11-23"}
+    more = {"was": ["given"], "language": "en", "errors": {}, "link_url": "/preferences"}
+    return usual | pause | more | changes
+
+
+def mail(**changes: Any) -> dict[str, Any]:
+    usual = {
+        "purposes": [NEWS, OFFERS],
+        "place": "the form at the foot of our site",
+        "asked": NOON,
+        "hours": 72,
+        "url": None,
+        "unsubscribe_url": None,
+        "preferences_url": None,
+        "postal_address": "Kaaistraat 1\n1000 Brussels",
+        "sender_name": "De Krant",
+        "receipt": "",
+    }
+    return usual | changes
+
+
+LEAVE = {"unsubscribe_url": TOKEN, "preferences_url": TOKEN.replace("/u/", "/preferences/")}
+ERRORS = {"email": "This is no address.", "purpose": "Tick at least one box.", "page": "Wait a minute."}
+PRIVACY = {
+    "purposes": [NEWS, OFFERS | {"basis": "soft_opt_in", "recipients": ("Drukkerij nv",)}],
+    "processors": [
+        {"name": "Mailchimp", "service": "sends our mail", "country": "US", "transfer_tool": "Data Privacy Framework"},
+        {"name": "Host bv", "service": "keeps our servers", "country": "NL", "transfer_tool": ""},
+    ],
+    "retention": [{"what": "Requests that nobody confirmed", "how_long": "3 days"}],
+    "version": 3,
+    "date": date(2026, 11, 23),
+    "mail": {"postal_address": "PO box 7\n1000 Brussels"},
+}
+LINK = TOKEN.replace("/u/", "/confirm/")
+
+PAGES: dict[str, list[dict[str, Any]]] = {
+    "subscribe": [
+        subscribe(),
+        subscribe(purposes=[NEWS], fields=[]),
+        subscribe(email="an@krant", errors=ERRORS | {"region": "?"}),
+    ],
+    "asked": [{}],
+    "confirm": [{"action": "/confirm/TOKEN", "masked": "a•••@krant.example", "purposes": [NEWS, OFFERS]}],
+    "confirmed": [{"purposes": [NEWS], "again": again, "preferences_url": "/preferences"} for again in (False, True)],
+    "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],
+    "unsubscribe": [
+        {"action": "/u/TOKEN", "masked": "a•••@krant.example", "purpose": name, "others": others}
+        for name, others in (("Monthly news", True), ("Monthly news", False), (None, False))
+    ],
+    "unsubscribed": [
+        {"purpose": name, "preferences_url": "/preferences", "still_on": on, "all_action": action}
+        for name, on, action in (
+            ("Monthly news", ["Offers for readers"], "/u/TOKEN"),
+            ("Monthly news", ["Offers for readers", "Books"], "/u/TOKEN"),
+            (None, [], None),
+        )
+    ],
+    "link": [
+        {"action": "/preferences", "email": "", "errors": {}},
+        {"action": "/preferences", "email": "an@krant", "errors": ERRORS},
+    ],
+    "link_sent": [{}],
+    "preferences": [
+        preferences(),
+        preferences(fresh=False),
+        *(preferences(saved=saved) for saved in ("saved", "mailed", "stopped", "language", "paused", "resumed")),
+        preferences(errors={"pause_until": "Choose a day within a year.", "language": "?", "page": "?"}),
+        preferences(
+            pause_until=date(2026, 12, 24),
+            rows=[row(Status.GIVEN, on=True, paused=date(2026, 12, 24), how="on this page")],
+        ),
+        preferences(rows=[row(status) for status in Status]),
+    ],
+    "privacy": [PRIVACY, PRIVACY | {"processors": []}],
+    "notice": [
+        {"purpose": "Monthly news", "version": 2, "language": "en", "label": LABEL, "notice": NOTICE, "sha256": SHA}
+    ],
+    "error": [
+        {"title": "No such page", "message": "Nothing is here.", "todo": "Ask for a new link.", "status": 404}
+        | {"link_url": url, "link_text": url and "To your preferences"}
+        for url in ("/preferences", None)
+    ],
+}
+MAILS: dict[str, list[dict[str, Any]]] = {
+    "confirm": [mail(url=LINK), mail(url=LINK, hours=24), mail(url=LINK, hours=36, purposes=[NEWS])],
+    "subscribed": [mail(**LEAVE)],
+    "welcome": [mail(**LEAVE, receipt="Receipt\nof consent")],
+    "goodbye": [
+        mail(preferences_url=LEAVE["preferences_url"], receipt="Receipt"),
+        mail(**LEAVE, purposes=[]),
+    ],
+    "link": [mail(url=TOKEN.replace("/u/", "/preferences/"))],
+}
+
+
+@pytest.fixture(scope="module")
+def texts() -> Texts:
+    return Texts(LANGUAGES, ZoneInfo("Europe/Brussels"), common=COMMON)
+
+
+class Element(NamedTuple):
+    tag: str
+    attributes: dict[str, str | None]
+
+
+class Page(HTMLParser):
+    """A page as a reader's program takes it apart."""
+
+    void = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[Element] = []
+        self.words: list[tuple[tuple[Element, ...], str]] = []
+        self._open: list[Element] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(attrs) == len(dict(attrs)), f"an attribute twice in <{tag}>"
+        element = Element(tag, dict(attrs))
+        self.elements.append(element)
+        if tag not in self.void:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open[-1].tag == tag, f"</{tag}> closes <{self._open[-1].tag}>"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.words.append((tuple(self._open), data))
+
+    def all(self, *tags: str, **attributes: str) -> list[Element]:
+        wanted = attributes.items()
+        return [e for e in self.elements if e.tag in tags and all(e.attributes.get(k) == v for k, v in wanted)]
+
+    def text(self, attribute: str) -> list[str]:
+        """The exact text of each element that carries this attribute."""
+        marked = [e for e in self.elements if attribute in e.attributes]
+        return ["".join(data for above, data in self.words if any(e is a for a in above)) for e in marked]
+
+    @property
+    def visible(self) -> str:
+        """What is read on the page, in one line."""
+        seen = (data for above, data in self.words if not {"style", "title"} & {e.tag for e in above})
+        return " ".join(" ".join(seen).split())
+
+
+def pages() -> Iterator[Any]:
+    for language in LANGUAGES:
+        for name, states in PAGES.items():
+            for number, state in enumerate(states):
+                yield pytest.param(name, language, state, id=f"{language}-{name}-{number}")
+
+
+def mails() -> Iterator[Any]:
+    for language in LANGUAGES:
+        for name, states in MAILS.items():
+            for number, state in enumerate(states):
+                yield pytest.param(name, language, state, id=f"{language}-{name}-{number}")
+
+
+every_page = pytest.mark.parametrize(("name", "language", "state"), list(pages()))
+every_mail = pytest.mark.parametrize(("name", "language", "state"), list(mails()))
+
+
+def page(texts: Texts, name: str, language: str, state: dict[str, Any]) -> Page:
+    return Page(texts.render(f"pages/{name}.html", language, **state))
+
+
+def urls(text: str) -> set[str]:
+    return set(re.findall(r"https?://[^\s\"'<>]+", text))
+
+
+class TestPages:
+    def test_every_page_has_samples(self) -> None:
+        """Nobody adds a page or a mail that these tests do not walk."""
+        assert {path.stem for path in (TEMPLATES / "pages").glob("*.html")} == set(PAGES)
+        assert {path.name for path in (TEMPLATES / "email").iterdir()} == set(MAILS)
+
+    @every_page
+    def test_one_heading_one_language(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """A11Y-01, CAP-08: one h1, no level skipped, the language and its direction named, a title."""
+        found = page(texts, name, language, state)
+        (html,) = found.all("html")
+        assert html.attributes == {"lang": language, "dir": "ltr"}
+        levels = [int(e.tag[1]) for e in found.all("h1", "h2", "h3", "h4")]
+        assert levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels)), levels
+        assert len(found.all("title", "main")) == 2
+
+    @every_page
+    def test_inputs_are_labelled(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """A11Y-01: each input has its label, ids are unique, descriptions exist, errors are announced in text."""
+        found = page(texts, name, language, state)
+        ids = [e.attributes["id"] for e in found.elements if "id" in e.attributes]
+        assert len(ids) == len(set(ids))
+        labelled = {e.attributes["for"] for e in found.all("label")}
+        inputs = [e for e in found.all("input", "select", "textarea") if e.attributes.get("type") != "hidden"]
+        assert labelled == {e.attributes["id"] for e in inputs}
+        for element in found.elements:
+            for attribute in ("aria-describedby", "aria-labelledby"):
+                assert set((element.attributes.get(attribute) or "").split()) <= set(ids)
+            if "aria-invalid" in element.attributes:
+                assert "aria-describedby" in element.attributes
+        jumps = [e.attributes["href"] for e in found.all("a") if (e.attributes["href"] or "").startswith("#")]
+        assert {jump[1:] for jump in jumps if jump} <= set(ids)
+        if state.get("errors"):
+            assert [e for e in found.elements if e.attributes.get("role") == "alert"]
+            assert set(state["errors"].values()) <= {words.strip() for _, words in found.words} or name == "link"
+
+    @every_page
+    def test_forms_post_where_told(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """Every form posts to the address it was given and has a button; nothing else leaves the page."""
+        found = page(texts, name, language, state)
+        told = {state.get("action"), state.get("all_action")} - {None}
+        forms = found.all("form")
+        assert {e.attributes["action"] for e in forms} <= told
+        assert all(e.attributes["method"] == "post" for e in forms)
+        assert len(found.all("button", type="submit")) >= len(forms)
+
+    @every_page
+    def test_nothing_from_elsewhere(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """PRF-06, WEB-02, WEB-03: no script, no inline style, no foreign resource; no index, no referrer."""
+        found = page(texts, name, language, state)
+        assert not found.all("script", "style", "iframe", "object", "embed", "base")
+        for element in found.elements:
+            assert not [key for key in element.attributes if key == "style" or key.startswith("on")]
+        loaded = [e.attributes.get("src") or e.attributes["href"] for e in found.all("link", "img")]
+        assert all(address and re.match("/[a-z]", address) for address in loaded)
+        meta = {e.attributes.get("name"): e.attributes.get("content") for e in found.all("meta")}
+        assert meta["robots"] == "noindex, nofollow"
+        assert meta["referrer"] == "no-referrer"
+        assert meta["color-scheme"] == "light dark"
+        assert meta["viewport"] == "width=device-width, initial-scale=1"
+
+    @every_page
+    def test_who_speaks(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """Each page names the controller, who answers questions, the statement, and the other languages."""
+        found = page(texts, name, language, state)
+        assert "De Krant nv Kaaistraat 1 1000 Brussels" in found.visible
+        links = {e.attributes["href"] for e in found.all("a")}
+        assert {
+            "mailto:dpo@krant.example",
+            "https://prefs.krant.example/privacy",
+            "?language=en",
+            "?language=nl",
+        } <= links
+        assert [e.attributes["lang"] for e in found.all("a") if "aria-current" in e.attributes] == [language]
+
+    @every_page
+    def test_no_language_left_behind(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """No English sentence on a page of another language, except what the operator wrote."""
+        html = texts.render(f"pages/{name}.html", language, **state)
+        for message in _sentences():
+            if texts.gettext(language, message) != message:
+                assert message not in html or message in str(state)
+
+    def test_escaping(self, texts: Texts) -> None:
+        """What the policy and the reader wrote is text, never markup, also inside translated sentences."""
+        html = texts.render(
+            "pages/unsubscribe.html", "nl", action="/u/T", masked="<b>a", purpose='<i>"news"', others=False
+        )
+        assert "<b>" not in html
+        assert "<i>" not in html
+        assert "&lt;b&gt;a" in html
+
+    def test_unknown_variables_are_errors(self, texts: Texts) -> None:
+        """A page that is not given all it shows is never shown half."""
+        with pytest.raises(UndefinedError):
+            texts.render("pages/unsubscribe.html", "en", action="/u/T")
+
+
+class TestConsent:
+    @pytest.mark.parametrize("language", LANGUAGES)
+    @pytest.mark.parametrize("name", ["subscribe", "confirm"])
+    def test_cap_01_boxes_are_empty(self, texts: Texts, name: str, language: str) -> None:
+        """CAP-01: no box is ticked at load, no hidden field says yes, one box per purpose."""
+        for state in PAGES[name]:
+            found = page(texts, name, language, state)
+            assert not [e for e in found.elements if "checked" in e.attributes]
+            hidden = {e.attributes["name"] for e in found.all("input", type="hidden")}
+            assert hidden <= {"channel", "language"}
+            if name == "subscribe":
+                boxes = [e.attributes["value"] for e in found.all("input", type="checkbox", name="purpose")]
+                assert boxes == [p["id"] for p in state["purposes"]]
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    @pytest.mark.parametrize("name", ["subscribe", "confirm", "notice"])
+    def test_cap_04_words_are_exact(self, texts: Texts, name: str, language: str) -> None:
+        """CAP-04, CAP-07: label and notice stand on the page to the letter, with their fingerprint."""
+        for state in PAGES[name]:
+            found = page(texts, name, language, state)
+            count = len(state.get("purposes", [1])) if name != "notice" else 1
+            assert found.text("data-label") == [LABEL] * count
+            assert found.text("data-wording") == [NOTICE] * count
+            assert [e.attributes["data-wording"] for e in found.elements if "data-wording" in e.attributes] == [
+                SHA
+            ] * count
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_cap_04_before_the_box(self, texts: Texts, language: str) -> None:
+        """CAP-04: name, kind, frequency and notice come before the box they are about."""
+        html = texts.render("pages/subscribe.html", language, **subscribe(purposes=[NEWS]))
+        box = html.index('type="checkbox"')
+        for words in (NEWS["name"], NEWS["description"], NEWS["frequency"], "Nobody outside De Krant"):
+            assert html.index(words) < box
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_the_address_field(self, texts: Texts, language: str) -> None:
+        """A11Y-01 (1.3.5): phones offer the reader's own address and the right keyboard."""
+        for name in ("subscribe", "link"):
+            (field,) = page(texts, name, language, PAGES[name][0]).all("input", type="email")
+            assert field.attributes["autocomplete"] == field.attributes["inputmode"] == "email"
+
+
+class TestPreferences:
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_prf_01_every_state(self, texts: Texts, language: str) -> None:
+        """PRF-01: every purpose shows its state, since when and by which act; all change in one POST."""
+        found = page(texts, "preferences", language, PAGES["preferences"][0])
+        for words in ("Letter given", "Letter withdrawn", texts.day(language, NOON), "confirmed from your mailbox"):
+            assert words in found.visible
+        assert texts.status_text(language, Status.WITHDRAWN) in found.visible
+        boxes = found.all("input", type="checkbox", name="purpose")
+        assert {e.attributes["value"]: "checked" in e.attributes for e in boxes} == {"given": True, "withdrawn": False}
+        assert [e.attributes["value"] for e in found.all("input", name="was")] == ["given"]
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_prf_04_words_beside_what_is_off(self, texts: Texts, language: str) -> None:
+        """PRF-04: notice and label stand beside each box that may be switched on, to the letter."""
+        found = page(texts, "preferences", language, PAGES["preferences"][0])
+        assert found.text("data-label") == [LABEL]
+        assert NOTICE in [words for _, words in found.words]
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_each_save_is_its_own(self, texts: Texts, language: str) -> None:
+        """Decision 10: language, pause and stop are forms of their own that touch no purpose."""
+        html = texts.render("pages/preferences.html", language, **preferences())
+        forms = [Page(form) for form in re.findall(r"<form.*?</form>", html, re.DOTALL)]
+        names = [{e.attributes["name"] for e in f.elements if "name" in e.attributes} for f in forms]
+        assert names == [{"stop"}, {"save", "was", "purpose"}, {"pause_until"}, {"language"}]
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_wdr_14_equal_and_in_sight(self, texts: Texts, language: str) -> None:
+        """WDR-14: leaving and staying look the same; "stop everything" comes before the list."""
+        html = texts.render("pages/preferences.html", language, **preferences())
+        stop, save, *_ = Page(html).all("button")
+        assert stop.attributes["class"] == save.attributes["class"] == "button"
+        assert html.index('name="stop"') < html.index("<h2")
+        found = page(texts, "unsubscribe", language, PAGES["unsubscribe"][0])
+        buttons = [e.attributes for e in found.all("button")]
+        assert [b["value"] for b in buttons] == ["list", "all"]
+        assert {b["class"] for b in buttons} == {"button"}
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_wdr_14_no_guilt(self, texts: Texts, language: str) -> None:
+        """WDR-01, WDR-14: leaving asks no reason, pulls no sleeve, and never takes more than one button."""
+        for name in ("unsubscribe", "unsubscribed"):
+            for state in PAGES[name]:
+                found = page(texts, name, language, state)
+                assert not re.search(r"\b(sorry|sad|miss|jammer|spijt|missen|helaas|waarom|why)\b", found.visible, re.I)
+                assert not found.all("input", "select", "textarea")
+
+
+class TestMails:
+    @every_mail
+    def test_parts_agree(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """Text and HTML carry the same links, and each link it was given is there."""
+        text, html = (texts.render(f"email/{name}/body.{kind}", language, **state) for kind in ("txt", "html"))
+        assert urls(text) == urls(html)
+        given = {state[key] for key in ("url", "unsubscribe_url", "preferences_url") if state[key]}
+        assert urls(text) == given | {COMMON["statement_url"]}
+
+    @every_mail
+    def test_text_part(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """A11Y-02: the text part stands alone: wrapped lines, whole links, no blank ends, one line of subject."""
+        subject = texts.render(f"email/{name}/subject.txt", language, **state)
+        assert subject.strip() == subject != ""
+        assert "\n" not in subject
+        assert len(subject) <= 78
+        text = texts.render(f"email/{name}/body.txt", language, **state)
+        for line in text.splitlines():
+            assert line == line.rstrip()
+            assert len(line) <= 72 or "://" in line
+        assert "\n\n\n" not in text
+        assert "&" not in text.replace("&c", "")
+
+    @every_mail
+    def test_html_part(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """A11Y-02: language, one heading, links whose names stand alone, no table, no image, nothing loaded."""
+        found = Page(texts.render(f"email/{name}/body.html", language, **state))
+        (html,) = found.all("html")
+        assert html.attributes == {"lang": language, "dir": "ltr"}
+        assert len(found.all("h1")) == 1
+        assert not found.all("img", "table", "script", "link", "iframe", "form")
+        assert "url(" not in str(found.elements)
+        names = [data.strip() for above, data in found.words if above and above[-1].tag == "a"]
+        assert len(names) == len(found.all("a"))
+        assert all(len(words) > 5 for words in names)
+        buttons = [e for e in found.all("a") if "padding" in (e.attributes["style"] or "")]
+        assert len(buttons) == (1 if state["url"] else 0)
+
+    @every_mail
+    def test_snd_02_who_sends(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """SND-02: both parts name the sender, the controller, a postal address and a contact."""
+        for kind in ("txt", "html"):
+            body = texts.render(f"email/{name}/body.{kind}", language, **state)
+            for words in ("De Krant nv", "Kaaistraat 1\n1000 Brussels", "dpo@krant.example"):
+                assert words in body
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_con_03_only_the_question(self, texts: Texts, language: str) -> None:
+        """CON-03: the confirmation mail asks and sells nothing: no image, no promotion, one link of its own."""
+        promotion = (
+            r"\b(free|offer|save|discount|exclusive|don't miss|gratis|korting|aanbieding|exclusief|voordeel|mis niet)\b"
+        )
+        for state in MAILS["confirm"]:
+            plain = state | {"purposes": [NEWS]}
+            for kind in ("subject.txt", "body.txt", "body.html"):
+                body = texts.render(f"email/confirm/{kind}", language, **plain)
+                assert "<img" not in body
+                assert not re.search(promotion, body, re.I)
+                assert NEWS["description"] not in body  # the operator's praise of it does not belong in the question
+            body = texts.render("email/confirm/body.txt", language, **plain)
+            flat = " ".join(body.split())
+            for words in ("De Krant nv", NEWS["name"], texts.moment(language, NOON), state["place"], state["url"]):
+                assert words in flat
+            assert ("ignore this mail" if language == "en" else "hoef je niets te doen") in flat
+
+    @pytest.mark.parametrize(("language", "word"), [("en", "Unsubscribe"), ("nl", "Uitschrijven")])
+    @pytest.mark.parametrize("name", ["welcome", "subscribed"])
+    def test_wdr_02_a_visible_way_out(self, texts: Texts, name: str, language: str, word: str) -> None:
+        """WDR-02: a text link whose name says unsubscribe in the mail's language."""
+        (state,) = MAILS[name]
+        html = texts.render(f"email/{name}/body.html", language, **state)
+        found = Page(html)
+        (link,) = (above[-1] for above, data in found.words if data == word)
+        assert link.tag == "a"
+        assert link.attributes["href"] == state["unsubscribe_url"]
+        assert f"{word}:\n{state['unsubscribe_url']}" in texts.render(f"email/{name}/body.txt", language, **state)
+        colours = re.findall(r"(?<![-\w])color:(#\w+)", html)
+        assert all(contrast(colour, "#ffffff") >= 4.5 for colour in colours if colour not in ("#ffffff",))
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_how_long_the_link_lives(self, texts: Texts, language: str) -> None:
+        """Days where they come out even, hours else, in the right number."""
+        said = [texts.render("email/confirm/body.txt", language, **state) for state in MAILS["confirm"]]
+        wanted = {"en": ("3 days", "1 day.", "36 hours"), "nl": ("3 dagen", "1 dag.", "36 uur")}[language]
+        assert all(words in text for words, text in zip(wanted, said, strict=True))
+
+
+class TestColours:
+    @staticmethod
+    def tokens(css: str) -> dict[str, str]:
+        return dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{6})\b", css))
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_contrast(self, scheme: str) -> None:
+        """A11Y-01 (1.4.3, 1.4.11): text reaches 4.5:1 on its ground, edges of inputs 3:1, light and dark."""
+        css = (TEMPLATES / "static" / "style.css").read_text("utf-8")
+        blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+        token = self.tokens(blocks[0]) | (self.tokens(blocks[1]) if scheme == "dark" else {})
+        assert (token["paper"], token["card"]) == (LIGHT if scheme == "light" else DARK)
+        for text in ("ink", "soft", "link", "alert"):
+            assert contrast(token[text], token["paper"]) >= 4.5
+            assert contrast(token[text], token["card"]) >= 4.5
+        for text, ground in (("ink", "wash"), ("done", "done-wash"), ("alert", "alert-wash"), ("on-accent", "accent")):
+            assert contrast(token[text], token[ground]) >= 4.5
+        for edge in ("edge", "accent"):
+            assert contrast(token[edge], token["card"]) >= 3
+
+    def test_style_is_the_palette_of_its_accent(self) -> None:
+        """The stylesheet's own colours are what `palette` would append."""
+        css = (TEMPLATES / "static" / "style.css").read_text("utf-8")
+        light, dark = (self.tokens(block) for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2])
+        said = [self.tokens(block) for block in palette(light["accent"]).split("@media")]
+        assert [said[0].items() <= light.items(), said[1].items() <= dark.items()] == [True, True]
+
+    @pytest.mark.parametrize("accent", [ACCENT, "#ffd500", "#e30613", "#000000", "#ffffff", "#777777", "#00ff7f"])
+    def test_any_accent_can_be_read(self, accent: str) -> None:
+        """Whatever colour the operator likes, buttons and links stay readable in light and dark."""
+        for block, grounds in zip(palette(accent).split("@media"), (LIGHT, DARK), strict=True):
+            token = self.tokens(block)
+            assert contrast(token["accent"], token["on-accent"]) >= 4.5
+            assert all(contrast(token["link"], ground) >= 4.5 for ground in grounds)
+        assert contrast(ink(accent), accent) >= 4.5
+
+    def test_large_targets(self) -> None:
+        """A11Y-01 (2.5.8): what is pressed is at least 44 px high; the stylesheet loads nothing from elsewhere."""
+        css = (TEMPLATES / "static" / "style.css").read_text("utf-8")
+        for selector in (r"\.button", r"\.tick", r"\.languages a", r"\.field input,\n\.field select"):
+            (rules,) = re.findall(rf"^{selector} \{{(.*?)\}}", css, re.DOTALL | re.MULTILINE)
+            height = re.search(r"min-height: ([\d.]+)rem", rules)
+            assert height
+            assert float(height[1]) * 16 >= 44
+        assert "url(" not in css
+        assert "@import" not in css
+        assert ":focus-visible" in css
+
+
+class TestWords:
+    def test_catalogues_are_complete(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Every sentence has its translation in every language; none is unsure or left over."""
+        assert _script()["main"]([]) == 0, capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (('msgid "Subscribe"\nmsgstr "Inschrijven"', 'msgid "Subscribe"\nmsgstr ""'), "nl: missing: 'Subscribe'"),
+            (('msgid "Subscribe"', '#, fuzzy\nmsgid "Subscribe"'), "nl: fuzzy: 'Subscribe'"),
+            (('msgid "Subscribe"', 'msgid "Join"\nmsgstr "Word lid"\n\nmsgid "Subscribe"'), "nl: obsolete: 'Join'"),
+            (('msgstr "Mail van %(name)s"', 'msgstr "Mail van %(naam)s"'), "nl: wrong: 'Mail from %(name)s'"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, tmp_path: Path, change: tuple[str, str], told: str) -> None:
+        """A missing, unsure, left-over or broken translation is named."""
+        script = _script()
+        catalogues = tmp_path / "bridge" / "translations"
+        catalogues.mkdir(parents=True)
+        text = (HOUSE / "bridge" / "translations" / "nl.po").read_text("utf-8")
+        assert change[0] in text
+        (catalogues / "nl.po").write_text(text.replace(*change), encoding="utf-8")
+        found = script["problems"]("nl", script["extracted"](), tmp_path)
+        assert [line[: len(told)] for line in found] == [told]
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_every_status_and_method_has_words(self, texts: Texts, language: str) -> None:
+        """No reader ever meets a word of the machine."""
+        states = [texts.status_text(language, status) for status in Status]
+        roads = [texts.how_text(language, method) for method in Method]
+        assert len(set(states)) == len(Status)
+        assert len(set(roads)) == len(Method)
+        assert not [words for words in (*states, *roads) if "_" in words]
+        consent = {"en": "yes|consent", "nl": r"\bja\b|toestemming"}[language]
+        assert not re.search(consent, texts.status_text(language, Status.SOFT_OPT_IN))
+
+    def test_unknown_words_are_errors(self, texts: Texts) -> None:
+        """A status nobody knows is a fault of ours, not something to show."""
+        with pytest.raises(ValueError, match="half"):
+            texts.status_text("en", "half")
+
+    def test_a_language_without_catalogue(self) -> None:
+        """The operator is told which file is missing."""
+        with pytest.raises(MissingCatalogue, match=r"'fr'.*fr\.po"):
+            Texts(("en", "fr"), ZoneInfo("UTC"))
+
+    def test_a_regional_language_leans_on_its_mother(self) -> None:
+        """nl-BE speaks Dutch without a catalogue of its own."""
+        assert Texts(("nl-BE",), ZoneInfo("UTC")).gettext("nl-BE", "Unsubscribe") == "Uitschrijven"
+
+    @pytest.mark.parametrize(
+        ("wanted", "accept", "chosen"),
+        [
+            (("nl", "en"), "", "nl"),
+            ((None, "", "fr", "nl"), "en", "nl"),
+            ((), "nl-BE,nl;q=0.9,en;q=0.8", "nl"),
+            ((), "fr, en;q=0.5, nl;q=0.7", "nl"),
+            ((), "nl;q=0, en;q=0.1", "en"),
+            ((), "NL", "nl"),
+            ((), "fr,de", "en"),
+            ((), "*", "en"),
+            ((), "nl;q=high,;;,=", "en"),
+            (("../../etc/passwd", "nl-BE"), "", "nl"),
+            ((), "x," * 100_000 + "nl", "en"),
+        ],
+    )
+    def test_choice(self, texts: Texts, wanted: tuple[str | None, ...], accept: str, chosen: str) -> None:
+        """The reader's choice, then the form, then the browser, then the policy's first language."""
+        assert texts.choose(*wanted, accept=accept) == chosen
+
+    def test_dates_follow_the_reader(self, texts: Texts) -> None:
+        """Dates in the reader's language and the policy's zone."""
+        late = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+        assert texts.day("en", late) == "1 January 2027"
+        assert texts.day("nl", late) == "1 januari 2027"
+        assert texts.day("nl", date(2026, 12, 31)) == "31 december 2026"
+        assert texts.moment("nl", NOON) == "23 november 2026 om 11:04"
+        assert texts.moment("en", NOON) == "23 November 2026 at 11:04"
+
+    def test_languages_call_themselves(self, texts: Texts) -> None:
+        """The switch names each language in itself."""
+        assert texts.names(("en", "nl", "fr", "nl-BE")) == {
+            "en": "English",
+            "nl": "Nederlands",
+            "fr": "Français",
+            "nl-BE": "Nederlands (België)",
+        }
+
+
+@cache
+def _script() -> dict[str, Any]:
+    return runpy.run_path(str(HOUSE / "scripts" / "translations.py"))
+
+
+@cache
+def _sentences() -> list[str]:
+    """Sentences long enough to be found on a page without meaning something else."""
+    found = (m.id for m in _script()["extracted"]())
+    return [words for words in found if isinstance(words, str) and len(words) > 12 and "%" not in words]
