@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from adapters._outcomes import Told
+from adapters._outcomes import INTERNAL, Told
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Outcome, OutcomeKind
 
@@ -45,7 +46,7 @@ ERRORS: tuple[_Meaning, ...] = (
     _Meaning(400, "", "", _REFUSED, "bad_request"),
     _Meaning(404, "", "", _LATER, "not_found"),
     _Meaning(405, "", "", _REFUSED, "method_not_allowed"),
-    _Meaning(500, "", "", _LATER, "internal"),
+    _Meaning(500, "", "", _LATER, INTERNAL.reason),
 )
 
 #: Statuses that mean the whole account is busy or away, whoever was asked about.
@@ -73,6 +74,7 @@ class MailchimpApi:
         _check_base(base)
         self._base = base.rstrip("/")
         self._seconds = seconds
+        logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines name members
 
     @cached_property
     def lists(self) -> Any:

@@ -12,6 +12,12 @@ _WEIGHT = {OutcomeKind.DONE: 0, OutcomeKind.PENDING: 1, OutcomeKind.REFUSED: 2, 
 _SPLIT = frozenset({400, 413})
 
 
+#: The ESP stumbled over this call; perhaps over this member.
+INTERNAL = Outcome(OutcomeKind.LATER, "internal")
+
+_ENOUGH = 3
+
+
 class Told(Exception):
     """The ESP's answer is about this member only; the outcome says which."""
 
@@ -46,6 +52,7 @@ class Round:
     def __init__(self, count: int) -> None:
         self.outcomes = [DONE] * count
         self._worked = False
+        self._broken = 0  # internal errors in a row: one may be about one member, three are not
         self._down: AdapterError | None = None
 
     def note(self, who: Iterable[int], outcome: Outcome) -> None:
@@ -64,6 +71,7 @@ class Round:
             outcome = call(who)
         except Told as told:
             self._worked = True
+            self._count(told.outcome)
             self._told(who, call, told)
         except Misconfigured:
             raise
@@ -74,11 +82,17 @@ class Round:
             self.note(who, later(error.reason, error.wait))
         else:
             self._worked = True
+            self._count(outcome)
             self.note(who, outcome)
 
     def one(self, index: int, call: Callable[[], Outcome]) -> None:
         """Make the calls of a single member."""
         self.attempt([index], lambda _: call())
+
+    def _count(self, outcome: Outcome) -> None:
+        self._broken = self._broken + 1 if outcome.reason == INTERNAL.reason else 0
+        if self._broken == _ENOUGH:
+            self._down = AdapterError(INTERNAL.reason)
 
     def _told(self, who: Sequence[int], call: Callable[[Sequence[int]], Outcome], told: Told) -> None:
         if told.status in _SPLIT and len(who) > 1:

@@ -2,12 +2,13 @@
 
 import http.client
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from adapters._outcomes import Told
+from adapters._outcomes import INTERNAL, Told
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Outcome, OutcomeKind
 
@@ -24,6 +25,7 @@ ERRORS: Mapping[int, Outcome] = {
     405: Outcome(OutcomeKind.REFUSED, "method_not_allowed"),
     413: Outcome(OutcomeKind.REFUSED, "too_large"),
     415: Outcome(OutcomeKind.REFUSED, "bad_request"),
+    500: INTERNAL,
 }
 
 #: First word of a path -> what the key must be allowed to do.
@@ -51,6 +53,7 @@ class SendGridApi:
         if self._host not in {HOST, EU_HOST} and not _is_loopback(self._host):
             raise Misconfigured(f"SENDGRID_BASE_URL must be {HOST} or {EU_HOST}")
         self.seconds = seconds
+        logging.getLogger("python_http_client").setLevel(logging.INFO)  # its debug lines hold key and bodies
 
     @property
     def eu(self) -> bool:
@@ -133,7 +136,7 @@ def _error(status: int, headers: Any, path: tuple[str, ...]) -> Exception:
     if status in ERRORS:
         return Told(ERRORS[status], status)
     if status >= 500 or status == 408:
-        return AdapterError("sendgrid: internal" if status == 500 else "sendgrid: unavailable")
+        return AdapterError("sendgrid: unavailable")
     return Told(Outcome(OutcomeKind.REFUSED, f"http_{status}"), status)
 
 

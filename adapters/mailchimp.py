@@ -6,13 +6,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 from adapters._mailchimp_api import SECONDS, MailchimpApi, member_id
+from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
 from adapters._mailchimp_webhooks import MailchimpWebhooks
 from adapters._outcomes import Round, Told, later, refused, worst
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, Report
-
-#: Merge field that carries the reader's link: `*|PREFS|*` in a template.
-PREFS = "PREFS"
 
 #: Mailchimp cuts text merge fields here without saying so, in bytes.
 _LONGEST = 255
@@ -25,13 +23,6 @@ _STOPS = frozenset({"unsubscribed", "cleaned", "archived"})
 
 #: Answers to a stop that say: this address gets nothing anyway.
 _STOPPED_ANYWAY = frozenset({"not_found", "compliance", "forgotten"})
-
-_PAGE = 1000
-_SMALLEST_PAGE = 125
-_OVERLAP = 20
-
-#: An audience's purposes: purpose id -> interest id, or "" where being subscribed is the purpose.
-_Purposes = dict[str, str]
 
 
 class Mailchimp(Adapter):
@@ -76,7 +67,7 @@ class Mailchimp(Adapter):
             for audience, purposes in self._audiences.items()
         )
 
-    def _put_at(self, audience: str, purposes: _Purposes, member: Member) -> Outcome:
+    def _put_at(self, audience: str, purposes: Purposes, member: Member) -> Outcome:
         if member.blocked or not member.on.intersection(purposes):
             return self._stop(audience, purposes, member)
         if len(member.link.encode()) > _LONGEST:
@@ -91,7 +82,7 @@ class Mailchimp(Adapter):
         )
         return _verdict(answer, purposes, member)
 
-    def _wanted(self, purposes: _Purposes, member: Member) -> dict[str, Any]:
+    def _wanted(self, purposes: Purposes, member: Member) -> dict[str, Any]:
         """All that leaves the house for one member (MIN-04)."""
         wanted: dict[str, Any] = {"email_address": member.email.strip(), "status_if_new": "subscribed"}
         if member.fresh:
@@ -107,7 +98,7 @@ class Mailchimp(Adapter):
             wanted["merge_fields"] = merge_fields
         return wanted
 
-    def _stop(self, audience: str, purposes: _Purposes, member: Member) -> Outcome:
+    def _stop(self, audience: str, purposes: Purposes, member: Member) -> Outcome:
         """Leave the audience; whoever was never there stays away."""
         body: dict[str, Any] = {"status": "unsubscribed"}
         if interests := _interests(purposes, frozenset()):
@@ -121,7 +112,7 @@ class Mailchimp(Adapter):
         status = answer.get("status")
         return DONE if status in _SILENT else later(f"kept_{_word(status)}")
 
-    def _switch_off(self, audience: str, purposes: _Purposes, member: Member) -> None:
+    def _switch_off(self, audience: str, purposes: Purposes, member: Member) -> None:
         """Carry out the stops of a member whose yes cannot be written."""
         off = {interest: False for purpose, interest in purposes.items() if interest and purpose not in member.on}
         if not off:
@@ -167,52 +158,7 @@ class Mailchimp(Adapter):
 
     def members(self) -> Iterator[Member]:
         """Everybody in all audiences, archived people too; each person once."""
-        if len(self._audiences) == 1:
-            ((audience, purposes),) = self._audiences.items()
-            yield from self._members_at(audience, purposes)
-            return
-        people: dict[str, Member] = {}
-        for audience, purposes in self._audiences.items():
-            for member in self._members_at(audience, purposes):
-                known = people.get(member.email.lower())
-                people[member.email.lower()] = _joined(known, member) if known else member
-        yield from people.values()
-
-    def _members_at(self, audience: str, purposes: _Purposes) -> Iterator[Member]:
-        seen: set[str] = set()
-        for status in (None, "archived"):  # archived people are shown only when asked for
-            for row in self._rows(audience, status):
-                address = str(row.get("email_address", ""))
-                if address and member_id(address) not in seen:
-                    seen.add(member_id(address))
-                    yield _member(address, row, purposes)
-
-    def _rows(self, audience: str, status: str | None) -> Iterator[Mapping[str, Any]]:
-        """All pages. They move while we read, so each overlaps the last; too large ones are halved."""
-        fields = ("email_address", "status", "language", "interests", f"merge_fields.{PREFS}")
-        asked: dict[str, Any] = {"fields": [*(f"members.{field}" for field in fields), "total_items"]}
-        if status:
-            asked["status"] = status
-        offset, count = 0, _PAGE
-        while True:
-            try:
-                page = self._api.call(
-                    self._api.lists.get_list_members_info, audience, count=count, offset=offset, **asked
-                )
-            except Misconfigured:
-                raise
-            except AdapterError:
-                if count // 2 < _SMALLEST_PAGE:
-                    raise
-                count //= 2
-                continue
-            except Told as told:
-                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading an audience") from None
-            rows = page.get("members") or []
-            yield from rows
-            if not rows or offset + len(rows) >= int(page.get("total_items", 0)):
-                return
-            offset += max(len(rows) - _OVERLAP, 1)
+        return read_members(self._api, self._audiences)
 
     def verify(self, call: Incoming) -> None:
         """Path secret in constant time, then the signature where there is a signing secret (HOOK-01)."""
@@ -240,7 +186,7 @@ class Mailchimp(Adapter):
     def _has_field(self, audience: str) -> bool:
         try:
             answer = self._api.call(
-                self._api.lists.get_list_merge_fields, audience, count=_PAGE, fields=["merge_fields.tag"]
+                self._api.lists.get_list_merge_fields, audience, count=PAGE, fields=["merge_fields.tag"]
             )
         except Told:
             raise Misconfigured(
@@ -258,27 +204,43 @@ class Mailchimp(Adapter):
         return [
             Finding("mailchimp answers", True),
             Finding("mailchimp webhook secret", secret, "" if secret else "set MAILCHIMP_WEBHOOK_SECRET"),
-            *(finding for audience in self._audiences for finding in self._check_audience(audience)),
+            *(finding for place in self._audiences.items() for finding in self._check_audience(*place)),
         ]
 
-    def _check_audience(self, audience: str) -> list[Finding]:
+    def _check_audience(self, audience: str, purposes: Purposes) -> list[Finding]:
         subject = f"mailchimp audience {audience}"
         try:
             answer = self._api.call(self._api.lists.get_list, audience, fields=["id", "double_optin"])
             field = self._has_field(audience)
+            interests = self._interests_of(audience) if any(purposes.values()) else set()
         except Told:
             return [Finding(subject, False, "it is unknown: look at [purposes.at.mailchimp] of the policy")]
         except AdapterError as error:
             return [Finding(subject, False, str(error))]
+        missing = [interest for interest in purposes.values() if interest and interest not in interests]
         double = " (its own double opt-in is on; our confirmed readers do not pass it again)"
         return [
             Finding(subject + (double if answer.get("double_optin") else ""), True),
             Finding(f"{subject}, merge field {PREFS}", field, "" if field else "run consent-bridge setup mailchimp"),
+            *(
+                Finding(f"{subject}, interest {interest}", False, "it is unknown: look at [purposes.at.mailchimp]")
+                for interest in missing
+            ),
         ]
 
+    def _interests_of(self, audience: str) -> set[str]:
+        """Ids of all interests of an audience; they live in categories."""
+        lists = self._api.lists
+        answer = self._api.call(lists.get_list_interest_categories, audience, count=PAGE)
+        found: set[str] = set()
+        for category in answer.get("categories") or ():
+            page = self._api.call(lists.list_interest_category_interests, audience, category["id"], count=PAGE)
+            found |= {str(interest.get("id")) for interest in page.get("interests") or ()}
+        return found
 
-def _by_audience(places: Mapping[str, Mapping[str, str]]) -> dict[str, _Purposes]:
-    audiences: dict[str, _Purposes] = {}
+
+def _by_audience(places: Mapping[str, Mapping[str, str]]) -> dict[str, Purposes]:
+    audiences: dict[str, Purposes] = {}
     for purpose, place in places.items():
         if not place.get("audience"):
             raise Misconfigured(f"purpose {purpose!r} has no audience under [purposes.at.mailchimp] of the policy")
@@ -298,11 +260,11 @@ def _outcome(call: Callable[[], Outcome]) -> Outcome:
         return told.outcome
 
 
-def _interests(purposes: _Purposes, on: frozenset[str]) -> dict[str, bool]:
+def _interests(purposes: Purposes, on: frozenset[str]) -> dict[str, bool]:
     return {interest: purpose in on for purpose, interest in purposes.items() if interest}
 
 
-def _verdict(answer: Mapping[str, Any], purposes: _Purposes, member: Member) -> Outcome:
+def _verdict(answer: Mapping[str, Any], purposes: Purposes, member: Member) -> Outcome:
     """What Mailchimp made of it: it does not always obey and does not always say so (contracts, finding 8)."""
     status = answer.get("status")
     if status != "subscribed":
@@ -319,28 +281,3 @@ def _verdict(answer: Mapping[str, Any], purposes: _Purposes, member: Member) -> 
 
 def _word(status: object) -> str:
     return str(status) if status in ("subscribed", "pending") else "unknown"
-
-
-def _member(address: str, row: Mapping[str, Any], purposes: _Purposes) -> Member:
-    status, kept = row.get("status"), row.get("interests") or {}
-    on = {purpose for purpose, interest in purposes.items() if not interest or kept.get(interest)}
-    return Member(
-        email=address,
-        language=str(row.get("language") or "").replace("_", "-"),
-        on=frozenset(on) if status == "subscribed" else frozenset(),
-        stopped=frozenset(purposes) if status == "unsubscribed" else frozenset(),
-        blocked=status == "cleaned",
-        link=str((row.get("merge_fields") or {}).get(PREFS, "")),
-    )
-
-
-def _joined(one: Member, other: Member) -> Member:
-    """One person in two audiences."""
-    return Member(
-        email=one.email,
-        language=one.language or other.language,
-        on=one.on | other.on,
-        stopped=one.stopped | other.stopped,
-        blocked=one.blocked or other.blocked,
-        link=one.link or other.link,
-    )

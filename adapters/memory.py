@@ -93,7 +93,7 @@ class Memory(Adapter):
         person = self.account.people.setdefault(email, Person())
         if member.fresh:
             person.left -= wanted
-        person.left |= set(self.places) if member.blocked else set(member.stopped)
+        person.left |= person.on.union(self.places) if member.blocked else member.stopped
         person.on = wanted - person.left
         person.status = "subscribed" if person.on else "unsubscribed"
         person.link, person.language = member.link, member.language

@@ -90,7 +90,7 @@ class SendGrid(Adapter):
     def _leave(self, batch: Round, members: Sequence[Member]) -> None:
         if self._api.eu:
             return  # no contacts there, so nobody to take from a list
-        leaving = [i for i, member in enumerate(members) if _on(member) != frozenset(self.places)]
+        leaving = [i for i, member in enumerate(members) if not _on(member) >= self.places.keys()]
         for who in _chunks(leaving, _SEARCH):
             batch.attempt(who, partial(self._leave_lists, members))
 

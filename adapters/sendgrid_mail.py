@@ -41,6 +41,8 @@ class SendGridMail(Transport):
         try:
             self._api.post("mail", "send", body=message)
         except Told as told:
+            if told.status >= 500:
+                raise MailLater(f"sendgrid answered {told.status}") from None
             raise MailRefused(f"sendgrid answered {told.status}") from None
         except AdapterError as error:  # also a wrong key: the mail is good, the setting is not
             raise MailLater(error.reason, error.wait) from None

@@ -180,7 +180,9 @@ class Acts:
         """The purposes a person still gets mail for."""
         history, now = self.store.history(person), self.clock()
         limits = self.store.limits(now)
-        return [p for p in self.policy.purposes if standing(history, p.status) and not blocks(history, limits)]
+        if blocks(history, limits):
+            return []
+        return [p for p in self.policy.purposes if standing(history, p).status in MAILABLE]
 
     # -- choosing -----------------------------------------------------------------------------------------------
 

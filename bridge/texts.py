@@ -8,7 +8,7 @@ from datetime import date, datetime
 from gettext import GNUTranslations
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from bridge.vocabulary import Method, Status
+from bridge.vocabulary import Method, Status, rfc3339
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 CATALOGUES = Path(__file__).resolve().parent / "translations"
@@ -40,6 +40,11 @@ class MissingCatalogue(Exception):
 def mark(message: str) -> str:
     """Name a sentence for the translators where it is written; it is translated where it is shown."""
     return message
+
+
+def mark_plural(one: str, many: str) -> tuple[str, str]:
+    """The same for a sentence that counts: `%(num)s` is the number."""
+    return one, many
 
 
 _STATUS: Mapping[Status, str] = {
@@ -69,6 +74,22 @@ _HOW: Mapping[Method, str] = {
     Method.CLOCK: mark("by itself, when its time was up"),
     Method.STOP_LIST: mark("because this address is on our stop list"),
 }
+
+
+_LENGTHS: Mapping[str, tuple[str, str]] = {
+    "hours": mark_plural("%(num)s hour", "%(num)s hours"),
+    "days": mark_plural("%(num)s day", "%(num)s days"),
+    "months": mark_plural("%(num)s month", "%(num)s months"),
+}
+
+
+class Length(Protocol):
+    """A length of time as the policy writes it: a count of hours, days or months."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def unit(self) -> str: ...
 
 
 class _Language(NamedTuple):
@@ -123,6 +144,14 @@ class Texts:
         # Translators: a date and the time on that day.
         return self.gettext(language, "%(day)s at %(time)s", day=self.day(language, value), time=time)
 
+    def length(self, language: str, value: Length) -> str:
+        """A length of time in the reader's words: 3 days."""
+        count, unit = value.count, value.unit
+        if unit == "hours" and count % 24 == 0:
+            count, unit = count // 24, "days"
+        one, many = _LENGTHS[unit]
+        return self._spoken[language].catalogue.ngettext(one, many, count) % {"num": count}
+
     def names(self, languages: Iterable[str]) -> dict[str, str]:
         """How each language calls itself."""
         found = {code: Locale.parse(code, sep="-").get_display_name() or code for code in languages}
@@ -171,6 +200,9 @@ class Texts:
         return {
             "day": lambda value: self.day(code, value),
             "moment": lambda value: self.moment(code, value),
+            "utc": rfc3339,
+            "length_of_time": lambda value: self.length(code, value),
+            "how_text": lambda value: self.how_text(code, value),
             "status_text": lambda value: self.status_text(code, value),
             "country": lambda value: locale.territories.get(value, value),
             "language_name": lambda value: self.names([value])[value],

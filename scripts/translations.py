@@ -6,7 +6,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -20,9 +20,11 @@ CATALOGUES = HOUSE / "bridge" / "translations"
 #: The language that sentences are written in: its catalogue may stay empty.
 SOURCE = "en"
 
-#: `texts.gettext(language, "…")` and `mark("…")`.
-IN_CODE: dict[str, tuple[int, ...] | None] = {"mark": None, "gettext": (2,)}
-IN_TEMPLATES: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "ngettext": (1, 2)}
+#: `texts.gettext(language, "…")`, `mark("…")`, and what the pages make of them: `say("…")`, `say(language, "…")`.
+Spec = tuple[int | tuple[int, int] | tuple[int, str], ...]
+Keywords = Mapping[str, dict[int | None, Spec | None] | Spec | None]
+IN_CODE: Keywords = {"mark": None, "mark_plural": (1, 2), "gettext": (2,), "_say": None, "say": {None: (2,), 1: (1,)}}
+IN_TEMPLATES: Keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
 
 
 def extracted(house: Path = HOUSE) -> Catalog:

@@ -29,6 +29,12 @@ NOTICE = (
 )
 LABEL = "Yes, send me “Monthly news” & I know that I can stop at any time."
 
+
+class Length(NamedTuple):
+    count: int
+    unit: str
+
+
 COMMON = {
     "looks": {"name": "De Krant", "logo_url": "", "accent": ACCENT},
     "controller": {
@@ -81,7 +87,7 @@ def preferences(**changes: Any) -> dict[str, Any]:
     ]
     usual = {"action": "/preferences/TOKEN", "masked": "a•••@krant.example", "fresh": True, "saved": None, "rows": rows}
     pause = {"pause_until": None, "pause_min": "2026-11-24", "pause_max": "2027-11-23"}
-    more = {"was": ["given"], "language": "en", "errors": {}, "link_url": "/preferences"}
+    more = {"was": ["given"], "made": 1795428297, "language": "en", "errors": {}, "link_url": "/preferences"}
     return usual | pause | more | changes
 
 
@@ -109,10 +115,31 @@ PRIVACY = {
         {"name": "Mailchimp", "service": "sends our mail", "country": "US", "transfer_tool": "Data Privacy Framework"},
         {"name": "Host bv", "service": "keeps our servers", "country": "NL", "transfer_tool": ""},
     ],
-    "retention": [{"what": "Requests that nobody confirmed", "how_long": "3 days"}],
+    "retention": [
+        {"what": what, "how_long": Length(count, unit)}
+        for what, count, unit in (
+            ("pending", 72, "hours"),
+            ("consent", 36, "months"),
+            ("profile", 1, "days"),
+            ("evidence", 36, "months"),
+            ("stop_list", 36, "months"),
+        )
+    ],
     "version": 3,
     "date": date(2026, 11, 23),
-    "mail": {"postal_address": "PO box 7\n1000 Brussels"},
+    "postal_address": "PO box 7\n1000 Brussels",
+}
+RECEIPT_ITEM = {
+    "purpose": "Monthly news",
+    "label": LABEL,
+    "text": NOTICE,
+    "version": 2,
+    "sha256": SHA,
+    "asked": NOON,
+    "given": NOON,
+    "place": "the form at the foot of our site",
+    "method": Method.CONFIRM_PAGE,
+    "event": "0192-77",
 }
 LINK = TOKEN.replace("/u/", "/confirm/")
 
@@ -129,7 +156,8 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     "unsubscribe": [
         {"action": "/u/TOKEN", "masked": "a•••@krant.example", "purpose": name, "others": others}
         for name, others in (("Monthly news", True), ("Monthly news", False), (None, False))
-    ],
+    ]
+    + [{"action": "/u/TOKEN", "masked": None, "purpose": None, "others": False}],
     "unsubscribed": [
         {"purpose": name, "preferences_url": "/preferences", "still_on": on, "all_action": action}
         for name, on, action in (
@@ -261,7 +289,7 @@ class TestPages:
     def test_every_page_has_samples(self) -> None:
         """Nobody adds a page or a mail that these tests do not walk."""
         assert {path.stem for path in (TEMPLATES / "pages").glob("*.html")} == set(PAGES)
-        assert {path.name for path in (TEMPLATES / "email").iterdir()} == set(MAILS)
+        assert {path.name for path in (TEMPLATES / "email").iterdir()} == {*MAILS, "receipt.txt"}
 
     @every_page
     def test_one_heading_one_language(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
@@ -424,7 +452,7 @@ class TestPreferences:
         html = texts.render("pages/preferences.html", language, **preferences())
         forms = [Page(form) for form in re.findall(r"<form.*?</form>", html, re.DOTALL)]
         names = [{e.attributes["name"] for e in f.elements if "name" in e.attributes} for f in forms]
-        assert names == [{"stop"}, {"save", "was", "purpose"}, {"pause_until"}, {"language"}]
+        assert names == [{"stop"}, {"save", "made", "was", "purpose"}, {"pause_until"}, {"language"}]
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_wdr_14_equal_and_in_sight(self, texts: Texts, language: str) -> None:
@@ -533,6 +561,20 @@ class TestMails:
         said = [texts.render("email/confirm/body.txt", language, **state) for state in MAILS["confirm"]]
         wanted = {"en": ("3 days", "1 day.", "36 hours"), "nl": ("3 dagen", "1 dag.", "36 uur")}[language]
         assert all(words in text for words, text in zip(wanted, said, strict=True))
+
+
+class TestReceipt:
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_con_07_all_of_it(self, texts: Texts, language: str) -> None:
+        """CON-07, CAP-05: the receipt holds the exact words, who, when, where, how, and the way out."""
+        items = [RECEIPT_ITEM, RECEIPT_ITEM | {"purpose": "Offers", "asked": None, "place": ""}]
+        text = texts.render("email/receipt.txt", language, items=items, subject="s-123", url=TOKEN)
+        for words in (NOTICE, LABEL, SHA, "De Krant nv", "2026-11-23T10:04:57Z", "0192-77", "s-123", TOKEN):
+            assert words in text
+        assert texts.moment(language, NOON) in text
+        assert texts.how_text(language, Method.CONFIRM_PAGE) in text
+        assert not [line for line in text.splitlines() if line != line.rstrip()]
+        assert "\n\n\n" not in text
 
 
 class TestColours:
@@ -662,6 +704,16 @@ class TestWords:
         assert texts.day("nl", date(2026, 12, 31)) == "31 december 2026"
         assert texts.moment("nl", NOON) == "23 november 2026 om 11:04"
         assert texts.moment("en", NOON) == "23 November 2026 at 11:04"
+
+    @pytest.mark.parametrize(
+        ("count", "unit", "english", "dutch"),
+        [(72, "hours", "3 days", "3 dagen"), (1, "hours", "1 hour", "1 uur"), (36, "hours", "36 hours", "36 uur")]
+        + [(1, "days", "1 day", "1 dag"), (36, "months", "36 months", "36 maanden")],
+    )
+    def test_lengths_of_time(self, texts: Texts, count: int, unit: str, english: str, dutch: str) -> None:
+        """What the policy says in hours, days and months, said to a reader."""
+        said = [texts.length(language, Length(count, unit)) for language in LANGUAGES]
+        assert said == [english, dutch]
 
     def test_languages_call_themselves(self, texts: Texts) -> None:
         """The switch names each language in itself."""

@@ -93,6 +93,10 @@ class Esp(ABC):
         """Every address that is known here."""
 
     @abstractmethod
+    def purposes(self) -> list[str]:
+        """Names of what people can be on here."""
+
+    @abstractmethod
     def act(self, email: str, act: str, purpose: str) -> str:
         """Something happens to a person at this ESP; says what. Raises `ActError`."""
 

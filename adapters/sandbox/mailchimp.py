@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, json, request
 
-from adapters.sandbox import mailchimp_acts, mailchimp_lists
+from adapters.sandbox import mailchimp_acts, mailchimp_batches, mailchimp_lists
 from adapters.sandbox.addresses import plain
 from adapters.sandbox.courier import Courier, Webhooks
 from adapters.sandbox.esp import Esp, Judge, Refusal, Route, body_of, number, reply
@@ -71,6 +71,7 @@ class Mailchimp(Esp):
             Route("DELETE", member, self.archive_member),
             Route("POST", f"{member}/actions/delete-permanent", self.forget_member),
             *mailchimp_lists.routes(self),
+            *mailchimp_batches.routes(self),
         ]
 
     # What every Mailchimp answer looks like.
@@ -252,7 +253,7 @@ class Mailchimp(Esp):
             "ip_signup": "",
             "ip_opt": "",
             "timestamp_signup": "",
-            "timestamp_opt": "",
+            "timestamp_opt": member.created.isoformat(timespec="seconds"),
             **member.given,
             "last_changed": member.last_changed.isoformat(timespec="seconds"),
             "list_id": AUDIENCE,
@@ -281,6 +282,10 @@ class Mailchimp(Esp):
                 "compliance": bool(member and member.compliance),
                 "forgotten": hashed(email) in self.audience.forgotten,
             }
+
+    def purposes(self) -> list[str]:
+        with self.lock:
+            return [name for group in self.audience.interests.values() for name in group.values()]
 
     def act(self, email: str, act: str, purpose: str) -> str:
         with self.lock:

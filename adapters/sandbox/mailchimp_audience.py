@@ -78,6 +78,7 @@ class Listed:
     tags: list[str] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)  # ip_opt and its kind, as sent
     unsubscribe_reason: str = ""
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     last_changed: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

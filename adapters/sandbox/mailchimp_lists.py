@@ -1,14 +1,10 @@
-"""A toy Mailchimp's calls around the members: fields, groups, tags, complaints, webhooks, batches."""
+"""A toy Mailchimp's calls around the members: fields, groups, tags, complaints, webhooks."""
 
-import io
 import secrets
-import tarfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, json, request
+from flask import Response
 
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.esp import Refusal, Route, body_of, number, reply
@@ -76,9 +72,6 @@ def routes(esp: "Mailchimp") -> list[Route]:
         Route("POST", hooks, here.add_webhook, locked=False),
         Route("GET", f"{hooks}/<hook_id>", here.webhook),
         Route("DELETE", f"{hooks}/<hook_id>", here.drop_webhook),
-        Route("POST", "/batches", here.start_batch),
-        Route("GET", "/batches/<batch_id>", here.batch),
-        Route("GET", "/batches/<batch_id>/result.tar.gz", here.batch_file),
     ]
 
 
@@ -105,7 +98,10 @@ class Around:
         member = self.esp.known(list_id).members.get(key)
         if member is None:
             raise Refusal(self.esp.problem(404))
-        tags = [{"id": place, "name": name, "date_added": ""} for place, name in enumerate(member.tags, 1)]
+        tags = [
+            {"id": place, "name": name, "date_added": member.created.isoformat(timespec="seconds")}
+            for place, name in enumerate(member.tags, 1)
+        ]
         return reply({"tags": tags, "total_items": len(tags), "_links": []})
 
     def change_tags(self, list_id: str, key: str) -> Response:
@@ -257,97 +253,11 @@ class Around:
             raise Refusal(self.esp.problem(404))
         return Response(status=204)
 
-    # Batches.
-
-    def start_batch(self) -> Response:
-        body = body_of()
-        operations = body.get("operations") if isinstance(body, dict) else None
-        if not isinstance(operations, list) or not operations or not all(_is_operation(one) for one in operations):
-            raise self._invalid(operations="Schema describes array, something else found instead")
-        if sum(job.finished is None for job in self.esp.jobs.all.values()) >= 500:
-            raise Refusal(self.esp.problem(429, "You have more than 500 pending batches."))
-        batch_id = secrets.token_hex(5)
-        login = request.headers.get("Authorization", "")
-        job = self.esp.jobs.add(lambda: self._run(batch_id, operations, login), kind="batch")
-        self.esp.batches[batch_id] = {"job": job.id, "total": len(operations)}
-        return reply(self._batch_view(batch_id))
-
-    def batch(self, batch_id: str) -> Response:
-        known = self.esp.batches.get(batch_id)
-        if known is None or self.esp.jobs.look(known["job"]) is None:
-            raise Refusal(self.esp.problem(404))
-        return reply(self._batch_view(batch_id))
-
-    def _batch_view(self, batch_id: str) -> dict[str, Any]:
-        known = self.esp.batches[batch_id]
-        job = self.esp.jobs.all[known["job"]]
-        done = job.finished is not None
-        link = f"{request.host_url}{self.esp.prefix[1:]}/batches/{batch_id}/result.tar.gz"
-        return {
-            "id": batch_id,
-            "status": "finished" if done else "pending",
-            "total_operations": known["total"],
-            "finished_operations": known["total"] if done else 0,
-            "errored_operations": job.results.get("errored", 0),
-            "submitted_at": job.started.isoformat(timespec="seconds"),
-            "completed_at": job.finished.isoformat(timespec="seconds") if job.finished else "",
-            "response_body_url": link if done else "",
-            "_links": [],
-        }
-
-    def _run(self, batch_id: str, operations: list[dict[str, Any]], login: str) -> tuple[str, dict[str, Any]]:
-        """Do every operation as a call of its own; one bad one never stops the others."""
-        results = [self._one(operation, login) for operation in operations]
-        self.esp.files[batch_id] = _packed(batch_id, results)
-        return "finished", {"errored": sum(one["status_code"] >= 400 for one in results)}
-
-    def _one(self, operation: Mapping[str, Any], login: str) -> dict[str, Any]:
-        answer = self.esp.app.test_client().open(
-            self.esp.prefix + operation["path"],
-            method=operation["method"],
-            data=operation.get("body"),
-            query_string={name: str(value) for name, value in (operation.get("params") or {}).items()},
-            headers={"Authorization": login},
-            environ_overrides={"sandbox.inner": True},
-        )
-        return {
-            "status_code": answer.status_code,
-            "operation_id": operation.get("operation_id", ""),
-            "response": answer.get_data(as_text=True),
-        }
-
-    def batch_file(self, batch_id: str) -> Response:
-        content = self.esp.files.get(batch_id)
-        if content is None:
-            raise Refusal(self.esp.problem(404))
-        return Response(content, content_type="application/gzip")
-
 
 def _is_tag(one: Any) -> bool:
     return isinstance(one, dict) and isinstance(one.get("name"), str) and one.get("status") in {"active", "inactive"}
 
 
-def _is_operation(one: Any) -> bool:
-    return (
-        isinstance(one, dict)
-        and one.get("method") in {"GET", "POST", "PUT", "PATCH", "DELETE"}
-        and isinstance(one.get("path"), str)
-        and one["path"].startswith("/")
-        and isinstance(one.get("body", ""), str)
-    )
-
-
 def _switches(given: Any, names: tuple[str, ...]) -> dict[str, bool]:
     asked = given if isinstance(given, dict) else {}
     return {name: bool(asked.get(name, False)) for name in names}
-
-
-def _packed(batch_id: str, results: list[dict[str, Any]]) -> bytes:
-    """The result file: a tar.gz with one JSON document in it."""
-    content = json.dumps(results).encode()
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        entry = tarfile.TarInfo(f"{batch_id}.json")
-        entry.size, entry.mtime = len(content), int(datetime.now(UTC).timestamp())
-        archive.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()

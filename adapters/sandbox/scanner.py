@@ -20,10 +20,11 @@ MOST = 20
 def scan(mail: Mail, hosts: frozenset[str]) -> dict[str, Any]:
     """Open every link of a mail as scanners do: HEAD, three GETs, and the links behind it. Never a POST."""
     visits = [visit for link in mail.links for visit in _visit(link, hosts)]
+    opened = len({link for link in mail.links if urlsplit(link).hostname in hosts})
     skipped = [link for link in mail.links if urlsplit(link).hostname not in hosts]
     return {
         "ok": True,
-        "said": f"A scanner made {len(visits)} visits to {len(mail.links) - len(skipped)} links of the mail.",
+        "said": f"A scanner made {len(visits)} visits to {opened} {'link' if opened == 1 else 'links'} of the mail.",
         "codes": [status for _, _, status in visits],
         "visits": [{"method": method, "url": url, "status": status} for method, url, status in visits],
         "skipped": skipped,

@@ -82,7 +82,10 @@ class SendGrid(Esp):
         return Response(content, content_type="application/gzip") if content else self.problem(404)
 
     def problem(self, status: int, text: str = "", field: str | None = None) -> Response:
-        return reply({"errors": [{"message": text or _TEXTS.get(status, "error"), "field": field}]}, status)
+        error: dict[str, Any] = {"message": text or _TEXTS.get(status, "error")}
+        if status not in {404, 500, 503}:
+            error["field"] = field
+        return reply({"errors": [error]}, status)
 
     def refuse(self, status: int, text: str = "", field: str | None = None) -> Refusal:
         """An answer that says no."""
@@ -120,7 +123,7 @@ class SendGrid(Esp):
             left = [group["name"] for one, group in self.stops.groups.items() if email in self.stops.left[one]]
             return {
                 "present": contact is not None,
-                "status": state if contact or state != "active" or left else None,
+                "status": state if contact or state != "active" else "suppressed" if left else None,
                 "receives": [one for one in lists if not self.stops.reason(email, self.stops.group_named(one))],
                 "link": str(self._link(contact.custom) if contact else ""),
                 "lists": lists,
@@ -130,6 +133,10 @@ class SendGrid(Esp):
 
     def _link(self, custom: dict[str, Any]) -> Any:
         return next((value for key, value in custom.items() if self.fields.get(key, {}).get("name") == "prefs"), "")
+
+    def purposes(self) -> list[str]:
+        with self.lock:
+            return [group["name"] for group in self.stops.groups.values()]
 
     def act(self, email: str, act: str, purpose: str) -> str:
         email = plain(email)

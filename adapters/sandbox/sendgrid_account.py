@@ -40,10 +40,12 @@ class Account:
     def __init__(self, esp: "SendGrid") -> None:
         self.esp = esp
         self.webhooks: dict[str, dict[str, Any]] = {}
+        self.tracks: dict[str, bool] = {}
 
     def clear(self) -> None:
         """Back to the webhook the sandbox was started with."""
         self.webhooks = {}
+        self.tracks = dict.fromkeys(("subscription", "click", "open"), False)
         if self.esp.told.sendgrid_url:
             key = "5eed0000-0000-4000-8000-000000000001"
             self.webhooks[key] = _webhook(key, {"url": self.esp.told.sendgrid_url, "enabled": True})
@@ -61,6 +63,7 @@ class Account:
             Route("GET", "/marketing/field_definitions", self.fields),
             Route("POST", "/marketing/field_definitions", self.add_field),
             Route("GET", "/scopes", self.scopes),
+            Route("GET PATCH", "/tracking_settings/<any(subscription,click,open):kind>", self.tracking),
             Route("POST", "/recipients/erasejob", self.erase),
             Route("POST", hooks, self.add_webhook),
             Route("GET", f"{hooks}/all", self.all_webhooks),
@@ -121,6 +124,12 @@ class Account:
         key = f"e{len(self.esp.fields) + 1}_{body['field_type'][0]}"
         self.esp.fields[key] = {"id": key, "name": name, "field_type": body["field_type"]}
         return reply({**self.esp.fields[key], "_metadata": {}})
+
+    def tracking(self, kind: str) -> Response:
+        body = body_of()
+        if isinstance(body, dict) and "enabled" in body:
+            self.tracks[kind] = bool(body["enabled"])
+        return reply({"enabled": self.tracks[kind]})
 
     def scopes(self) -> Response:
         return reply({"scopes": _SCOPES})

@@ -71,6 +71,7 @@ class Contacts:
             Route("GET", f"{base}/exports/<export_id>", self.export),
             Route("GET", f"{base}/<contact_id>", self.one),
             Route("DELETE", "/marketing/lists/<list_id>/contacts", self.leave_list),
+            Route("GET", "/marketing/lists/<list_id>/contacts/count", self.count_list),
         ]
 
     # Storing.
@@ -228,6 +229,12 @@ class Contacts:
 
     def count(self) -> Response:
         return reply({"contact_count": len(self.all), "billable_count": len(self.all)})
+
+    def count_list(self, list_id: str) -> Response:
+        if list_id not in self.esp.lists:
+            raise self.esp.refuse(404, "not found")
+        held = sum(list_id in one.lists for one in self.all.values())
+        return reply({"contact_count": held, "billable_count": held})
 
     def one(self, contact_id: str) -> Response:
         for contact in self.all.values():

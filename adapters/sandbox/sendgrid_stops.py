@@ -52,17 +52,17 @@ class Stops:
             Route("GET", f"{group}/suppressions", self.left_group),
             Route("POST", f"{group}/suppressions", self.leave_group),
             Route("POST", f"{group}/suppressions/search", self.search_group),
-            Route("DELETE", f"{group}/suppressions/<email>", self.back_to_group),
+            Route("DELETE", f"{group}/suppressions/<path:email>", self.back_to_group),
             Route("GET", "/asm/suppressions", self.every_group_stop),
             Route("POST", "/asm/suppressions/global", self.leave_everything),
-            Route("GET", "/asm/suppressions/global/<email>", self.is_global),
-            Route("DELETE", "/asm/suppressions/global/<email>", self.back_everywhere),
-            Route("GET", "/asm/suppressions/<email>", self.groups_of),
+            Route("GET", "/asm/suppressions/global/<path:email>", self.is_global),
+            Route("DELETE", "/asm/suppressions/global/<path:email>", self.back_everywhere),
+            Route("GET", "/asm/suppressions/<path:email>", self.groups_of),
             Route("GET", "/suppression/unsubscribes", self.unsubscribes),
             Route("GET", kinds, self.entries),
             Route("DELETE", kinds, self.drop_entries),
-            Route("GET", f"{kinds}/<email>", self.entry),
-            Route("DELETE", f"{kinds}/<email>", self.drop_entry),
+            Route("GET", f"{kinds}/<path:email>", self.entry),
+            Route("DELETE", f"{kinds}/<path:email>", self.drop_entry),
         ]
 
     # What the rest of the ESP asks.

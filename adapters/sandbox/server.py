@@ -2,8 +2,9 @@
 
 import threading
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from flask import Flask
+from flask import Flask, abort, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from adapters.sandbox.control import control
@@ -46,11 +47,21 @@ class Running:
         self.state.courier.stop()
 
 
+def neighbours_only() -> None:
+    """Pages of other sites may neither press buttons here nor read mails by giving this machine a name of theirs."""
+    name = urlsplit(f"//{request.host}").hostname or ""
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"} and request.method == "POST":
+        abort(403)
+    if "." in name and not name.replace(".", "").isdigit() and not name.endswith((".local", ".internal", ".localhost")):
+        abort(403)
+
+
 def make_app(state: State) -> Flask:
     """The web side."""
     app = Flask("adapters.sandbox")
     app.config["MAX_CONTENT_LENGTH"] = LARGEST
     app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST
+    app.before_request(neighbours_only)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     for esp in state.esps.values():
         esp.register(app)

@@ -3,8 +3,8 @@
 import os
 
 from bridge.bootstrap import Bridge
-from bridge.handlers.logs import start_logging
 from bridge.jobs.dispatch import Dispatcher
+from bridge.logs import start_logging
 from bridge.web.app import BridgeApp, create_app
 
 #: Set by `serve --no-dispatch`; not a setting of the operator's.

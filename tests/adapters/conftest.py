@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import responses
@@ -122,7 +122,7 @@ def sendgrid(httpserver: HTTPServer) -> Iterator[Desk]:
         if request.path.startswith("/v3"):  # files are fetched by plain address
             desk.complaints += filter(None, [judge.complaint_about_sendgrid(request)])
         body = json.loads(request.data) if request.data else None
-        path = unquote(request.path).removeprefix("/v3")
+        path = request.path.removeprefix("/v3")
         told = desk.answer(Call(request.method, path, request.args.to_dict(), body, dict(request.headers)))
         assert isinstance(told, Answer)
         return Response(told.raw, told.status, told.headers, content_type=told.content_type)

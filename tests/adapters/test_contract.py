@@ -283,6 +283,97 @@ def test_a_call_that_makes_no_sense_is_no_news(far: FarSide, body: bytes) -> Non
     assert far.adapter.parse(Incoming(headers={}, body=body)) == []
 
 
+# Bad days at the sandbox.
+
+
+def at_sandbox(name: str, request: pytest.FixtureRequest) -> tuple[FarSide, Callable[..., object]]:
+    far = FAR_SIDES[name](request)
+    running: Running = request.getfixturevalue("esps")
+    return far, lambda **how: tune(running.state.esp(name), how)
+
+
+@pytest.mark.parametrize("name", ["mailchimp", "sendgrid"])
+def test_after_many_errors_the_state_is_right_in_the_end(name: str, request: pytest.FixtureRequest) -> None:
+    """ESP-06: saying it again to those for whom it failed is all that is needed."""
+    far, trouble = at_sandbox(name, request)
+    wanted = [an(on=BOTH, fresh=True), an(email=BRAM, fresh=True), an(email=CARLA, on=frozenset(), stopped=BOTH)]
+    far.put(*(an(email=member.email, on=BOTH, fresh=True) for member in wanted))
+    trouble(mode="errors", every=11)
+
+    left = wanted
+    for _ in range(60):
+        try:
+            left = [member for member, outcome in zip(left, far.put(*left), strict=True) if outcome != DONE]
+        except AdapterError:
+            continue
+    assert left == []
+
+    trouble(mode="up")
+    assert [far.on(member.email) for member in wanted] == [BOTH, NEWS, frozenset()]
+
+
+@pytest.mark.parametrize("name", ["mailchimp", "sendgrid"])
+def test_a_call_that_was_heard_but_not_answered_may_be_said_again(name: str, request: pytest.FixtureRequest) -> None:
+    """ESP-06: the time limit ends the call, not what it did."""
+    far, trouble = at_sandbox(name, request)
+    far.adapter._api = _hasty(far.adapter)  # type: ignore[attr-defined]  # both have one
+    trouble(mode="hang-after")
+    with pytest.raises(AdapterError):
+        far.put(an(fresh=True))
+    trouble(mode="up")
+
+    assert far.put(an(fresh=True)) == [DONE]
+    assert far.on(AN) == NEWS
+    assert list(far.people) == [AN]
+
+
+def _hasty(adapter: Adapter) -> Any:
+    """The same account with less patience."""
+    return type(adapter._api)(adapter.settings, 0.3)  # type: ignore[attr-defined]  # both have one
+
+
+@pytest.mark.parametrize("name", ["mailchimp", "sendgrid"])
+def test_a_stop_is_carried_out_where_a_yes_is_refused(name: str, request: pytest.FixtureRequest) -> None:
+    """One bad person never fails a batch."""
+    far, _ = at_sandbox(name, request)
+    far.put(an(on=BOTH, fresh=True))
+
+    bad, stop = far.put(an(email="no address", fresh=True), an(on=frozenset(), stopped=BOTH))
+
+    assert bad.kind is OutcomeKind.REFUSED
+    assert stop == DONE
+    assert far.on(AN) == frozenset()
+    request.getfixturevalue("esps").state.sendgrid.refusals.clear()  # the judge saw the bad address too
+
+
+def test_mailchimps_own_refusals_have_names(request: pytest.FixtureRequest) -> None:
+    """Contracts findings 8 and 9."""
+    far, trouble = at_sandbox("mailchimp", request)
+    running: Running = request.getfixturevalue("esps")
+    far.put(an(fresh=True), an(email=BRAM, fresh=True), an(email=CARLA, fresh=True))
+    perform(running.state, {"esp": "mailchimp", "email": AN, "act": "compliance"})
+    far.adapter.erase([BRAM])
+    far.leaves(CARLA)
+    trouble(mode="keeps_unsubscribed")
+
+    outcomes = far.put(an(fresh=True), an(email=BRAM, fresh=True), an(email=CARLA, fresh=True), an(email=CARLA))
+
+    assert [outcome.reason for outcome in outcomes] == ["compliance", "forgotten", "kept_unsubscribed", "stopped_there"]
+
+
+def test_sendgrids_jobs_may_wait_or_fail(request: pytest.FixtureRequest) -> None:
+    """Contracts section 12: 202 but the contact is never there; the plan is full."""
+    far, trouble = at_sandbox("sendgrid", request)
+    trouble(mode="pending")
+    (outcome,) = far.adapter.put([an(fresh=True)])
+    assert far.adapter.follow(outcome.job).kind is OutcomeKind.PENDING
+
+    trouble(mode="contact_limit")
+    assert far.adapter.follow(outcome.job).reason == "job_failed"
+    trouble(mode="up")
+    assert far.put(an(fresh=True)) == [DONE]
+
+
 # The sandbox's webhooks, as they come over the wire.
 
 

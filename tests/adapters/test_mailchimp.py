@@ -258,6 +258,18 @@ def test_when_it_goes_down_midway_the_rest_comes_later(adapter: Mailchimp, mailc
     assert len(mailchimp.calls) == 2
 
 
+def test_an_error_inside_mailchimp_is_about_one_member_until_it_is_not(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """One may be about one member; three in a row are about Mailchimp, and it is left in peace."""
+    internal = problem("InternalServerError", 500)
+    mailchimp.on("PUT", MEMBER, internal, obeys, internal)
+
+    outcomes = adapter.put([an(email=f"p{number}@krant.example") for number in range(20)])
+
+    assert outcomes[1] == DONE
+    assert {outcome.reason for outcome in outcomes[2:]} == {"internal"}
+    assert len(mailchimp.calls) == 5
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -618,12 +630,16 @@ def test_check_names_what_is_wrong_and_the_fix(adapter: Mailchimp, mailchimp: De
     mailchimp.on("GET", "/ping", Answer(200, {"health_status": "Everything's Chimpy!"}))
     mailchimp.on("GET", f"/lists/{AUDIENCE}", Answer(200, {"id": AUDIENCE, "double_optin": True}))
     mailchimp.on("GET", f"/lists/{AUDIENCE}/merge-fields", Answer(200, {"merge_fields": []}))
+    categories = f"/lists/{AUDIENCE}/interest-categories"
+    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001"}]}))
+    mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, {"interests": [{"id": NEWS}]}))
 
     findings = adapter.check()
 
-    assert [finding.ok for finding in findings] == [True, True, True, False]
+    assert [finding.ok for finding in findings] == [True, True, True, False, False]
     assert "double opt-in is on" in findings[2].subject
     assert "setup" in findings[3].fix
+    assert OFFERS in findings[4].subject
 
 
 def test_check_of_an_unknown_audience_or_a_wrong_key(adapter: Mailchimp, mailchimp: Desk) -> None:

@@ -135,6 +135,25 @@ def test_without_a_fresh_yes_no_stop_is_lifted(adapter: SendGrid, account: Desk)
     assert account.made("DELETE") == []
 
 
+def test_odd_characters_in_an_address_stay_in_their_place(adapter: SendGrid, account: Desk) -> None:
+    """The SDK puts path parts into the URL as they are."""
+    odd = "an/b?c#d%2f zoë@krant.example"
+
+    adapter.put([an(email=odd, on=BOTH, fresh=True)])
+
+    assert account.made("DELETE")[0].path == f"/asm/groups/101/suppressions/{odd}"
+
+
+def test_no_log_line_holds_key_or_address(adapter: SendGrid, account: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """The SDK's debug lines hold both."""
+    caplog.set_level(0)
+
+    adapter.put([an(on=BOTH, fresh=True)])
+
+    assert KEY not in caplog.text
+    assert AN not in "".join(record.getMessage() for record in caplog.records if record.name != "werkzeug")
+
+
 def test_having_no_stop_to_lift_is_fine(adapter: SendGrid, account: Desk) -> None:
     account.on("DELETE", "/asm/.*", Answer(404, ERROR))
 
@@ -251,7 +270,7 @@ NAMED: dict[str, Outcome | type[AdapterError]] = {
     "search_none_found": Outcome(OutcomeKind.LATER, "not_found"),
     "payload_too_large": Outcome(OutcomeKind.REFUSED, "too_large"),
     "too_many_requests": AdapterError,
-    "internal": AdapterError,
+    "internal": Outcome(OutcomeKind.LATER, "internal"),
     "unavailable_html": AdapterError,
 }
 

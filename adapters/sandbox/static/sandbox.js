@@ -3,6 +3,13 @@
 
 const live = () => document.querySelectorAll("[data-live]");
 
+// The same button or link after its surroundings were renewed.
+function again(part, held) {
+  const label = held.closest("form")?.getAttribute("aria-label");
+  const same = [...part.querySelectorAll(held.tagName)].filter((one) => one.textContent === held.textContent);
+  return same.find((one) => one.closest("form")?.getAttribute("aria-label") === label) ?? same[0];
+}
+
 // The result of a button stays until the next one; the rest is renewed, except where somebody is just choosing.
 function renew(text, all) {
   const fresh = new DOMParser().parseFromString(text, "text/html");
@@ -12,11 +19,13 @@ function renew(text, all) {
     const open = [...part.querySelectorAll("details[open][id]")].map((one) => one.id);
     for (const id of open) other.querySelector("#" + id)?.setAttribute("open", "");
     if (part.innerHTML === other.innerHTML) continue;
-    if (!all && part.contains(document.activeElement)) continue;
+    const held = part.contains(document.activeElement) ? document.activeElement : null;
+    if (!all && held?.matches("select")) continue;
     const scroll = part.querySelector(".people")?.scrollTop ?? 0;
     part.innerHTML = other.innerHTML;
     const people = part.querySelector(".people");
     if (people) people.scrollTop = scroll;
+    if (held) again(part, held)?.focus({ preventScroll: true });
   }
 }
 

@@ -1,0 +1,161 @@
+"""The demo: store, pages, dispatcher, sandbox and mailbox, each a process of its own, started and ended together."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import click
+
+from bridge.bootstrap import Bridge, read_env_file, write_private
+from bridge.cli.options import fail
+from bridge.cli.story import Story
+from bridge.texts import TEMPLATES
+from bridge.vault import new_key
+
+_START_SECONDS = 30.0
+
+
+def find_sandbox() -> Any:
+    """The sandbox that is installed, by entry point: the bridge itself names no mailing platform."""
+    found = list(entry_points(group="bridge.sandboxes"))
+    if not found:
+        fail("no sandbox is installed")
+    return found[0].load()
+
+
+def run(port: int, data: Path | None, *, check: bool) -> int:
+    """Start everything; play the story or wait for Ctrl-C; end everything. The exit code."""
+    if check and data is None:
+        with tempfile.TemporaryDirectory(prefix="consent-bridge-") as folder:
+            return _run(_free_port(), Path(folder), check=True)
+    return _run(port, data or Path("demo-data"), check=check)
+
+
+def _run(port: int, folder: Path, *, check: bool) -> int:
+    for wanted in (port, port + 1, port + 2):
+        if not _is_free(wanted):
+            fail(f"port {wanted} is taken: end what uses it, or choose others with --port")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    url = f"http://127.0.0.1:{port}"
+    played = find_sandbox()(folder, port + 1, url)
+    environment = _environment(folder, url, played.settings())
+    from bridge.store import schema
+
+    bridge = Bridge.from_env(environment)
+    schema.upgrade(bridge.database)
+    bridge.ready()
+    bridge.database.engine.dispose()
+    serve = [sys.executable, "-m", "bridge.cli", "serve", "--port", str(port)]
+    with _process(played.command(), environment, folder / "sandbox.log"):
+        _wait(f"{played.url}/control/healthz", folder / "sandbox.log")
+        with _process(serve, environment, folder / "serve.log") as pages:
+            _wait(f"{url}/readyz", folder / "serve.log")
+            if check:
+                return Story(url, played.url, environment).play()
+            _say(url, played.url, folder)
+            try:
+                pages.wait()
+            except KeyboardInterrupt:
+                click.echo("\nended; start again with the same command, everything is still there")
+            return 0
+
+
+def _say(url: str, sandbox: str, folder: Path) -> None:
+    click.echo(
+        f"""
+Consent Bridge is running. Open:
+
+  {url}/subscribe        sign up as a reader (any address ending in .example)
+  {sandbox}/                 her mailbox, and the two mailing platforms' lists
+  {url}/preferences      ask for a link to change your mind
+  {url}/privacy          the privacy statement
+
+Files and logs: {folder}    Ctrl-C ends all of it.
+"""
+    )
+
+
+def _environment(folder: Path, url: str, sandbox: Mapping[str, str]) -> dict[str, str]:
+    """The demo's settings; keys and policy are made once and kept."""
+    if not (folder / "policy.toml").exists():
+        shutil.copy(TEMPLATES / "demo" / "policy.toml", folder / "policy.toml")
+        shutil.copytree(TEMPLATES / "demo" / "notices", folder / "notices", dirs_exist_ok=True)
+    keys = folder / "keys.env"
+    if not keys.exists():
+        names = ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS")
+        write_private(keys, "".join(f"{name}={new_key('demo')}\n" for name in names))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    return {
+        **ours,
+        **read_env_file(keys),
+        "BRIDGE_POLICY": str(folder / "policy.toml"),
+        "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'consent.db'}",
+        "BRIDGE_BASE_URL": url,
+        **sandbox,
+    }
+
+
+@contextmanager
+def _process(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A child of ours, ended with us."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(  # noqa: S603  (our own commands, no shell)
+            command, env=dict(environment), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+def _wait(url: str, log: Path) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        try:
+            with urlopen(url, timeout=2) as answer:  # noqa: S310  (an address of ours, on loopback)
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    tail = log.read_text(errors="replace").splitlines()[-15:]
+    fail("\n".join(["it did not start; the last lines of its log:", *tail]))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    """The first of three free ports in a row."""
+    for _ in range(50):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 65000 and all(_is_free(port + step) for step in range(3)):
+            return port
+    fail("no three free ports in a row were found")
+    return 0

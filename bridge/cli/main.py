@@ -1,0 +1,361 @@
+"""The command `consent-bridge`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bridge.bootstrap import read_settings, write_private
+from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.texts import TEMPLATES
+from bridge.vault import new_id, new_key
+
+_MOMENTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+_PORT = click.IntRange(1, 65533)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_RINGS = ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="consent-bridge")
+def main() -> None:
+    """Consent Bridge: e-mail marketing that is lawful and pleasant, without leaving your mailing platform.
+
+    \b
+    Try it:      consent-bridge demo
+    Begin:       consent-bridge init my-list && cd my-list && consent-bridge db upgrade && consent-bridge serve
+    """
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@errors_in_a_line
+def init(folder: Path) -> None:
+    """Write a starter policy, its wordings and settings with fresh keys into FOLDER.
+
+    \b
+    Example: consent-bridge init my-list
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = [name for name in ("policy.toml", ".env", "notices") if (folder / name).exists()]
+    if kept:
+        fail(f"{folder / kept[0]} is there already and is never overwritten; choose an empty folder")
+    shutil.copy(TEMPLATES / "starter" / "policy.toml", folder / "policy.toml")
+    shutil.copytree(TEMPLATES / "starter" / "notices", folder / "notices")
+    write_private(folder / ".env", _starter_settings())
+    click.echo(f"Written to {folder}: policy.toml and notices/ (yours to fill in), .env (keys; only you can read it).")
+    click.echo("BACK UP THESE KEYS (.env), apart from the database: without them no proof opens and no link works.")
+    click.echo(f"Next: cd {folder} && consent-bridge db upgrade && consent-bridge serve")
+
+
+def _starter_settings() -> str:
+    rings = "\n".join(f"{name}={new_key(_new_kid())}" for name in _RINGS)
+    return (
+        "# Settings of Consent Bridge. Keep this file out of git and back it up: it holds the keys.\n"
+        "BRIDGE_POLICY=policy.toml\n"
+        "BRIDGE_DATABASE_URL=sqlite:///consent.db\n"
+        "# Where readers reach the pages; https for everybody but yourself.\n"
+        "BRIDGE_BASE_URL=http://127.0.0.1:8080\n"
+        "# Your mail server: smtp://user:password@host:587, smtps://..., or sandbox: for trying out.\n"
+        "BRIDGE_MAIL_URL=sandbox:\n"
+        "# Mailing platforms to keep equal, such as: mailchimp,sendgrid (then their keys, see README).\n"
+        "BRIDGE_ADAPTERS=\n"
+        "# Newest key first; never drop an old one while the database names it.\n"
+        f"{rings}\n"
+    )
+
+
+def _new_kid() -> str:
+    letters = "".join(letter for letter in new_id() if letter.isalnum())[:3].lower()
+    return f"k{datetime.now(UTC):%Y%m%d}{letters}"
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=_PORT)
+@click.option("--no-dispatch", is_flag=True, help="Pages only: run `consent-bridge dispatch` beside it.")
+@env_file
+@errors_in_a_line
+def serve(host: str, port: int, no_dispatch: bool) -> None:
+    """Serve the pages and webhooks, with the dispatcher inside.
+
+    \b
+    Example: consent-bridge serve --host 0.0.0.0 --port 8080
+    """
+    bridge = make_bridge()
+    bridge.database.engine.dispose()
+    if no_dispatch:
+        os.environ["CONSENT_BRIDGE_NO_DISPATCH"] = "1"
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    server = Granian(
+        "bridge.handlers.server:application",
+        factory=True,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=8,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=15,
+    )
+    server.serve()
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Do what is due now, then end.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 32), help="Threads per lane.")
+@env_file
+@errors_in_a_line
+def dispatch(once: bool, workers: int) -> None:
+    """Send what the outbox promises: mails, and news for each mailing platform. Several may run at once.
+
+    \b
+    Example: consent-bridge dispatch --once
+    """
+    from bridge.jobs.dispatch import Dispatcher
+
+    dispatcher = Dispatcher(make_bridge())
+    if once:
+        click.echo(f"work done: {dispatcher.once()}")
+        return
+    dispatcher.start(workers)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        dispatcher.stop()
+
+
+@main.group()
+def db() -> None:
+    """The database: migrate it, or say whether it is current."""
+
+
+@db.command()
+@env_file
+@errors_in_a_line
+def upgrade() -> None:
+    """Bring the database to this program's schema.
+
+    \b
+    Example: consent-bridge db upgrade
+    """
+    from bridge.store import schema
+
+    bridge = make_bridge(ready=False)
+    done = schema.upgrade(bridge.database)
+    click.echo("the database is now at schema " + schema.head() if done else "the database was current already")
+
+
+@db.command()
+@env_file
+@errors_in_a_line
+def check() -> None:
+    """Say whether the schema is current.
+
+    \b
+    Example: consent-bridge db check
+    """
+    from bridge.store import schema
+
+    schema.check(make_bridge(ready=False).database)
+    click.echo("the database is current: schema " + schema.head())
+
+
+@main.command("may-mail")
+@click.argument("email")
+@click.argument("purpose")
+@click.option(
+    "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]), help="A past moment (UTC)."
+)
+@as_json
+@env_file
+@errors_in_a_line
+def may_mail(email: str, purpose: str, at: datetime | None, json_: bool) -> None:
+    """May EMAIL be mailed for PURPOSE, and why? Exit 0 for both answers. EMAIL `-` reads standard input.
+
+    \b
+    Example: consent-bridge may-mail reader@site.example newsletter
+    """
+    bridge = make_bridge()
+    if purpose not in bridge.policy.purposes:
+        fail(f"no purpose {purpose!r} in the policy; there are: {', '.join(bridge.policy.purposes)}")
+    moment = at.replace(tzinfo=UTC) if at else None
+    answer = bridge.store.may_mail(address(email), purpose, moment)
+    if json_:
+        show({"may": answer.may, "status": answer.status.value, "why": list(answer.why)})
+        return
+    click.echo(("yes" if answer.may else "no") + f" ({answer.status})")
+    for why in answer.why:
+        click.echo(f"  {why}")
+
+
+@main.command()
+@click.argument("email")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write evidence.json and evidence.txt there."
+)
+@as_json
+@env_file
+@errors_in_a_line
+def evidence(email: str, out: Path | None, json_: bool) -> None:
+    """Everything that proves one person's yes and no, with the exact words she saw. EMAIL `-` reads standard input.
+
+    \b
+    Example: consent-bridge evidence reader@site.example --out case-12
+    """
+    from bridge.jobs.evidence import as_text, collect
+
+    bridge = make_bridge()
+    person = bridge.store.person(address(email))
+    if person is None:
+        fail("no such person here: never signed up, or erased")
+        return
+    found = collect(bridge, person)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        import json
+
+        write_private(out / "evidence.json", json.dumps(found, ensure_ascii=False, indent=2))
+        write_private(out / "evidence.txt", as_text(found))
+        click.echo(f"Written: {out}/evidence.json, {out}/evidence.txt")
+    elif json_:
+        show(found)
+    else:
+        click.echo(as_text(found))
+
+
+@main.command()
+@as_json
+@env_file
+@errors_in_a_line
+def verify(json_: bool) -> None:
+    """Check that no event of the history was changed, removed or moved.
+
+    \b
+    Example: consent-bridge verify
+    """
+    from bridge.store.verify import verify as look
+
+    bridge = make_bridge()
+    started = time.monotonic()
+    with click.progressbar(length=1000, label="checking the history", file=sys.stderr) as bar:
+        shown = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown
+            if time.monotonic() - started > 1:
+                at = done * 1000 // max(1, total)
+                bar.update(at - shown)
+                shown = at
+
+        verdict = look(bridge.database, bridge.vault, progress)
+    problems = [{"where": problem.where, "what": problem.what} for problem in verdict.problems]
+    if json_:
+        show({"people": verdict.people, "events": verdict.events, "erased": verdict.erased, "problems": problems})
+    else:
+        click.echo(f"{verdict.people} people, {verdict.events} events, {verdict.erased} erased events")
+        for problem in verdict.problems:
+            click.echo(f"  {problem.where}: {problem.what}")
+        click.echo("the history is whole" if not problems else f"{len(problems)} problems")
+    if problems:
+        raise SystemExit(1)
+
+
+@main.group()
+def keys() -> None:
+    """Signing and vault keys: make new ones, list what is there."""
+
+
+@keys.command("new")
+def keys_new() -> None:
+    """Print one fresh key for each ring, to put in FRONT of the lists in your settings.
+
+    \b
+    Example: consent-bridge keys new
+    """
+    for name in _RINGS:
+        click.echo(f"{name}={new_key(_new_kid())}")
+    click.echo(
+        "Put each in front of what is there, with a comma between; keep the old ones, and back them up.", err=True
+    )
+
+
+@keys.command("list")
+@as_json
+@env_file
+@errors_in_a_line
+def keys_list(json_: bool) -> None:
+    """List the ids of the keys in use, newest first; never the keys.
+
+    \b
+    Example: consent-bridge keys list
+    """
+    settings = read_settings(os.environ)
+    rings = {"link": [key.kid for key in settings.link_keys], "vault": [key.kid for key in settings.vault_keys]}
+    if json_:
+        show(rings)
+        return
+    for ring, kids in rings.items():
+        for number, kid in enumerate(kids):
+            click.echo(f"{ring:6} {kid:17} {'signs and seals' if number == 0 else 'verifies and opens'}")
+
+
+@main.command()
+@click.option(
+    "--port", default=8100, show_default=True, type=click.IntRange(1, 65534), help="SMTP listens on the next one."
+)
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("sandbox-data"), show_default=True
+)
+@errors_in_a_line
+def sandbox(port: int, data: Path) -> None:
+    """Run only the sandbox: mailing platforms played for real over HTTP, and a mailbox. For developers.
+
+    \b
+    Example: consent-bridge sandbox --port 8100
+    """
+    from bridge.cli.demo import find_sandbox
+
+    data.mkdir(parents=True, exist_ok=True)
+    played = find_sandbox()(data, port, "http://127.0.0.1:8080")
+    click.echo(f"sandbox: {played.url} (mailbox by SMTP on port {port + 1}); Ctrl-C ends it. Settings to use it:")
+    for name, value in played.settings().items():
+        click.echo(f"{name}={value}")
+    process = subprocess.Popen(played.command())  # noqa: S603  (the sandbox's own command, no shell)
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.wait(10)
+
+
+@main.command()
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(1, 65533),
+    help="Pages; the sandbox takes the next two.",
+)
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where it keeps its files [demo-data].")
+@click.option("--check", is_flag=True, help="Play the whole story without a person; exit 0 only if every step held.")
+@errors_in_a_line
+def demo(port: int, data: Path | None, check: bool) -> None:
+    """Everything embedded: store, pages, dispatcher, mailing platforms and a mailbox. Ctrl-C ends all of it.
+
+    \b
+    Example: consent-bridge demo
+             consent-bridge demo --check
+    """
+    from bridge.cli.demo import run
+
+    raise SystemExit(run(port, data, check=check))

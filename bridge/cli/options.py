@@ -1,0 +1,92 @@
+"""What commands share: settings from the environment or a file, JSON output, errors in one line."""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, read_env_file
+from bridge.logs import start_logging
+from bridge.store import BadInput, OldSchema, StoreAway, UnknownSubject
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def env_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--env-file FILE`: settings as NAME=value lines; `.env` in the current folder is read when nothing is set."""
+
+    @click.option(
+        "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Settings: NAME=value lines."
+    )
+    @functools.wraps(command)
+    def with_settings(env_file: Path | None, **options: Any) -> Any:
+        load_environment(env_file)
+        return command(**options)
+
+    return with_settings
+
+
+def load_environment(file: Path | None) -> None:
+    """Put the settings of a file into the environment; what is set there already wins."""
+    if file is None and not any(name.startswith("BRIDGE_") for name in os.environ) and Path(".env").is_file():
+        file = Path(".env")
+    try:
+        for name, value in read_env_file(file).items() if file else ():
+            os.environ.setdefault(name, value)
+    except BadSetting as error:
+        fail(str(error))
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`: the answer for programs."""
+    return click.option("--json", "json_", is_flag=True, help="Print JSON.")(command)
+
+
+def errors_in_a_line(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Say what is wrong and what to do, without a stack of program lines; exit 1."""
+
+    @functools.wraps(command)
+    def guarded(**options: Any) -> Any:
+        try:
+            return command(**options)
+        except START_ERRORS as error:
+            fail(str(error))
+        except (OldSchema, BadInput, UnknownSubject) as error:
+            fail(str(error))
+        except StoreAway as error:
+            fail(f"the store is away: {error}. Nothing was changed; try again in a moment")
+        except OSError as error:
+            fail(f"{error.filename or 'system'}: {error.strerror or type(error).__name__}")
+
+    return guarded
+
+
+def make_bridge(*, ready: bool = True) -> Bridge:
+    """The bridge of this environment, checked."""
+    bridge = Bridge.from_env()
+    start_logging(bridge.settings.log_level, bridge.settings.log_format)
+    if ready:
+        bridge.ready()
+    return bridge
+
+
+def fail(message: str) -> None:
+    """One thing is wrong: name it and end with 1."""
+    for line in message.splitlines():
+        click.echo(f"consent-bridge: {line}", err=True)
+    sys.exit(1)
+
+
+def show(data: object) -> None:
+    """Print JSON."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def address(text: str) -> str:
+    """An address from the call, or from standard input for `-` (so that it is in no shell history)."""
+    return sys.stdin.readline().strip() if text == "-" else text
