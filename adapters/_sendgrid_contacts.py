@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from adapters._outcomes import Told
 from adapters._sendgrid_api import SendGridApi, mapping
-from bridge.adapter import Misconfigured
+from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Member
 
 #: Custom field that carries the reader's link: `{{prefs}}` in a design.
@@ -61,7 +62,11 @@ class Fields:
 
     def read(self) -> dict[str, str]:
         """All custom fields, by lower-case name."""
-        found = mapping(self._api.get("marketing", "field_definitions")).get("custom_fields") or []
+        try:
+            answer = mapping(self._api.get("marketing", "field_definitions"))
+        except Told as told:
+            raise AdapterError(f"sendgrid: {told.outcome.reason} while reading the fields") from None
+        found = answer.get("custom_fields") or []
         return {str(field.get("name", "")).lower(): str(field.get("id", "")) for field in found}
 
 

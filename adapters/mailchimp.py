@@ -188,7 +188,9 @@ class Mailchimp(Adapter):
             answer = self._api.call(
                 self._api.lists.get_list_merge_fields, audience, count=PAGE, fields=["merge_fields.tag"]
             )
-        except Told:
+        except Told as told:
+            if told.status != 404:
+                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading the merge fields") from None
             raise Misconfigured(
                 f"audience {audience} is unknown to Mailchimp: look at [purposes.at.mailchimp] of the policy"
             ) from None
@@ -213,8 +215,9 @@ class Mailchimp(Adapter):
             answer = self._api.call(self._api.lists.get_list, audience, fields=["id", "double_optin"])
             field = self._has_field(audience)
             interests = self._interests_of(audience) if any(purposes.values()) else set()
-        except Told:
-            return [Finding(subject, False, "it is unknown: look at [purposes.at.mailchimp] of the policy")]
+        except Told as told:
+            unknown = "it is unknown: look at [purposes.at.mailchimp] of the policy"
+            return [Finding(subject, False, unknown if told.status == 404 else told.outcome.reason)]
         except AdapterError as error:
             return [Finding(subject, False, str(error))]
         missing = [interest for interest in purposes.values() if interest and interest not in interests]

@@ -61,7 +61,7 @@ class SendGrid(Adapter):
         self._suppress(batch, members)
         self._leave(batch, members)
         for index, member in enumerate(members):
-            if member.fresh and _on(member):
+            if member.fresh and _on(member) & self.places.keys():
                 batch.one(index, partial(self._lift, member))
         self._upsert(batch, members)
         return batch.outcomes
@@ -79,7 +79,7 @@ class SendGrid(Adapter):
         try:
             self._api.get("asm", "groups", group)
         except Told as told:
-            raise Told(later("no_group"), told.status) from None
+            raise (Told(later("no_group"), 404) if told.status == 404 else told) from None
         self._api.post("asm", "groups", group, "suppressions", body=_recipients(members, who))
         return DONE
 
@@ -172,10 +172,11 @@ class SendGrid(Adapter):
 
     def follow(self, job: str) -> Outcome:
         """What became of an upsert. Bad rows do not undo the good ones: all are sent again, the bad ones alone."""
+        pending = Outcome(OutcomeKind.PENDING, "job", _FOLLOW_SECONDS, job)
         try:
             answer = mapping(self._api.get("marketing", "contacts", "imports", job))
-        except Told:
-            return later("job_unknown")
+        except Told as told:
+            return pending if told.status >= 500 else later("job_unknown")
         results = answer.get("results") or {}
         match answer.get("status"):
             case "completed" if not results.get("errored_count"):
@@ -187,7 +188,7 @@ class SendGrid(Adapter):
                 return later("errored_rows")
             case "failed":
                 return later("job_failed")
-        return Outcome(OutcomeKind.PENDING, "job", _FOLLOW_SECONDS, job)
+        return pending
 
     def _suspect(self, errors_url: str) -> None:
         """Remember whose rows failed. Without the file the dispatcher's spread of retries parts them in time."""

@@ -119,11 +119,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sources(house: Path) -> Iterator[tuple[Path, str]]:
-    """Files with sentences for readers, and how to read them. The starter's words are the operator's, not ours."""
+    """Files with sentences for readers, and how to read them. Notices are the operator's words, not ours."""
     for path in sorted((house / "bridge").rglob("*.py")):
         yield path, "python"
     for path in sorted((house / "templates").rglob("*.*")):
-        if path.suffix in (".html", ".txt") and "starter" not in path.parts:
+        if path.suffix in (".html", ".txt") and "notices" not in path.parts:
             yield path, "jinja2.ext:babel_extract"
 
 

@@ -16,7 +16,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -228,6 +228,13 @@ class TestMailchimp:
         for status in ("subscribed", "pending"):
             answer = subscribe(chimp, status=status)
             assert (answer.status_code, answer.json()["title"]) == (400, "Forgotten Email Not Subscribed")
+
+    def test_a_form_at_mailchimp_itself_brings_anybody_back(self, chimp: Call, control: Call) -> None:
+        subscribe(chimp)
+        chimp("POST", f"{member(AN)}/actions/delete-permanent")
+        control("POST", "/act", {"email": AN, "act": "subscribe", "esp": "mailchimp", "purpose": "newsletter"})
+        assert control("GET", f"/people?email={AN}").json()["mailchimp"]["receives"] == ["newsletter"]
+        assert subscribe(chimp, status="subscribed").status_code == 200
 
     def test_archived_members_hide_and_come_back_only_by_status(self, chimp: Call) -> None:
         subscribe(chimp)
@@ -562,6 +569,34 @@ def letter(**more: Any) -> dict[str, Any]:
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR") or Path(__file__).parents[1] / ".." / "shared" / "contracts")
 
 
+#: Bodies that are wrong in ways a program can be wrong.
+ODD: list[Any] = [
+    None, [], [1], "x", 1, {}, {"contacts": [1]}, {"contacts": [{"email": {}}]}, {"emails": [1]}, {"emails": 5},
+    {"recipient_emails": [None]}, {"email_addresses": [{}]}, {"email_address": AN, "status_if_new": {}},
+    {"email_address": [], "status": ["x"]}, {"email_address": AN, "status_if_new": "subscribed", "interests": [1]},
+    {"members": [1, {"email_address": None}]}, {"tags": [{"name": [], "status": []}]},
+    {"operations": [{"method": [], "path": 1}]}, {"operations": [{"method": "GET", "path": "/x", "params": [1]}]},
+    {"name": "a", "type": ["text"], "field_type": []}, {"url": 5}, {"url": "http://127.0.0.1:1/", "events": 3},
+    {"list_ids": 3, "file_type": []}, {"esp": "sendgrid", "mode": []}, {"esp": "sendgrid", "job_seconds": "x"},
+    {"act": "scan", "mail": []}, {"act": "bounce", "email": AN, "esp": "sendgrid", "purpose": []},
+    letter(subject=4), letter(subject="a\r\nBcc: b@krant.example"), letter(attachments=[3]), letter(reply_to=3),
+    letter(tracking_settings=[]), letter(content=[{"type": 1, "value": 2}]), letter(custom_args=[]),
+    letter(personalizations=[{"to": [{"email": AN, "name": 4}], "cc": [1]}]),
+    letter(personalizations=[{"to": [{"email": "é@krant.example"}]}]), letter(headers={"a b": "x"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=[str(number) for number in range(len(ODD))])
+def test_no_body_breaks_any_address(sandbox: Running, odd: Any) -> None:
+    some = {"list_id": AUDIENCE, "group_id": 101, "kind": "bounces", "key": "0" * 32}
+    client = sandbox.state.mailchimp.app.test_client()
+    for rule in sandbox.state.mailchimp.app.url_map.iter_rules():
+        for method in rule.methods & {"POST", "PUT", "PATCH", "DELETE"} if rule.methods else ():
+            path = re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda part: str(some.get(part[1], "x")), rule.rule)
+            answer = client.open(path, method=method, json=odd, headers={"Authorization": "Bearer k"})
+            assert answer.status_code < 500, (method, path)
+
+
 class TestForm:
     """The vendors' own documents judge what the sandbox answers."""
 
@@ -774,6 +809,7 @@ class TestWebhooks:
             ("complain", "", {"event": "spamreport"}),
             ("unsubscribe", "", {"event": "unsubscribe"}),
             ("unsubscribe", "offers", {"event": "group_unsubscribe", "asm_group_id": 102}),
+            ("subscribe", "offers", {"event": "group_resubscribe", "asm_group_id": 102}),
         ],
     )
     def test_what_sendgrid_calls_it(
@@ -951,6 +987,18 @@ class TestPages:
         assert requests.get(f"{sandbox.url}/mails/99999", timeout=10).status_code == 404
 
 
+def free_pair() -> int:
+    """A port that is free together with the next one, below those the system hands out by itself."""
+    for port in range(21_000 + os.getpid() % 5_000 * 2, 32_000, 2):
+        with (
+            suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.create_server(("127.0.0.1", port + 1)),
+        ):
+            return port
+    raise AssertionError("no two free ports")
+
+
 class TestProcess:
     def test_keys_are_made_once_and_kept_private(self, tmp_path: Path) -> None:
         one = Sandbox(tmp_path / "data", 8100, "http://127.0.0.1:8080/")
@@ -963,12 +1011,13 @@ class TestProcess:
         assert not any(secret in word for secret in secrets for word in one.command())
 
     def test_it_starts_and_ends_as_a_process(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        one = Sandbox(tmp_path, port, "http://127.0.0.1:1")
+        one = Sandbox(tmp_path, free_pair(), "http://127.0.0.1:1")
         with subprocess.Popen(one.command(), stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             assert one.url in process.stdout.readline()
             assert requests.get(f"{one.url}/control/healthz", timeout=10).json()["ok"]
+            with pytest.raises(OSError):
+                start(one.port)
             process.terminate()
             assert process.wait(10) == 0
+        start(one.port).stop()

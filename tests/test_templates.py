@@ -413,10 +413,14 @@ class TestConsent:
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_cap_04_before_the_box(self, texts: Texts, language: str) -> None:
-        """CAP-04: name, kind, frequency and notice come before the box they are about."""
+        """CAP-04: controller, statement, name, kind, frequency and notice come before the box they are about."""
         html = texts.render("pages/subscribe.html", language, **subscribe(purposes=[NEWS]))
         box = html.index('type="checkbox"')
-        for words in (NEWS["name"], NEWS["description"], NEWS["frequency"], "Nobody outside De Krant"):
+        for words in (
+            "De Krant nv",
+            COMMON["statement_url"],
+            *(NEWS[key] for key in ("name", "description", "frequency")),
+        ):
             assert html.index(words) < box
 
     @pytest.mark.parametrize("language", LANGUAGES)
@@ -707,8 +711,13 @@ class TestWords:
 
     @pytest.mark.parametrize(
         ("count", "unit", "english", "dutch"),
-        [(72, "hours", "3 days", "3 dagen"), (1, "hours", "1 hour", "1 uur"), (36, "hours", "36 hours", "36 uur")]
-        + [(1, "days", "1 day", "1 dag"), (36, "months", "36 months", "36 maanden")],
+        [
+            (72, "hours", "3 days", "3 dagen"),
+            (1, "hours", "1 hour", "1 uur"),
+            (36, "hours", "36 hours", "36 uur"),
+            (1, "days", "1 day", "1 dag"),
+            (36, "months", "36 months", "36 maanden"),
+        ],
     )
     def test_lengths_of_time(self, texts: Texts, count: int, unit: str, english: str, dutch: str) -> None:
         """What the policy says in hours, days and months, said to a reader."""

@@ -10,7 +10,7 @@ from adapters.sandbox.scanner import press_unsubscribe, scan
 from adapters.sandbox.state import State
 from adapters.sandbox.trouble import MODES
 
-ACTS = ("bounce", "complain", "unsubscribe", "compliance", "block", "scan", "one-click")
+ACTS = ("bounce", "complain", "unsubscribe", "subscribe", "compliance", "block", "scan", "one-click")
 
 
 def control(state: State) -> Blueprint:
@@ -98,7 +98,7 @@ def _with_mail(state: State, email: str, act: str, number: Any) -> dict[str, Any
 def tune(esp: Esp, body: Mapping[str, Any]) -> None:
     """Change an ESP's mode, or how long its jobs take. Raises `ActError`."""
     mode, seconds, every = body.get("mode"), _time(body, "seconds"), body.get("every", 2)
-    if mode is not None and mode not in MODES:
+    if mode is not None and str(mode) not in MODES:
         raise ActError(f"mode must be one of: {', '.join(MODES)}.")
     if not isinstance(every, int):
         raise ActError("every must be a whole number.")

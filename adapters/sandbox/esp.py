@@ -168,6 +168,7 @@ class Esp(ABC):
         if mode == "errors" and self.trouble.unlucky():
             return self.problem(500)
         if mode == "hang":
+            request.get_data()  # what is left on the line then is only the caller's hanging up
             self.trouble.hold()
             if caller_left():
                 return self.problem(503)
@@ -218,6 +219,12 @@ def caller_left() -> bool:
 def body_of() -> Any:
     """The JSON body of the current call, None where there is none or it cannot be read."""
     return request.get_json(force=True, silent=True)
+
+
+def fields_of() -> dict[str, Any]:
+    """The JSON object of the current call, an empty one where there is none."""
+    body = body_of()
+    return body if isinstance(body, dict) else {}
 
 
 def reply(content: object, status: int = 200) -> Response:

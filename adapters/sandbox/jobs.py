@@ -66,10 +66,17 @@ class Jobs:
         try:
             for job in list(self.all.values()):
                 if self.due(job):
-                    job.status, job.results = job.work()
-                    job.finished = datetime.now(UTC)
+                    self._do(job)
         finally:
             self._settling = False
+
+    def _do(self, job: Job) -> None:
+        """Work that breaks down is a failed job, not a broken ESP."""
+        try:
+            job.status, job.results = job.work()
+        except Exception as error:  # whatever it is, the caller of another address is not to blame
+            job.status, job.results = "failed", {"error": type(error).__name__}
+        job.finished = datetime.now(UTC)
 
     def look(self, job_id: str) -> Job | None:
         """Somebody asks how a job is getting on."""

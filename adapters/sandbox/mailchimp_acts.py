@@ -5,6 +5,7 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from adapters.sandbox.addresses import valid
 from adapters.sandbox.courier import Delivery, mailchimp_signature
 from adapters.sandbox.esp import ActError
 from adapters.sandbox.mailchimp_audience import AUDIENCE, Listed, hashed
@@ -17,6 +18,8 @@ _CAMPAIGN = "cb398d21d2"
 
 def act(esp: "Mailchimp", email: str, what: str, purpose: str) -> str:
     """Let something happen to a member; says what."""
+    if what == "subscribe":
+        return _subscribe(esp, email, purpose)
     member = esp.audience.members.get(hashed(email))
     if member is None:
         raise ActError("Mailchimp does not know this address. Subscribe it first.")
@@ -33,6 +36,20 @@ def act(esp: "Mailchimp", email: str, what: str, purpose: str) -> str:
         member.status, member.compliance = "unsubscribed", True
         return "Mailchimp put the member in compliance state and tells nobody."
     raise ActError(f"Mailchimp knows no act {what!r}.")
+
+
+def _subscribe(esp: "Mailchimp", email: str, purpose: str) -> str:
+    """The one road back for forgotten addresses and those in compliance state: a form at Mailchimp itself."""
+    if not valid(email):
+        raise ActError("This is no address.")
+    member = esp.audience.members.setdefault(hashed(email), Listed(email.strip(), "subscribed"))
+    member.status, member.compliance, member.last_changed = "subscribed", False, datetime.now(UTC)
+    esp.audience.forgotten.discard(hashed(email))
+    interest = esp.audience.interest(purpose) if purpose else None
+    if interest:
+        member.interests[interest] = True
+    tell(esp, "subscribe", member, "user")
+    return "The reader signed up on a form at Mailchimp, which tells the bridge."
 
 
 def _complain(esp: "Mailchimp", member: Listed) -> str:

@@ -219,7 +219,8 @@ def check_shape(body: Any) -> None:
     for name, value in body.items():
         if name in _TYPES and not isinstance(value, _TYPES[name]):
             wrong[name] = "Data did not match any of the schemas described in anyOf."
-    if any(not isinstance(on, bool) for on in (body.get("interests") or {}).values()) and "interests" not in wrong:
+    interests = body.get("interests")
+    if isinstance(interests, dict) and not all(isinstance(on, bool) for on in interests.values()):
         wrong["interests"] = "Schema describes boolean, something else found instead"
     if wrong:
         raise invalid(**wrong)

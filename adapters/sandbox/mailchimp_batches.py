@@ -81,7 +81,13 @@ class Bulk:
         login = request.headers.get("Authorization", "")
         job = self.esp.jobs.add(lambda: self._run(batch_id, operations, login), kind="batch")
         self.esp.batches[batch_id] = {"job": job.id, "total": len(operations)}
+        self._forget_old()
         return reply(self._batch_view(batch_id))
+
+    def _forget_old(self) -> None:
+        for old in [one for one, known in self.esp.batches.items() if known["job"] not in self.esp.jobs.all]:
+            del self.esp.batches[old]
+            self.esp.files.pop(old, None)
 
     def batch(self, batch_id: str) -> Response:
         known = self.esp.batches.get(batch_id)
@@ -141,10 +147,11 @@ def _error(email: str, text: str, field: str = "", message: str = "", code: str 
 def _is_operation(one: Any) -> bool:
     return (
         isinstance(one, dict)
-        and one.get("method") in {"GET", "POST", "PUT", "PATCH", "DELETE"}
+        and one.get("method") in ("GET", "POST", "PUT", "PATCH", "DELETE")
         and isinstance(one.get("path"), str)
         and one["path"].startswith("/")
-        and isinstance(one.get("body", ""), str)
+        and isinstance(one.get("body") or "", str)
+        and isinstance(one.get("params") or {}, dict)
     )
 
 

@@ -141,7 +141,7 @@ class Around:
     def add_field(self, list_id: str) -> Response:
         audience = self.esp.known(list_id)
         body = body_of()
-        if not isinstance(body, dict) or not body.get("name") or body.get("type") not in _TYPES:
+        if not isinstance(body, dict) or not body.get("name") or str(body.get("type")) not in _TYPES:
             raise self._invalid(name="Please enter a name and one of the known types.")
         number_ = len(audience.fields) + 1
         tag = str(body.get("tag") or f"MMERGE{number_}").upper()
@@ -255,7 +255,7 @@ class Around:
 
 
 def _is_tag(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("name"), str) and one.get("status") in {"active", "inactive"}
+    return isinstance(one, dict) and isinstance(one.get("name"), str) and one.get("status") in ("active", "inactive")
 
 
 def _switches(given: Any, names: tuple[str, ...]) -> dict[str, bool]:

@@ -166,6 +166,10 @@ class SendGrid(Esp):
             self.stops.everywhere[email] = int(time.time())
             self.account.tell("unsubscribe", email)
             return "The reader unsubscribed from everything at SendGrid, which tells the bridge."
+        if act == "subscribe" and group_id:
+            self.stops.left[group_id].pop(email, None)
+            self.account.tell("group_resubscribe", email, url="http://www.sendgrid.com/", ip="192.0.2.9", **group)
+            return f"The reader joined {purpose} again at SendGrid, which tells the bridge."
         if act == "block":
             facts = {"type": "blocked", "status": "5.2.2", "reason": "552 5.2.2 over quota"}
             self.stops.add("blocks", email, reason=facts["reason"], status="5.2.2")

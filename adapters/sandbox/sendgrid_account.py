@@ -116,7 +116,7 @@ class Account:
         name = body.get("name") if isinstance(body, dict) else None
         if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
             raise self.esp.refuse(400, "a name has letters, digits and underscores and starts with none", "name")
-        if body.get("field_type") not in {"Text", "Number", "Date"}:
+        if body.get("field_type") not in ("Text", "Number", "Date"):
             raise self.esp.refuse(400, "field_type must be Text, Number or Date", "field_type")
         taken = {one["name"].lower() for one in self.esp.fields.values()} | set(RESERVED)
         if name.lower() in taken:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, json, request
 
 from adapters.sandbox.addresses import plain, valid
-from adapters.sandbox.esp import Route, body_of, reply
+from adapters.sandbox.esp import Route, body_of, fields_of, reply
 
 if TYPE_CHECKING:
     from adapters.sandbox.sendgrid import SendGrid
@@ -98,7 +98,7 @@ class Contacts:
         rows, lists = body["contacts"], body.get("list_ids", [])
         if not 1 <= len(rows) <= 30_000:
             raise refuse(400, "contacts must have between 1 and 30000 entries", "contacts")
-        if not isinstance(lists, list) or any(one not in self.esp.lists for one in lists):
+        if not isinstance(lists, list) or any(one not in [*self.esp.lists] for one in lists):
             raise refuse(400, "one or more list ids do not exist", "list_ids")
         for place, row in enumerate(rows):
             self._check_row(row, f"contacts[{place}]")
@@ -263,9 +263,13 @@ class Contacts:
     def start_export(self) -> Response:
         if request.method == "GET":
             return reply({"result": [self._export_view(one) for one in self.exports], "_metadata": {}})
-        body = body_of() or {}
+        body = fields_of()
         lists, kind = body.get("list_ids", []), body.get("file_type", "csv")
-        if kind not in {"csv", "json"} or any(one not in self.esp.lists for one in lists):
+        if (
+            kind not in ("csv", "json")
+            or not isinstance(lists, list)
+            or any(one not in [*self.esp.lists] for one in lists)
+        ):
             raise self.esp.refuse(400, "unknown file type or list", "list_ids")
         export_id = str(uuid.uuid4())
 
@@ -273,6 +277,7 @@ class Contacts:
             chosen = [one for one in self.all.values() if not lists or one.lists & set(lists)]
             return "ready", {"file": self.keep_file(self._file(chosen, kind), kind), "count": len(chosen)}
 
+        self.exports = {one: known for one, known in self.exports.items() if known["job"] in self.esp.jobs.all}
         self.exports[export_id] = {"job": self.esp.jobs.add(work, kind="export").id}
         return reply({"id": export_id, "_metadata": {}}, 202)
 

@@ -1,10 +1,8 @@
-"""A toy SendGrid's mail/send: checks as published, then hands the mail to the sandbox's mailbox."""
+"""A toy SendGrid's mail/send: hands mails to the sandbox's mailbox and tells what became of each."""
 
 import base64
 import binascii
-import json
 import uuid
-from collections.abc import Mapping
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,28 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from adapters.sandbox.addresses import plain, valid
-from adapters.sandbox.esp import Refusal, body_of
+from adapters.sandbox.addresses import plain
+from adapters.sandbox.esp import body_of
 from adapters.sandbox.sendgrid_account import make_event
+from adapters.sandbox.sendgrid_letter import Attachment, Part, Person, Personal, Sent, WrongLetter, read_letter
 
 if TYPE_CHECKING:
     from adapters.sandbox.sendgrid import SendGrid
 
 #: Long lines stay whole: folding turns a long List-Unsubscribe address into encoded words.
 POLICY = policy.SMTP.clone(max_line_length=998)
-_KNOWN = frozenset(
-    {
-        "personalizations", "from", "reply_to", "reply_to_list", "subject", "content", "attachments", "template_id",
-        "headers", "categories", "custom_args", "send_at", "batch_id", "asm", "ip_pool_name", "mail_settings",
-        "tracking_settings",
-    }
-)  # fmt: skip
-_RESERVED_HEADERS = frozenset(
-    {
-        "x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "content-transfer-encoding", "to", "from",
-        "subject", "reply-to", "cc", "bcc",
-    }
-)  # fmt: skip
 
 
 class Sender:
@@ -43,147 +29,84 @@ class Sender:
         self.esp = esp
 
     def send(self) -> Response:
-        body = body_of()
-        self._check(body)
+        try:
+            sent = read_letter(body_of())
+            mails = [(personal, build(sent, personal)) for personal in sent.personalizations]
+        except WrongLetter as wrong:
+            raise self.esp.refuse(400, wrong.text, wrong.field) from None
         message_id = uuid.uuid4().hex[:22]
-        for personal in body["personalizations"]:
-            self._hand_over(body, personal, message_id)
+        for personal, content in mails:
+            self._hand_over(sent, personal, content, message_id)
         response = Response(b"", 202)
         response.headers["X-Message-Id"] = message_id
         return response
 
-    def _wrong(self, text: str, field: str) -> Refusal:
-        return self.esp.refuse(400, text, field)
-
-    def _check(self, body: Any) -> None:
-        if not isinstance(body, dict):
-            raise self._wrong("Bad Request", "")
-        for name in body:
-            if name not in _KNOWN:
-                raise self._wrong(f"Additional property {name} is not allowed", "")
-        if not isinstance(body.get("from"), dict) or not valid(body["from"].get("email")):
-            raise self._wrong("The from object must be provided for every email send.", "from")
-        self._check_people(body.get("personalizations"))
-        self._check_content(body)
-        self._check_headers(body.get("headers", {}), "headers")
-        if len(json.dumps(body.get("custom_args", {}))) > 10_000:
-            raise self._wrong("custom_args may have at most 10000 bytes", "custom_args")
-        asm = body.get("asm")
-        if asm is not None and (not isinstance(asm, dict) or not isinstance(asm.get("group_id"), int)):
-            raise self._wrong("The asm group_id must be an integer.", "asm.group_id")
-
-    def _check_people(self, people: Any) -> None:
-        if not isinstance(people, list) or not 1 <= len(people) <= 1000:
-            raise self._wrong(
-                "The personalizations field is required and must have at least one personalization.", "personalizations"
-            )
-        for place, personal in enumerate(people):
-            to = personal.get("to") if isinstance(personal, dict) else None
-            if (
-                not isinstance(to, list)
-                or not to
-                or not all(isinstance(one, dict) and valid(one.get("email")) for one in to)
-            ):
-                text = (
-                    "The to array is required for all personalization objects, "
-                    "and must have at least one email object with a valid email address."
-                )
-                raise self._wrong(text, f"personalizations.{place}.to")
-            self._check_headers(personal.get("headers", {}), f"personalizations.{place}.headers")
-
-    def _check_content(self, body: Mapping[str, Any]) -> None:
-        subject = body.get("subject") or all(one.get("subject") for one in body["personalizations"])
-        if not subject:
-            raise self._wrong("The subject is required.", "subject")
-        content = body.get("content")
-        if not isinstance(content, list) or not content:
-            raise self._wrong("Unless a valid template_id is provided, the content parameter is required.", "content")
-        for place, part in enumerate(content):
-            if not isinstance(part, dict) or not part.get("type") or not part.get("value"):
-                raise self._wrong(
-                    "The content value must be a string at least one character in length.", f"content.{place}.value"
-                )
-        kinds = [part["type"] for part in content]
-        if "text/plain" in kinds[1:]:
-            raise self._wrong("text/plain must come first.", "content")
-
-    def _check_headers(self, headers: Any, where: str) -> None:
-        if not isinstance(headers, dict):
-            raise self._wrong("headers must be an object", where)
-        for name, value in headers.items():
-            if name.lower() in _RESERVED_HEADERS:
-                raise self._wrong(f"The header {name} is reserved.", f"{where}.{name}")
-            if not isinstance(value, str) or "\n" in value or "\r" in value:
-                raise self._wrong("Header values are text without line ends.", f"{where}.{name}")
-
-    def _hand_over(self, body: Mapping[str, Any], personal: Mapping[str, Any], message_id: str) -> None:
+    def _hand_over(self, sent: Sent, personal: Personal, content: bytes, message_id: str) -> None:
         """Deliver to everybody who is not suppressed, and tell what became of each."""
-        asm = (body.get("asm") or {}).get("group_id")
-        facts = {**body.get("custom_args", {}), **personal.get("custom_args", {})}
+        group_id = sent.asm.group_id if sent.asm else None
+        facts: dict[str, Any] = {**sent.custom_args, **personal.custom_args}
         facts["sg_message_id"] = f"{message_id}.recvd-sandbox-1"
-        if asm is not None:
-            facts["asm_group_id"] = asm
-        content: bytes | None = None
-        for email in self._recipients(personal):
-            reason = self.esp.stops.reason(email, asm)
-            if reason:
-                self.esp.account.tell("dropped", email, reason=reason, **facts)
-            elif email.startswith("refuse"):
-                self._bounced(email, facts)
-            elif email.startswith("later"):
-                self.esp.account.tell("deferred", email, response="451 4.3.0 Try again later", attempt="1", **facts)
-            else:
-                content = content or self._message(body, personal)
-                self.esp.mailbox.put([email], content)
-                done: list[tuple[str, dict[str, str]]] = [("processed", {}), ("delivered", {"response": "250 OK"})]
-                self.esp.account.tell_all([make_event(event, email, {**facts, **more}) for event, more in done])
+        if group_id is not None:
+            facts["asm_group_id"] = group_id
+        people = dict.fromkeys(plain(one.email) for one in [*personal.to, *personal.cc, *personal.bcc])
+        for email in people:
+            events = self._fate(email, group_id, content)
+            self.esp.account.tell_all([make_event(event, email, {**facts, **more}) for event, more in events])
 
-    def _recipients(self, personal: Mapping[str, Any]) -> list[str]:
-        every = [one["email"] for kind in ("to", "cc", "bcc") for one in personal.get(kind, [])]
-        return list(dict.fromkeys(map(plain, every)))
-
-    def _bounced(self, email: str, facts: Mapping[str, Any]) -> None:
-        reason = "550 5.1.1 The email account that you tried to reach does not exist."
-        self.esp.stops.add("bounces", email, reason=reason, status="5.1.1")
-        self.esp.account.tell("bounce", email, **facts, type="bounce", status="5.1.1", reason=reason)
-
-    def _message(self, body: Mapping[str, Any], personal: Mapping[str, Any]) -> bytes:
-        mail = EmailMessage(policy=POLICY)
-        mail["From"] = _address(body["from"])
-        mail["To"] = ", ".join(str(_address(one)) for one in personal["to"])
-        mail["Subject"] = personal.get("subject") or body["subject"]
-        if body.get("reply_to"):
-            mail["Reply-To"] = _address(body["reply_to"])
-        headers = {**body.get("headers", {}), **personal.get("headers", {})}
-        tracking = (body.get("tracking_settings") or {}).get("subscription_tracking") or {}
-        if tracking.get("enable"):  # SendGrid's own header wins over ours
-            headers = {
-                name: value for name, value in headers.items() if not name.lower().startswith("list-unsubscribe")
-            }
-            headers["List-Unsubscribe"] = "<https://u.sendgrid.example/unsubscribe>"
-        for name, value in headers.items():
-            mail[name] = value
-        for part in body["content"]:
-            self._add_part(mail, part)
-        for one in body.get("attachments", []):
-            self._attach(mail, one)
-        return mail.as_bytes()
-
-    def _add_part(self, mail: EmailMessage, part: Mapping[str, str]) -> None:
-        subtype = part["type"].split(";")[0].partition("/")[2]
-        if mail.get_content_type() == "text/plain" and not mail.get_payload():
-            mail.set_content(part["value"], subtype=subtype)
-        else:
-            mail.add_alternative(part["value"], subtype=subtype)
-
-    def _attach(self, mail: EmailMessage, one: Mapping[str, str]) -> None:
-        try:
-            content = base64.b64decode(one["content"], validate=True)
-        except (KeyError, binascii.Error):
-            raise self._wrong("The attachment content must be base64 encoded.", "attachments.0.content") from None
-        maintype, _, subtype = one.get("type", "application/octet-stream").partition("/")
-        mail.add_attachment(content, maintype=maintype, subtype=subtype or "octet-stream", filename=one.get("filename"))
+    def _fate(self, email: str, group_id: int | None, content: bytes) -> list[tuple[str, dict[str, str]]]:
+        """What becomes of one mail, as SendGrid's events tell it."""
+        if reason := self.esp.stops.reason(email, group_id):
+            return [("dropped", {"reason": reason})]
+        if email.startswith("refuse"):
+            reason = "550 5.1.1 The email account that you tried to reach does not exist."
+            self.esp.stops.add("bounces", email, reason=reason, status="5.1.1")
+            return [("bounce", {"type": "bounce", "status": "5.1.1", "reason": reason})]
+        if email.startswith("later"):
+            return [("deferred", {"response": "451 4.3.0 Try again later", "attempt": "1"})]
+        self.esp.mailbox.put([email], content)
+        return [("processed", {}), ("delivered", {"response": "250 OK"})]
 
 
-def _address(one: Mapping[str, str]) -> Address:
-    return Address(one.get("name", ""), addr_spec=one["email"])
+def build(sent: Sent, personal: Personal) -> bytes:
+    """The mail as it goes out, with the headers that were asked for. Raises `WrongLetter`."""
+    mail = EmailMessage(policy=POLICY)
+    mail["From"] = _address(sent.sender)
+    mail["To"] = [_address(one) for one in personal.to]
+    mail["Subject"] = personal.subject or sent.subject
+    if sent.reply_to:
+        mail["Reply-To"] = _address(sent.reply_to)
+    headers = {**sent.headers, **personal.headers}
+    if sent.tracking_settings.get("subscription_tracking", {}).get("enable"):  # then SendGrid's own header wins
+        headers = {name: value for name, value in headers.items() if not name.lower().startswith("list-unsubscribe")}
+        headers["List-Unsubscribe"] = "<https://u.sendgrid.example/unsubscribe>"
+    for name, value in headers.items():
+        mail[name] = value
+    for place, part in enumerate(sent.content):
+        _add_part(mail, part, first=place == 0)
+    for one in sent.attachments:
+        _attach(mail, one)
+    return mail.as_bytes()
+
+
+def _add_part(mail: EmailMessage, part: Part, *, first: bool) -> None:
+    subtype = part.type.split(";")[0].partition("/")[2]
+    if first:
+        mail.set_content(part.value, subtype=subtype)
+    else:
+        mail.add_alternative(part.value, subtype=subtype)
+
+
+def _attach(mail: EmailMessage, one: Attachment) -> None:
+    try:
+        content = base64.b64decode(one.content, validate=True)
+    except binascii.Error:
+        raise WrongLetter("The attachment content must be base64 encoded.", "attachments.0.content") from None
+    maintype, _, subtype = one.type.partition("/")
+    mail.add_attachment(content, maintype=maintype, subtype=subtype or "octet-stream", filename=one.filename)
+
+
+def _address(person: Person) -> Address:
+    try:
+        return Address(person.name, addr_spec=person.email)
+    except (ValueError, IndexError):
+        raise WrongLetter("Does not contain a valid address.", "email") from None

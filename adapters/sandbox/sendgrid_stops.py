@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, request
 
 from adapters.sandbox.addresses import plain, valid
-from adapters.sandbox.esp import Refusal, Route, body_of, number, reply
+from adapters.sandbox.esp import Refusal, Route, body_of, fields_of, number, reply
 
 if TYPE_CHECKING:
     from adapters.sandbox.sendgrid import SendGrid
@@ -127,7 +127,7 @@ class Stops:
         return reply({"id": group_id, **self.groups[group_id]}, 201)
 
     def change_group(self, group_id: int) -> Response:
-        body = body_of() or {}
+        body = fields_of()
         self._group(group_id).update(
             {name: body[name] for name in ("name", "description") if _text(body.get(name), 100)}
         )
@@ -207,12 +207,12 @@ class Stops:
         return reply([found] if found else [])
 
     def drop_entries(self, kind: str) -> Response:
-        body = body_of() or {}
-        chosen = (
-            list(self.lists[kind]) if body.get("delete_all") else [plain(str(one)) for one in body.get("emails", [])]
-        )
-        for email in chosen:
-            self.lists[kind].pop(email, None)
+        body = fields_of()
+        named = body.get("emails", [])
+        if not isinstance(named, list):
+            raise self.esp.refuse(400, "emails must be a list", "emails")
+        for email in list(self.lists[kind]) if body.get("delete_all") else named:
+            self.lists[kind].pop(plain(str(email)), None)
         return Response(status=204)
 
     def drop_entry(self, kind: str, email: str) -> Response:

@@ -1,6 +1,8 @@
 """The sandbox as a server: HTTP for ESPs, control and pages, SMTP for the mailbox."""
 
+import socket
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -79,15 +81,19 @@ def start(
     smtp_port: int | None = None,
 ) -> Running:
     """Start in background threads. Port 0 takes free ports; else SMTP is on the next port unless told."""
-    state = State(webhooks or Webhooks(), judge)
-    try:
-        smtp = SmtpServer(state.mailbox, host, smtp_port if smtp_port is not None else port + 1 if port else 0)
-        http = make_server(host, port, make_app(state), threaded=True, request_handler=_Quiet)
-    except BaseException:
-        state.courier.stop()
-        raise
+    with closing(socket.create_server((host, port))) as line:
+        port_there = line.getsockname()[1]
+        state = State(webhooks or Webhooks(), judge)
+        try:
+            smtp = SmtpServer(state.mailbox, host, smtp_port if smtp_port is not None else port + 1 if port else 0)
+        except OSError:
+            state.courier.stop()
+            raise
+        http = make_server(
+            host, port_there, make_app(state), threaded=True, request_handler=_Quiet, fd=line.fileno()
+        )  # takes a copy of the line
     smtp.start()
     state.smtp_port = smtp.port
     thread = threading.Thread(target=http.serve_forever, args=(0.05,), name="sandbox-http", daemon=True)
     thread.start()
-    return Running(f"http://{host}:{http.server_port}", smtp.port, state, http, smtp, thread)
+    return Running(f"http://{host}:{port_there}", smtp.port, state, http, smtp, thread)

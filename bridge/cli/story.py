@@ -194,7 +194,7 @@ class Story:
     def _leaves_there(self) -> str:
         self._joins(EMMA)
         platform = self._platforms()[0]
-        self._control("act", {"email": EMMA, "act": "unsubscribe", "esp": platform, "purpose": "newsletter"})
+        self._control("act", {"email": EMMA, "act": "unsubscribe", "esp": platform})
         self._until(lambda: self._may(EMMA)["status"] == "withdrawn", "the unsubscribe was not heard")
         self._until(lambda: self._on_everywhere(EMMA, set()), "still on at the other platform")
         return "; ".join(self._may(EMMA)["why"])

@@ -135,6 +135,13 @@ def test_without_a_fresh_yes_no_stop_is_lifted(adapter: SendGrid, account: Desk)
     assert account.made("DELETE") == []
 
 
+def test_a_yes_that_does_not_live_here_lifts_nothing_here(adapter: SendGrid, account: Desk) -> None:
+    adapter.put([an(on=frozenset({"lives elsewhere"}), fresh=True)])
+
+    assert account.made("DELETE") == []
+    assert account.made("PUT") == []
+
+
 def test_odd_characters_in_an_address_stay_in_their_place(adapter: SendGrid, account: Desk) -> None:
     """The SDK puts path parts into the URL as they are."""
     odd = "an/b?c#d%2f zoë@krant.example"
@@ -364,6 +371,7 @@ def job(status: str, **results: object) -> Answer:
         (job("failed", requested_count=500), Outcome(OutcomeKind.LATER, "job_failed")),
         (job("a new word"), pending()),
         (Answer(404, ERROR), Outcome(OutcomeKind.LATER, "job_unknown")),
+        (Answer(500, ERROR), pending()),
     ],
 )
 def test_a_job_is_followed_to_its_end(adapter: SendGrid, sendgrid: Desk, answer: Answer, outcome: Outcome) -> None:
@@ -734,6 +742,12 @@ def test_setup_makes_the_field_once(adapter: SendGrid, sendgrid: Desk) -> None:
 
     (made,) = sendgrid.made("POST")
     assert made.body == {"name": "prefs", "field_type": "Text"}
+
+
+def test_setup_while_it_stumbles_is_an_error_of_ours(adapter: SendGrid, sendgrid: Desk) -> None:
+    sendgrid.on("GET", FIELDS, Answer(500, ERROR))
+    with pytest.raises(AdapterError, match="internal"):
+        adapter.setup()
 
 
 def test_a_missing_field_names_the_fix(adapter: SendGrid, sendgrid: Desk) -> None:
