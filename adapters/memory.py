@@ -69,6 +69,7 @@ class Memory(Adapter):
     """A real adapter without a network: the same promises as the others, kept in a dict."""
 
     name = "memory"
+    may_places = frozenset({"list"})
     signs_webhooks = True
 
     def __init__(

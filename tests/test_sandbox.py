@@ -716,7 +716,7 @@ class TestTrouble:
     def test_a_caller_who_gave_up_while_it_hung_changed_nothing(self, chimp: Call, control: Call) -> None:
         control("POST", "/esp", {"esp": "mailchimp", "mode": "hang", "seconds": 30})
         with pytest.raises(requests.Timeout):
-            chimp("PUT", member(AN), {"email_address": AN, "status_if_new": "subscribed"}, limit=0.2)
+            chimp("PUT", member(AN), {"email_address": AN, "status_if_new": "subscribed"}, limit=1)
         control("POST", "/esp", {"esp": "mailchimp", "mode": "up"})
         assert chimp("GET", member(AN)).status_code == 404
 

@@ -418,6 +418,7 @@ class TestConsent:
         box = html.index('type="checkbox"')
         for words in (
             "De Krant nv",
+            "Nobody outside De Krant",
             COMMON["statement_url"],
             *(NEWS[key] for key in ("name", "description", "frequency")),
         ):

