@@ -35,7 +35,7 @@ class Mailchimp(Adapter):
     name = "mailchimp"
     needs_places = frozenset({"audience"})
     may_places = frozenset({"interest"})
-    batch = 50  # one call each: a batch stays within a minute or so
+    batch = 20  # one call each: a batch ends well within a dispatcher's lease
     signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
 
     #: Limit of each call; the SDK's own is 120.
@@ -69,6 +69,9 @@ class Mailchimp(Adapter):
 
     def _put_at(self, audience: str, purposes: Purposes, member: Member) -> Outcome:
         if member.blocked or not member.on.intersection(purposes):
+            if self._is_on_hold(purposes, member):
+                self._switch_off(audience, purposes, member)
+                return DONE
             return self._stop(audience, purposes, member)
         if len(member.link.encode()) > _LONGEST:
             self._switch_off(audience, purposes, member)
@@ -81,6 +84,14 @@ class Mailchimp(Adapter):
             skip_merge_validation="true",  # a required field of Carla's must not stand in the way of a yes or no
         )
         return _verdict(answer, purposes, member)
+
+    def _is_on_hold(self, purposes: Purposes, member: Member) -> bool:
+        """Paused, not stopped: her interests go off and she stays a member, so that the end of the pause needs no act.
+
+        An audience without interests knows no such thing: there a pause is an unsubscribe that only she can lift.
+        """
+        held = member.paused.intersection(purposes)
+        return bool(held) and not member.blocked and all(purposes[purpose] for purpose in held)
 
     def _wanted(self, purposes: Purposes, member: Member) -> dict[str, Any]:
         """All that leaves the house for one member (MIN-04)."""

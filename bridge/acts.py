@@ -193,7 +193,14 @@ class Acts:
         return self._preferences(person, self.store.history(person), fresh=claim.action is Action.FRESH)
 
     def save(
-        self, token: str, *, wanted: Sequence[str], was: Sequence[str], made: datetime | None, network: str
+        self,
+        token: str,
+        *,
+        wanted: Sequence[str],
+        was: Sequence[str],
+        made: datetime | None,
+        network: str,
+        shown: str | None = None,
     ) -> str:
         """Carry out what she changed on the page, and nothing else. Gives `saved`, `mailed` when she must
         confirm by mail, or `late` when she stopped something after the page was made: then she should look again.
@@ -205,12 +212,13 @@ class Acts:
         off = [p for p in was if p in self.policy.purposes and p not in wanted]
         fresh = claim.action is Action.FRESH
         method = Method.PREFERENCE_PAGE if fresh else Method.PREFERENCE_LINK
+        language = shown or self._language(person)
         late: list[str] = []
 
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
             events = [self._event(EventType.WITHDRAWN, holder, p, method, now) for p in off]
             for purpose in on if fresh else ():
-                given = self._chosen(holder, purpose, asked, now, token)
+                given = self._chosen(holder, self.notices.wording(purpose, language), asked, now, token)
                 if _is_late([*story, *events], given):
                     late.append(purpose)
                 else:
@@ -221,9 +229,7 @@ class Acts:
         if late:
             return "late"
         if on and not fresh:
-            self.sign_up(
-                person.email, on, channel=PREFERENCES, language=self._language(person), network=network, fields={}
-            )
+            self.sign_up(person.email, on, channel=PREFERENCES, language=language, network=network, fields={})
             return "mailed"
         return "saved"
 
@@ -318,9 +324,8 @@ class Acts:
             event, asked=claim.made, channel=asked.channel, notice=asked.notice, evidence=evidence
         )
 
-    def _chosen(self, person: Person, purpose: str, asked: datetime, now: datetime, token: str) -> ConsentEvent:
-        words = self.notices.wording(purpose, self._language(person))
-        event = self._event(EventType.GIVEN, person, purpose, Method.PREFERENCE_PAGE, now)
+    def _chosen(self, person: Person, words: Wording, asked: datetime, now: datetime, token: str) -> ConsentEvent:
+        event = self._event(EventType.GIVEN, person, words.purpose, Method.PREFERENCE_PAGE, now)
         evidence = Evidence(wording=words.sha256, language=words.language, box="ticked", token=_short(token))
         return msgspec.structs.replace(event, asked=asked, channel=PREFERENCES, notice=words.version, evidence=evidence)
 

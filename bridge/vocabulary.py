@@ -181,6 +181,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     language: str = ""
     on: frozenset[str] = frozenset()  # purposes she gets mail for
     stopped: frozenset[str] = frozenset()  # purposes she said no to, or that a block closes
+    paused: frozenset[str] = frozenset()  # on, but on hold: no mail now, and no stop
     fresh: bool = False  # a yes of her own since the last time this ESP was told: may lift its stop
     blocked: bool = False  # nothing may be sent to this address
     link: str = ""  # her stop and preference link

@@ -10,11 +10,12 @@ from datetime import datetime
 
 from bridge.adapter import AdapterError, MailLater, MailRefused, Misconfigured
 from bridge.bootstrap import Bridge
-from bridge.decide import STOPS, blocks, gate, is_on, standing
+from bridge.decide import MAILABLE, STOPS, blocks, gate, is_on, paused_until, standing
 from bridge.jobs.receipt import receipt
 from bridge.mailer import Occasion, stop_token
 from bridge.store import Mail, Push, StoreAway
 from bridge.vocabulary import (
+    Block,
     EventType,
     Limits,
     MailKind,
@@ -237,9 +238,10 @@ class Dispatcher:
         """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
         person, history, policy = push.person, push.history, self.bridge.policy
         purposes = policy.places(name)
-        closed = bool(blocks(history, limits))
+        closed = blocks(history, limits)
         on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
         stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
+        paused = frozenset(p for p in purposes if p not in on and not closed and _is_paused(push, p, now))
         new = history[push.put : push.number]
         fresh = any(event.type is EventType.GIVEN and event.confirmed for event in new)
         fields = {
@@ -254,10 +256,18 @@ class Dispatcher:
             on=on,
             stopped=stopped,
             fresh=fresh and bool(on),
-            blocked=closed,
+            paused=paused,
+            # A dead address is stopped per purpose only: a global stop there would also hold back her own
+            # confirmation mail, which is what brings her back (R7).
+            blocked=bool(closed.keys() - {Block.BOUNCED}),
             link=self.bridge.links.url("/preferences/", token),
             fields=fields,
         )
+
+
+def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
+    pause = paused_until(push.history, purpose)
+    return pause is not None and pause > now and standing(push.history, purpose).status in MAILABLE
 
 
 def _is_stopped(push: Push, purpose: str) -> bool:

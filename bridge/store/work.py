@@ -17,7 +17,7 @@ from bridge.vault import Vault, new_id, unseal
 from bridge.vocabulary import ConsentEvent, Outcome, OutcomeKind
 
 #: Longer than any call to an ESP or mail server may take: who holds a lease is alone.
-LEASE = timedelta(seconds=90)
+LEASE = timedelta(seconds=150)
 
 _MAIL_ATTEMPTS = 12
 _LONGEST_WAIT = timedelta(hours=1)

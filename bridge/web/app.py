@@ -88,6 +88,12 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
             abort(404)
         return send_file(logo.resolve(), max_age=300)
 
+    @app.get("/favicon.svg")
+    def favicon() -> Response:
+        from flask import send_file
+
+        return send_file(TEMPLATES / "static" / "favicon.svg", max_age=86400)
+
     @app.get("/healthz")
     def healthz() -> Response:
         """The process is up."""

@@ -262,7 +262,7 @@ def change_preferences(token: str) -> Response:
         wanted, was = _known(_many("purpose")), _known(_many("was"))
         if set(_many("purpose")) - set(house.policy.purposes):
             abort(400)
-        saved = house.acts.save(token, wanted=wanted, was=was, made=_made(), network=_network())
+        saved = house.acts.save(token, wanted=wanted, was=was, made=_made(), network=_network(), shown=_chosen())
         if saved == "late":
             saved, errors = None, {"page": _say("You stopped this in the meantime. Look again, then save once more.")}
     elif "language" in request.form:
@@ -308,12 +308,9 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
     today = house.clock().astimezone(house.policy.zone).date()
     rows = []
     for row in seen.rows:
-        words = house.notices.wording(row.purpose, seen.language if seen.fresh else spoken)
         rows.append(
             {
                 **_shown(house.notices.wording(row.purpose, spoken)),
-                "label": words.label,
-                "notice": words.text,
                 "status": row.status,
                 "on": row.on,
                 "since": row.since,
@@ -325,7 +322,8 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
         "preferences",
         status=400 if errors else 200,
         lang=spoken,
-        action=f"/preferences/{token}",
+        # What is ticked here is recorded in the language it was shown in (CAP-08).
+        action=f"/preferences/{token}" + (f"?language={spoken}" if spoken != seen.language else ""),
         masked=seen.masked,
         fresh=seen.fresh,
         saved=saved,
@@ -477,6 +475,12 @@ def _network() -> str:
     except ValueError:
         return "unknown"
     return str(ip_network(f"{address}/{24 if address.version == 4 else 56}", strict=False))
+
+
+def _chosen() -> str | None:
+    """The language the reader switched this page to, if she did."""
+    wanted = request.args.get("language", "")
+    return wanted if wanted in bridge().policy.languages else None
 
 
 def _say(message: str) -> str:
