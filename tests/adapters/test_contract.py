@@ -196,6 +196,28 @@ def test_leaving_one_leaves_the_other_alone(far: FarSide) -> None:
     assert far.on(AN) == NEWS
 
 
+def test_a_pause_holds_mail_back_and_ends_without_a_new_yes(far: FarSide) -> None:
+    """PRF, peers pain 10: a pause is no stop, so its end needs no act of hers."""
+    far.put(an(fresh=True))
+
+    assert far.put(an(on=frozenset(), paused=NEWS)) == [DONE]
+    assert far.on(AN) == frozenset()
+
+    assert far.put(an()) == [DONE]
+    assert far.on(AN) == NEWS
+
+
+def test_a_stop_there_during_a_pause_outlives_the_pause(far: FarSide) -> None:
+    """R2: the end of a pause is no yes."""
+    far.put(an(fresh=True))
+    far.put(an(on=frozenset(), paused=NEWS))
+    far.leaves(AN)
+
+    far.put(an())
+
+    assert far.on(AN) == frozenset()
+
+
 def test_a_stop_here_is_a_stop_there(far: FarSide) -> None:
     far.put(an(on=BOTH, fresh=True))
 
