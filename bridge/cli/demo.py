@@ -37,6 +37,8 @@ def find_sandbox() -> Any:
 
 def run(port: int, data: Path | None, *, check: bool) -> int:
     """Start everything; play the story or wait for Ctrl-C; end everything. The exit code."""
+    for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        signal.signal(name, signal.default_int_handler)
     if check and data is None:
         with tempfile.TemporaryDirectory(prefix="consent-bridge-") as folder:
             return _run(_free_port(), Path(folder), check=True)
@@ -63,13 +65,14 @@ def _run(port: int, folder: Path, *, check: bool) -> int:
         _wait(f"{played.url}/control/healthz", folder / "sandbox.log")
         with _process(serve, environment, folder / "serve.log") as pages:
             _wait(f"{url}/readyz", folder / "serve.log")
-            if check:
-                return Story(url, played.url, environment).play()
-            _say(url, played.url, folder)
             try:
+                if check:
+                    return Story(url, played.url, environment).play()
+                _say(url, played.url, folder)
                 pages.wait()
             except KeyboardInterrupt:
                 click.echo("\nended; start again with the same command, everything is still there")
+                return 1 if check else 0
             return 0
 
 

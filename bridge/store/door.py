@@ -245,5 +245,6 @@ def remember_stops(db: Connection, rows: Sequence[Mapping[str, object]]) -> None
     query = _insert(db)(stop_list)
     changes = {name: query.excluded[name] for name in ("kid", "reason", "since")}
     where = query.excluded.since >= stop_list.c.since
-    if rows:
-        db.execute(query.on_conflict_do_update(index_elements=["hash", "scope"], set_=changes, where=where), list(rows))
+    in_order = sorted(rows, key=lambda row: (row["hash"], row["scope"]))  # one lock order for all writers
+    if in_order:
+        db.execute(query.on_conflict_do_update(index_elements=["hash", "scope"], set_=changes, where=where), in_order)

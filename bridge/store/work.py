@@ -111,7 +111,7 @@ class WorkQueue:
         """Note what became of each, in one transaction. A push whose lease was lost is made due again."""
         now = self.clock()
         with self.database.writing() as db:
-            for push, outcome in results:
+            for push, outcome in sorted(results, key=lambda result: result[0].person.number):  # one lock order
                 mine = and_(pushes.c.subject == push.person.number, pushes.c.adapter == push.adapter)
                 values = _after(push, outcome, now)
                 held = update(pushes).where(mine, pushes.c.lease == push.lease)
