@@ -2,21 +2,46 @@
 
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, localtime, parseaddr
+from time import monotonic
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from bridge.adapter import MailLater, MailRefused, Misconfigured, Transport
 from bridge.vocabulary import Letter
 
-_SECONDS = 10.0
+
+class _Hurried(smtplib.SMTP):
+    """A conversation that has to be over at `end`, however slowly each single answer comes."""
+
+    def __init__(self, seconds: float, host: str, port: int, **options: Any) -> None:
+        self._end = monotonic() + seconds
+        super().__init__(host, port, timeout=seconds, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Wait for an answer, but not longer than there is time."""
+        left = self._end - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if self.sock is not None:
+            self.sock.settimeout(left)
+        return super().getreply()
+
+
+class _HurriedTls(_Hurried, smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte."""
 
 
 class Smtp(Transport):
     """`smtp://user:pass@host:port` (STARTTLS where offered, required with a password) or `smtps://…`."""
+
+    #: How long handing over one mail may take.
+    seconds: ClassVar[float] = 10.0
 
     def __init__(self, url: str, settings: Mapping[str, str]) -> None:
         """Read the address; connect later."""
@@ -36,31 +61,45 @@ class Smtp(Transport):
 
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:
         """Hand one mail to the server."""
-        message = build(letter)
         try:
-            with self._connect() as server:
+            message = build(letter)
+        except ValueError:
+            raise MailRefused("the letter cannot be written as a mail") from None
+        try:
+            with self._connected() as server:
                 _hand_over(server, letter, message, ready)
         except smtplib.SMTPResponseException as error:
             raise _verdict(error.smtp_code, error.smtp_error) from None
-        except smtplib.SMTPRecipientsRefused as error:
-            code, text = next(iter(error.recipients.values()))
-            raise _verdict(code, text) from None
         except (smtplib.SMTPException, OSError) as error:
             raise MailLater(f"mail server: {type(error).__name__}") from None
+
+    @contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        """A server that is ready to take mail. What it says to our goodbye changes nothing about the mail."""
+        try:
+            server = self._connect()
+        except smtplib.SMTPResponseException as error:  # nothing to do with this mail: it must not be lost by it
+            raise MailLater(f"mail server does not let us in (answered {error.smtp_code})") from None
+        try:
+            yield server
+        finally:
+            with suppress(smtplib.SMTPException, OSError):
+                server.docmd("QUIT")
+            server.close()
 
     def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
         if self._tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=_SECONDS, context=context)
+            server: smtplib.SMTP = _HurriedTls(self.seconds, self._host, self._port, context=context)
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=_SECONDS)
+            server = _Hurried(self.seconds, self._host, self._port)
         try:
             server.ehlo()
             if not self._tls and server.has_extn("starttls"):
                 server.starttls(context=context)
                 server.ehlo()
             elif not self._tls and self._user:
-                raise MailRefused("mail server offers no encryption: the password was not sent; use smtps://")
+                raise MailLater("mail server offers no encryption: password not sent; use smtps://")
             if self._user:
                 server.login(self._user, self._password)
         except BaseException:
@@ -94,16 +133,30 @@ def build(letter: Letter) -> EmailMessage:
 
 
 def _address(email: str) -> Address:
-    return Address(addr_spec=email)
+    return Address(addr_spec=_on_the_wire(email))
+
+
+def _on_the_wire(email: str) -> str:
+    """An address as every mail server takes it: a domain in A-labels, where that loses nothing of the name."""
+    local, _, domain = email.rpartition("@")
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+        same = ascii_domain.encode("ascii").decode("idna") == domain.lower()
+    except UnicodeError:
+        same = False
+    return f"{local}@{ascii_domain}" if local.isascii() and not domain.isascii() and same else email
 
 
 def _hand_over(server: smtplib.SMTP, letter: Letter, message: EmailMessage, ready: Callable[[], None]) -> None:
-    international = not letter.to.isascii()
+    to = _on_the_wire(letter.to)
+    international = not to.isascii()
     if international and not server.has_extn("smtputf8"):
         raise MailRefused("mail server does not take international addresses (SMTPUTF8)", "5.6.7")
     sender = parseaddr(letter.sender)[1]
-    _expect(server.mail(sender, ("SMTPUTF8", "BODY=8BITMIME") if international else ()), 250)
-    _expect(server.rcpt(letter.to), 250, 251)
+    code, _text = server.mail(sender, ("SMTPUTF8", "BODY=8BITMIME") if international else ())
+    if code != 250:  # about us, not about her: neither lost nor counted against her
+        raise MailLater(f"mail server does not take our sender address (answered {code})")
+    _expect(server.rcpt(to), 250, 251)
     _expect(server.docmd("DATA"), 354)
     ready()
     policy = SMTPUTF8.clone(max_line_length=998) if international else message.policy

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from bridge.adapter import AdapterError, MailLater, MailRefused, Misconfigured
 from bridge.bootstrap import Bridge
 from bridge.decide import MAILABLE, STOPS, blocks, gate, is_on, paused_until, standing
@@ -17,7 +19,6 @@ from bridge.store import Mail, Push, StoreAway
 from bridge.vocabulary import (
     Block,
     EventType,
-    Limits,
     MailKind,
     Member,
     Outcome,
@@ -30,6 +31,9 @@ log = logging.getLogger("bridge.dispatch")
 
 #: Mails that may not go twice: killed between hand-over and commit, they are not sent again (decision 25).
 _ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE})
+
+#: So few at a time that the last one leaves before the lease ends, however slow the mail server is.
+_MAILS_AT_ONCE = 10
 
 _IDLE_SECONDS = 1.0
 _UNTIL_MENDED = 300.0
@@ -105,15 +109,21 @@ class Dispatcher:
 
     def mails(self) -> int:
         """Send the mails that are due; how many were taken up."""
-        mails = self.bridge.store.queue.claim_mails()
+        mails = self.bridge.store.queue.claim_mails(_MAILS_AT_ONCE)
         for mail in mails:
-            self._mail(mail)
+            try:
+                self._mail(mail)
+            except StoreAway:
+                raise
+            except Exception as error:  # one mail that cannot be written must not hold back the others
+                self._put_off(mail, type(error).__name__)
         return len(mails)
 
     def _mail(self, mail: Mail) -> None:
         queue, kind = self.bridge.store.queue, MailKind(mail.kind)
         now = self.bridge.clock()
-        answer = gate(kind, mail.history, mail.purposes, now, self.bridge.limits(now))
+        history = self.bridge.store.history(mail.person)  # read again: others were sent since this one was claimed
+        answer = gate(kind, history, mail.purposes, now, self.bridge.limits(now))
         if not answer.may:
             log.info("mail %s (%s) not sent: %s", mail.id, kind, "; ".join(answer.why))
             queue.finish_mail(mail)
@@ -132,14 +142,19 @@ class Dispatcher:
         except _LostLease:
             return
         except MailLater as error:
-            if not queue.put_off_mail(mail, error.reason, error.wait):
-                log.error("mail %s (%s) given up: %s", mail.id, kind, error.reason)
+            self._put_off(mail, error.reason, error.wait)
         except MailRefused as error:
             log.warning("mail %s (%s) refused: %s", mail.id, kind, error.reason)
             self._bounced(mail, error.code, now)
             queue.finish_mail(mail)
         else:
             queue.finish_mail(mail)
+
+    def _put_off(self, mail: Mail, reason: str, wait: float | None = None) -> None:
+        if self.bridge.store.queue.put_off_mail(mail, reason, wait):
+            log.warning("mail %s (%s) put off: %s", mail.id, mail.kind, reason)
+        else:
+            log.error("mail %s (%s) given up: %s", mail.id, mail.kind, reason)
 
     def _occasion(self, mail: Mail, kind: MailKind) -> Occasion:
         person, bridge = mail.person, self.bridge
@@ -195,18 +210,26 @@ class Dispatcher:
 
     def _held(self, name: str, push: Push, closed: str | None) -> Outcome | None:
         """Why this person is not told now: the contract ran out, or a job that names her is still open."""
+        if push.job is not None:
+            outcome = self._job_of(name, push, push.job)
+            if outcome is not None:
+                return outcome
         if closed and not push.stop:
             return Outcome(OutcomeKind.LATER, "processor closed", _UNTIL_MENDED)
-        if push.job is None:
-            return None
-        sent, _, job = push.job.partition("|")
-        if push.stop:  # a stop goes at once, and again when the job has ended (decision 24)
-            self._put(name, [push])
+        return None
+
+    def _job_of(self, name: str, push: Push, open_job: str) -> Outcome | None:
+        """What became of an open job; None when it is over and how things are now must be said."""
+        sent, _, job = open_job.partition("|")
+        member = self._member(name, push)
+        if push.stop and (member.stopped or member.blocked):
+            # A stop goes at once, and again when the job has ended (decision 24). A new yes waits for that.
+            self._call(name, [msgspec.structs.replace(member, fresh=False)])
         outcome = self._follow(name, job)
         if outcome.kind is OutcomeKind.PENDING:
-            return outcome._replace(job=push.job)
-        if outcome.kind is OutcomeKind.DONE and (push.stop or int(sent) != push.number):
-            return None  # the job is over: say how things are now
+            return outcome._replace(job=open_job)
+        if outcome.kind is OutcomeKind.DONE and (push.stop or sent != _state(push, member)):
+            return None
         return outcome
 
     def _follow(self, name: str, job: str) -> Outcome:
@@ -214,36 +237,53 @@ class Dispatcher:
             return self.bridge.adapters[name].follow(job)
         except AdapterError as error:
             return Outcome(OutcomeKind.PENDING, error.reason, error.wait)
+        except Exception as error:  # an adapter's own mistake: the job may still be open
+            log.error("%s: %s while following a job", name, type(error).__name__)
+            return Outcome(OutcomeKind.PENDING, "adapter failed")
 
     def _put(self, name: str, pushes: Sequence[Push]) -> list[Outcome]:
-        if not pushes:
-            return []
-        now = self.bridge.clock()
-        limits = self.bridge.limits(now)
-        members = [self._member(name, push, now, limits) for push in pushes]
-        try:
-            outcomes = self.bridge.adapters[name].put(members)
-        except Misconfigured as error:
-            log.error("%s: %s", name, error.reason)
-            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED)] * len(pushes)
-        except AdapterError as error:
-            log.warning("%s: %s", name, error.reason)
-            return [Outcome(OutcomeKind.LATER, error.reason, error.wait)] * len(pushes)
+        members = [self._member(name, push) for push in pushes]
         return [
-            outcome._replace(job=f"{push.number}|{outcome.job}") if outcome.kind is OutcomeKind.PENDING else outcome
-            for push, outcome in zip(pushes, outcomes, strict=True)
+            outcome._replace(job=f"{_state(push, member)}|{outcome.job}")
+            if outcome.kind is OutcomeKind.PENDING
+            else outcome
+            for push, member, outcome in zip(pushes, members, self._call(name, members), strict=True)
         ]
 
-    def _member(self, name: str, push: Push, now: datetime, limits: Limits) -> Member:
+    def _call(self, name: str, members: Sequence[Member]) -> list[Outcome]:
+        """Call the ESP. Whatever happens there gives each person an outcome."""
+        if not members:
+            return []
+        try:
+            outcomes = self.bridge.adapters[name].put(members)
+            if len(outcomes) != len(members):
+                raise RuntimeError
+        except Misconfigured as error:
+            log.error("%s: %s", name, error.reason)
+            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED)] * len(members)
+        except AdapterError as error:
+            log.warning("%s: %s", name, error.reason)
+            return [Outcome(OutcomeKind.LATER, error.reason, error.wait)] * len(members)
+        except Exception as error:  # an adapter's own mistake with one person must not hold back the others
+            if len(members) > 1:
+                return [outcome for member in members for outcome in self._call(name, [member])]
+            log.error("%s: %s in the adapter", name, type(error).__name__)
+            return [Outcome(OutcomeKind.LATER, "adapter failed")]
+        return outcomes
+
+    def _member(self, name: str, push: Push) -> Member:
         """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
+        now = self.bridge.clock()
+        limits = self.bridge.limits(now)
         person, history, policy = push.person, push.history, self.bridge.policy
         purposes = policy.places(name)
         closed = blocks(history, limits)
         on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
         stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
         paused = frozenset(p for p in purposes if p not in on and not closed and _is_paused(push, p, now))
-        new = history[push.put : push.number]
-        fresh = any(event.type is EventType.GIVEN and event.confirmed for event in new)
+        new = {event.key for event in history[push.put : push.number]}
+        yes = [standing(history, purpose).by for purpose in on]
+        fresh = any(by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new for by in yes)
         fields = {
             field.id: person.fields[field.id]
             for field in policy.fields.values()
@@ -255,7 +295,7 @@ class Dispatcher:
             language=person.language,
             on=on,
             stopped=stopped,
-            fresh=fresh and bool(on),
+            fresh=fresh,
             paused=paused,
             # A dead address is stopped per purpose only: a global stop there would also hold back her own
             # confirmation mail, which is what brings her back (R7).
@@ -263,6 +303,11 @@ class Dispatcher:
             link=self.bridge.links.url("/preferences/", token),
             fields=fields,
         )
+
+
+def _state(push: Push, member: Member) -> str:
+    """What an ESP was told of a person, to see later whether things have changed since."""
+    return f"{push.number} {' '.join(sorted(member.on))}"
 
 
 def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
