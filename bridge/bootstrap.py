@@ -82,6 +82,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Check every setting, or raise `BadSetting` for the first that is wrong."""
     told = _with_files(environment)
     for name in told:
+        if _is_named_by(name, "_ARN", told):
+            raise BadSetting(f"{name} is read on AWS only; here set {name.removesuffix('_ARN')} or its _FILE form")
         if name.startswith("BRIDGE_") and name not in SETTINGS and not name.startswith(_NOT_OURS):
             near = get_close_matches(name, SETTINGS, n=1)
             raise BadSetting(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
@@ -90,9 +92,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if missing:
         raise BadSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
     value = {name: text or "" for name, text in values.items()}
+    if value["BRIDGE_SEAL_KEYS"]:
+        _keys("BRIDGE_SEAL_KEYS", value)
     return Settings(
         policy=Path(value["BRIDGE_POLICY"]),
-        database_url=value["BRIDGE_DATABASE_URL"],
+        database_url=_database_url(value["BRIDGE_DATABASE_URL"]),
         base_url=_base_url(value["BRIDGE_BASE_URL"]),
         link_keys=_keys("BRIDGE_LINK_KEYS", value),
         vault_keys=_keys("BRIDGE_VAULT_KEYS", value),
@@ -110,7 +114,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def read_env_file(path: Path) -> dict[str, str]:
     """`NAME=value` lines; `#` begins a comment line, quotes around a value are taken off."""
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise BadSetting(f"{path.name} is not UTF-8: save it as UTF-8") from None
+    for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
@@ -280,18 +288,41 @@ def _settings_of(name: str, environment: Mapping[str, str]) -> dict[str, str]:
 def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
     """`NAME_FILE=path` as `NAME=content`: secrets that are mounted as files."""
     found = dict(environment)
-    for name, path in environment.items():
-        plain = name.removesuffix("_FILE")
-        if plain == name or not (plain in SETTINGS or plain.rpartition("_")[2] in ("KEY", "SECRET", "KEYS")):
-            continue
-        if environment.get(plain):
-            raise BadSetting(f"{plain} and {name} are both set: keep one")
-        try:
-            found[plain] = Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise BadSetting(f"{name}: the file cannot be read ({error.strerror})") from None
-        del found[name]
+    for ours in (True, False):  # ours first: they say which adapters there are
+        for name in [name for name in found if name.startswith("BRIDGE_") is ours]:
+            if _is_named_by(name, "_FILE", found):
+                found[name.removesuffix("_FILE")] = _content(name, found)
+                del found[name]
     return found
+
+
+def _is_named_by(name: str, suffix: str, environment: Mapping[str, str]) -> bool:
+    """Whether this is another form of a setting of ours, or of a secret of an adapter or mail road in use."""
+    plain = name.removesuffix(suffix)
+    if plain == name or plain in SETTINGS:
+        return plain != name
+    adapters = environment.get("BRIDGE_ADAPTERS", "").split(",")
+    used = [*adapters, environment.get("BRIDGE_MAIL_URL", "").partition(":")[0]]
+    mine = any(plain.startswith(f"{name.strip().upper()}_") for name in used if name.strip())
+    return mine and plain.rpartition("_")[2] in ("KEY", "KEYS", "SECRET")
+
+
+def _content(name: str, environment: Mapping[str, str]) -> str:
+    plain = name.removesuffix("_FILE")
+    if environment.get(plain):
+        raise BadSetting(f"{plain} and {name} are both set: keep one")
+    try:
+        return Path(environment[name]).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSetting(f"{name}: the file cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise BadSetting(f"{name}: the file is not UTF-8 text") from None
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise BadSetting("BRIDGE_DATABASE_URL must begin with sqlite:/// or postgresql+psycopg://")
+    return text
 
 
 def _keys(name: str, values: Mapping[str, str]) -> list[Key]:

@@ -63,9 +63,15 @@ _BELIEVED: Mapping[tuple[EventType, str], frozenset[Method]] = {
     (T.ENROLLED, OPERATOR): frozenset({Method.IMPORT, Method.STAFF}),
 }
 
+#: Said to us as a whole, whatever list the news came by: no purpose goes on after these (R5, R6).
+_FOR_ALL = frozenset({T.OBJECTED, T.COMPLAINED})
+
+#: What may put a stopped person back on a list, here or at an ESP: a stop after one of these is news.
+_REOPENS = frozenset({T.REQUESTED, T.GIVEN, T.ENROLLED, T.IMPORTED, T.SUBSCRIBED, T.MERGED})
+
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 
-#: Events after which ESPs are told how things are even where no status changed.
+#: Events after which ESPs are told how things are even where no status changed, of people they may know.
 _ALWAYS_TOLD = frozenset({T.PAUSED, T.RESUMED, T.CORRECTED, T.MOVED, T.GIVEN})
 
 MAILABLE = frozenset({S.GIVEN, S.SOFT_OPT_IN})
@@ -119,14 +125,14 @@ def standing(events: Iterable[ConsentEvent], purpose: str) -> Standing:
     Anyone's word stops the mail. Only the reader's own confirmed answer starts it again, and only to a question
     that was put after the last stop; on a tie the stop wins.
     """
-    mine = [event for event in settled(events) if event.purpose in (purpose, EVERY_PURPOSE)]
+    mine = _about(settled(events), purpose)
     stop = _last_stop(mine)
     status, by = (STOPS[stop.type], stop) if stop else (S.UNKNOWN, None)
     for event in sorted(mine, key=_order):
         if event.type in STOPS or not _is_believed(event) or (stop and not _answers(event, stop)):
             continue
         after = NEXT[status][event.type]
-        if after is not status or event.type is T.GIVEN:
+        if after is not status or after is NEXT[S.UNKNOWN][event.type]:  # told again: the last telling counts
             status, by = after, event
     return Standing(status, by)
 
@@ -202,18 +208,19 @@ def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
     A second click on the same link is no second event (WDR-10). A click after she asked again is: it must stop
     that request too, so that a "no" is never overtaken.
     """
-    covering = [e for e in history if e.type in STOPS and e.purpose in (event.purpose, EVERY_PURPOSE)]
-    stop = _last_stop([e for e in covering if e.type in (T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED, T.COMPLAINED)])
+    told = settled(history)
+    ends = (T.WITHDRAWN, T.UNSUBSCRIBED, *_FOR_ALL)
+    stop = _last_stop(e for e in _about(told, event.purpose) if e.type in ends)
     if not stop:
         return True
-    concerned = (e for e in history if event.purpose in (e.purpose, EVERY_PURPOSE))
-    return any(e.type not in STOPS and whole(e.time) >= whole(stop.time) for e in concerned)
+    concerned = (e for e in told if e.purpose == event.purpose or EVERY_PURPOSE in (e.purpose, event.purpose))
+    return any(e.type in _REOPENS and whole(e.time) >= whole(stop.time) for e in concerned)
 
 
 def pending(events: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> ConsentEvent | None:
     """The request that still waits for its confirmation, if any (R4, R9)."""
-    mine = [e for e in settled(events) if e.purpose in (purpose, EVERY_PURPOSE)]
-    asked = _latest(mine, T.REQUESTED)
+    mine = _about(settled(events), purpose)
+    asked = _latest(filter(_is_believed, mine), T.REQUESTED)
     if asked is None or now - asked.time > limits.pending_ttl:
         return None
     stop = _last_stop(mine)
@@ -237,20 +244,23 @@ def gate(
     first = status(events, next(iter(purposes), EVERY_PURPOSE))
     against: list[str] = []
     closed = blocks(events, limits)
+    unknown = [why for purpose in purposes for why in _against_unknown(purpose, limits)]
     if kind is MailKind.MARKETING:
         answers = [may_mail(events, purpose, now, limits) for purpose in purposes]
         against = [why for answer in answers if not answer.may for why in answer.why]
     elif kind is MailKind.CONFIRM:
-        against = [f"nothing pending for {p}" for p in purposes if not pending(events, p, now, limits)]
+        against = unknown + [f"nothing pending for {p}" for p in purposes if not pending(events, p, now, limits)]
         against += [f"{block}" for block in closed if block in (Block.RESTRICTED, Block.CHILD_UNVERIFIED)]
     elif kind in (MailKind.WELCOME, MailKind.SUBSCRIBED):
-        against = [f"no live yes for {p}" for p in purposes if status(events, p) not in MAILABLE]
+        against = unknown + [f"no live yes for {p}" for p in purposes if status(events, p) not in MAILABLE]
         against += [f"{block}" for block in closed]
     elif kind is MailKind.GOODBYE:
-        against = _against_goodbye(events, purposes, limits) + [f"{block}" for block in closed]
+        against = unknown + _against_goodbye(events, purposes, limits) + [f"{block}" for block in closed]
     elif kind in (MailKind.LINK, MailKind.ANSWER):
         against = ["erased"] if Block.ERASED in closed or not events else []
         return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
+    else:
+        against = [f"no rule lets {kind!s} out"]
     if not purposes:
         against.append("no purpose named")
     return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} is due",))
@@ -258,11 +268,11 @@ def gate(
 
 def may_ask(events: Iterable[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> Answer:
     """Whether we may ask for a yes by ourselves (R6, R16). The person's own form is never refused."""
-    mine = [e for e in settled(events) if e.purpose in (purpose, EVERY_PURPOSE)]
+    mine = settled(events)
     against = []
-    if any(e.type in (T.COMPLAINED, T.OBJECTED) for e in mine):
+    if any(e.type in _FOR_ALL for e in mine):
         against.append("objected or complained: never asked again")
-    stop = _latest_of(mine, frozenset({T.WITHDRAWN, T.UNSUBSCRIBED, T.REFUSED}))
+    stop = _latest_of(_about(mine, purpose), frozenset({T.WITHDRAWN, T.UNSUBSCRIBED, T.REFUSED}))
     if stop and now - stop.time < limits.ask_again_after:
         against.append(f"said no {rfc3339(stop.time)}: not asked again within {limits.ask_again_after.days} days")
     against += [f"{block}" for block in blocks(mine, limits)]
@@ -298,7 +308,7 @@ def soft_opt_in_gaps(
     gaps = [fact for fact in SALE_FACTS if not facts.get(fact)]
     if not limits.soft_opt_in:
         gaps.append("the country's profile does not allow soft opt-in")
-    if any(e.type in STOPS and e.purpose in (purpose, EVERY_PURPOSE) for e in events):
+    if any(e.type in STOPS for e in _about(events, purpose)):
         gaps.append("said no before")
     return gaps
 
@@ -332,13 +342,19 @@ def _order(event: ConsentEvent) -> tuple[datetime, str]:
     return event.time, event.key
 
 
+def _about(events: Iterable[ConsentEvent], purpose: str) -> list[ConsentEvent]:
+    """What counts for a purpose: news of it, of the whole person, and every objection (R5, R6)."""
+    return [e for e in events if e.purpose in (purpose, EVERY_PURPOSE) or e.type in _FOR_ALL]
+
+
 def _last_stop(events: Iterable[ConsentEvent]) -> ConsentEvent | None:
     stops = (event for event in events if event.type in STOPS)
     return max(stops, key=lambda e: (whole(e.time), _SEVERITY[e.type], e.key), default=None)
 
 
 def _is_believed(event: ConsentEvent) -> bool:
-    return event.method in _BELIEVED.get((event.type, event.source), frozenset())
+    """A start by someone whose word counts, and for a purpose by name: no yes stretches to all (CAP-02)."""
+    return event.purpose != EVERY_PURPOSE and event.method in _BELIEVED.get((event.type, event.source), frozenset())
 
 
 def _answers(event: ConsentEvent, stop: ConsentEvent) -> bool:
@@ -384,12 +400,16 @@ def _against_age(status: Status, by: ConsentEvent | None, now: datetime, limits:
 def _against_wording(status: Status, by: ConsentEvent | None, purpose: str, limits: Limits) -> list[str]:
     since = limits.notice_since.get(purpose)
     if since is None:
-        return [f"unknown purpose {purpose!r}"]
+        return _against_unknown(purpose, limits)
     if by is None or status is not S.GIVEN:
         return []
     if by.notice is None or by.notice < since:
         return [f"the words agreed to (version {by.notice}) no longer cover this purpose (since version {since})"]
     return []
+
+
+def _against_unknown(purpose: str, limits: Limits) -> list[str]:
+    return [] if purpose in limits.notice_since else [f"unknown purpose {purpose!r}"]
 
 
 def _against_goodbye(events: Collection[ConsentEvent], purposes: Collection[str], limits: Limits) -> list[str]:
@@ -420,16 +440,22 @@ def _work(history: Collection[ConsentEvent], event: ConsentEvent, change: _Chang
     if blocked_now - blocked or (event.type in STOPS and (changed or event.by_reader)):
         yield Work.STOP
         return
-    if event.type is T.SUBSCRIBED and after.get(event.purpose) not in MAILABLE:
+    if event.type is T.SUBSCRIBED and not is_on([*history, event], event.purpose, event.received, limits):
         yield Work.STOP  # the ESP says on, we say off: it is set right first
         return
-    moved = blocked - blocked_now or any(after[p] in MAILABLE or before[p] in MAILABLE for p in changed)
-    if moved or event.type in _ALWAYS_TOLD:
+    if any(after[p] in MAILABLE or before[p] in MAILABLE for p in changed):
+        yield Work.PUSH
+        return
+    # Before she first said yes no ESP hears of her (CON-02), whatever she changes here.
+    known = any(state not in (S.UNKNOWN, S.REQUESTED) for state in after.values())
+    if known and (blocked - blocked_now or event.type in _ALWAYS_TOLD):
         yield Work.PUSH
 
 
 def missing_evidence(event: ConsentEvent) -> list[str]:
     """What a start lacks to count as proof (CAP-05, section 4); a stop needs none."""
+    if event.type not in (T.REQUESTED, T.GIVEN, T.ENROLLED):
+        return []
     need: dict[str, object] = {}
     seen = event.evidence
     if event.type in (T.REQUESTED, T.GIVEN):
@@ -438,7 +464,7 @@ def missing_evidence(event: ConsentEvent) -> list[str]:
         need["asked"] = event.asked
     if event.by_reader and event.method is Method.CONFIRM_PAGE:
         need["request"] = seen.request
-    elif event.by_reader and event.type in (T.REQUESTED, T.GIVEN):
+    elif event.by_reader:
         need["box"] = seen.box == "ticked"
     if event.type is T.GIVEN and event.method is Method.FORM:
         need["single_opt_in"] = seen.single_opt_in

@@ -3,6 +3,7 @@
 A line holds opaque ids, a time and the road it came by; no address.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -34,8 +35,16 @@ class Spool:
     def park(self, stop: Parked) -> None:
         """Keep one stop safely, or raise OSError: then the caller must not say it is done."""
         with self._locked("a") as file:
-            os.write(file, msgspec.json.encode(stop) + b"\n")
+            whole = os.lseek(file, 0, os.SEEK_END)
+            # A line that was cut by a crash must not swallow this one.
+            begun = whole > 0 and os.pread(file, 1, whole - 1) != b"\n"
+            line = (b"\n" if begun else b"") + msgspec.json.encode(stop) + b"\n"
+            if os.write(file, line) != len(line):
+                os.ftruncate(file, whole)
+                raise OSError(errno.ENOSPC, "no room to park a stop")
             os.fsync(file)
+            if not whole:
+                _keep_name(self.path)
 
     def replay(self, write: Callable[[Parked], None]) -> int:
         """Write every parked stop, in order; the file is emptied only when all are written. How many there were."""
@@ -58,6 +67,15 @@ class Spool:
             yield file
         finally:
             os.close(file)
+
+
+def _keep_name(path: Path) -> None:
+    """A new file survives a power cut only when its folder was written too."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _read(file: int) -> Iterator[Parked]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 class AwareDateTime(TypeDecorator[datetime]):
@@ -50,7 +51,9 @@ class AwareDateTime(TypeDecorator[datetime]):
         """Give the moment back in UTC."""
         if value is None:
             return None
-        return value.astimezone(UTC) if dialect.name == "postgresql" else _EPOCH + timedelta(microseconds=value)
+        if dialect.name == "postgresql":
+            return value.astimezone(UTC)
+        return _EPOCH + timedelta(microseconds=max(0, min(value, _LAST)))  # spoilt numbers are for `verify` to name
 
 
 #: SQLite numbers its rows itself only for INTEGER keys.
@@ -241,8 +244,16 @@ TRIGGERS: Mapping[str, Mapping[str, str]] = {
             "events",
             "INSERT",
             "WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id) "
-            "OR EXISTS (SELECT 1 FROM events WHERE subject = NEW.subject AND number = NEW.number)",
+            "OR EXISTS (SELECT 1 FROM events WHERE subject = NEW.subject AND number = NEW.number) "
+            "OR EXISTS (SELECT 1 FROM events WHERE report = NEW.report)",
             _APPEND_ONLY,
+        ),
+        "wordings_keep_insert": _sqlite_trigger(
+            "wordings",
+            "INSERT",
+            "WHEN EXISTS (SELECT 1 FROM wordings WHERE sha256 = NEW.sha256) OR EXISTS (SELECT 1 FROM wordings "
+            "WHERE purpose = NEW.purpose AND version = NEW.version AND language = NEW.language)",
+            _NEVER_CHANGE,
         ),
         "wordings_keep_update": _sqlite_trigger("wordings", "UPDATE", "", _NEVER_CHANGE),
         "wordings_keep_delete": _sqlite_trigger("wordings", "DELETE", "", _NEVER_CHANGE),

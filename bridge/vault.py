@@ -221,7 +221,7 @@ def _mac(key: bytes, text: str) -> bytes:
 def _open(key: AESGCM, sealed: bytes, about: bytes) -> bytes:
     try:
         return key.decrypt(sealed[:12], sealed[12:], about)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: cut so short that not even the nonce is whole
         raise Sealed("sealed bytes were changed, or belong to another key") from None
 
 

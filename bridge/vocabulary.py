@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+import idna
 import msgspec
 
 #: Purpose of an event that is about the person as a whole: it counts for every purpose.
@@ -252,13 +253,14 @@ def bounce_type(code: str) -> EventType | None:
 
 def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
-    text = unicodedata.normalize("NFC", email.strip())
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
     try:
-        ascii_domain = domain.lower().encode("idna").decode("ascii")
+        # IDNA 2008, as registries and `email-validator` do: the codec "idna" takes faß.example for fass.example.
+        domain = idna.encode(domain, uts46=True).decode("ascii")
     except UnicodeError:
-        ascii_domain = domain.lower()
-    return f"{local.lower()}{at}{ascii_domain}"
+        pass  # no name on the internet: compared as it is
+    return f"{local}{at}{domain}"
 
 
 def masked_email(email: str) -> str:

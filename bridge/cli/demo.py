@@ -37,6 +37,8 @@ def find_sandbox() -> Any:
 
 def run(port: int, data: Path | None, *, check: bool) -> int:
     """Start everything; play the story or wait for Ctrl-C; end everything. The exit code."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # told to end, or the terminal was closed: the same as Ctrl-C
+        signal.signal(ending, signal.default_int_handler)
     for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
         signal.signal(name, signal.default_int_handler)
     if check and data is None:
@@ -125,7 +127,7 @@ def _process(command: list[str], environment: Mapping[str, str], log: Path) -> I
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers: it leads a session of its own
             process.wait(5)
 
 
@@ -138,8 +140,13 @@ def _wait(url: str, log: Path) -> None:
                     return
         except (URLError, OSError):
             time.sleep(0.1)
+    _fail_with("it did not start", log)
+
+
+def _fail_with(what: str, log: Path) -> int:
     tail = log.read_text(errors="replace").splitlines()[-15:]
-    fail("\n".join(["it did not start; the last lines of its log:", *tail]))
+    fail("\n".join([f"{what}; the last lines of its log:", *tail]))
+    return 1
 
 
 def _is_free(port: int) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bridge.store.errors import StoreAway
 
 _BUSY_SECONDS = 5.0
+_READ_ONLY = "25006"  # PostgreSQL on a standby, or while it changes places with one
 
 
 class Database:
@@ -25,6 +26,7 @@ class Database:
         elif self.dialect == "postgresql":
             self.engine = create_engine(
                 url,
+                hide_parameters=True,  # an error's text must not carry what was written (MIN-03)
                 pool_pre_ping=True,
                 pool_size=8,
                 max_overflow=8,
@@ -58,8 +60,9 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view for reads."""
-        with self._guarded(), self.engine.connect() as db, db.begin():
+        """One consistent view for reads: what others write meanwhile is not seen by halves."""
+        view: dict[str, Any] = {} if self.dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with self._guarded(), self.engine.connect().execution_options(**view) as db, db.begin():
             yield db
 
     @contextmanager
@@ -71,6 +74,8 @@ class Database:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise StoreAway("the connection was lost") from None
+            if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+                raise StoreAway("the database takes no writes") from None
             raise
 
 
@@ -81,7 +86,8 @@ def _reason(error: Exception) -> str:
 
 
 def _sqlite(url: str, busy_seconds: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
+    waits = {"timeout": busy_seconds, "check_same_thread": False}
+    engine = create_engine(url, connect_args=waits, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:

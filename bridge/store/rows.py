@@ -11,6 +11,9 @@ from bridge.tables import events, person_keys, stop_list, subjects
 from bridge.vault import Vault, about_event, encode, from_canonical, unpack, unseal
 from bridge.vocabulary import SYSTEM, ConsentEvent, EventType, Method
 
+#: Roads by which a machine tells its news; each piece counts once.
+REPORTED = frozenset({Method.WEBHOOK, Method.RECONCILE})
+
 #: A row of any shape: which columns it has is said by the query beside it.
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -156,4 +159,5 @@ def columns(event: ConsentEvent, subject: int, number: int) -> Mapping[str, obje
         "method": event.method.value,
         "channel": event.channel,
         "notice": event.notice,
+        "report": event.key if event.method in REPORTED else None,
     }

@@ -287,15 +287,16 @@ class Store:
             return found + [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
-        """Note the newest key of each ring as used; say which used keys are missing (KEY-03)."""
-        with self.database.writing() as db:
+        """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""
+        with self.database.reading() as db:
             used = {(row.ring, row.kid) for row in db.execute(select(keys_used))}
-            have = {(ring, kid) for ring, kids in rings.items() for kid in kids}
-            missing = [f"{ring} key {kid!r}" for ring, kid in sorted(used - have)]
-            if not missing:
-                newest = [{"ring": ring, "kid": kids[0]} for ring, kids in rings.items()]
+        have = {(ring, kid) for ring, kids in rings.items() for kid in kids}
+        missing = [f"{ring} key {kid!r}" for ring, kid in sorted(used - have)]
+        newest = [{"ring": ring, "kid": kids[0]} for ring, kids in rings.items() if (ring, kids[0]) not in used]
+        if newest and not missing:
+            with self.database.writing() as db:
                 upsert_nothing(db, keys_used, newest)
-            return missing
+        return missing
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,117 @@
+"""Make README's pictures from the running demo: `python scripts/screenshots.py`. They land in docs/images."""
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from scripts.chromium import MISSING, find
+from tests.browser import ARGUMENTS
+
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1200, "height": 760}
+AN, EMMA, DIRK = "an@krant-lezer.example", "emma@krant-lezer.example", "dirk@krant-lezer.example"
+
+
+@contextmanager
+def demo() -> Iterator[tuple[str, str]]:
+    """The demo in a folder of its own: where its pages and its sandbox are."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = min(probe.getsockname()[1], 65000)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "bridge.cli", "demo", "--port", str(port), "--data", folder]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            _wait(f"http://127.0.0.1:{port}/readyz", process)
+            yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    while process.poll() is None:
+        try:
+            with urlopen(url, timeout=2):
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise SystemExit("the demo did not start")
+
+
+def mailed(page: Page, sandbox: str, email: str, path: str) -> str:
+    """The newest link with this path in her mailbox, once it is there."""
+    for _ in range(100):
+        mails = page.request.get(f"{sandbox}/control/mails", params={"to": email}).json()
+        mails = mails["mails"] if isinstance(mails, dict) else mails
+        links = [link for mail in sorted(mails, key=lambda m: m["id"]) for link in mail["links"] if path in link]
+        if links:
+            return str(links[-1])
+        time.sleep(0.1)
+    raise SystemExit(f"no mail with {path} came")
+
+
+def joins(page: Page, bridge: str, sandbox: str, email: str, *purposes: str) -> None:
+    """Sign somebody up, with the button pressed."""
+    page.goto(f"{bridge}/subscribe?language=en")
+    for purpose in purposes:
+        page.check(f"#purpose-{purpose}")
+    page.fill("#email", email)
+    page.click("main form button")
+    page.goto(mailed(page, sandbox, email, "/confirm/"))
+    page.click("main form button")
+
+
+def phone(browser: Browser, url: str, name: str, *, scheme: str = "light") -> None:
+    """One page as a phone shows it."""
+    page = browser.new_page(viewport=PHONE, color_scheme=scheme)
+    page.goto(url)
+    page.screenshot(path=IMAGES / f"{name}.png")
+    page.close()
+
+
+def main() -> None:
+    """Everything README shows."""
+    program = find()
+    if program is None:
+        raise SystemExit(MISSING)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with demo() as (bridge, sandbox), sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
+        page = browser.new_page(viewport=DESKTOP)
+        joins(page, bridge, sandbox, EMMA, "newsletter", "offers")
+        joins(page, bridge, sandbox, DIRK, "offers")
+        phone(browser, f"{bridge}/subscribe?language=en", "subscribe")
+        page.goto(f"{bridge}/subscribe?language=en")
+        page.check("#purpose-newsletter")
+        page.fill("#email", AN)
+        page.click("main form button")
+        confirm = mailed(page, sandbox, AN, "/confirm/")
+        phone(browser, confirm, "confirm")
+        page.goto(confirm)
+        page.click("main form button")
+        stop = mailed(page, sandbox, AN, "/u/")
+        phone(browser, stop.replace("/u/", "/preferences/"), "preferences")
+        phone(browser, stop.replace("/u/", "/preferences/"), "preferences-dark", scheme="dark")
+        page.request.post(stop, form={"List-Unsubscribe": "One-Click"})
+        joins(page, bridge, sandbox, "bram@krant-lezer.example", "newsletter")
+        time.sleep(3)  # until both platforms were told
+        page.goto(sandbox)
+        page.screenshot(path=IMAGES / "sandbox.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
