@@ -1,6 +1,7 @@
 """What a reader does: sign up, confirm, stop, choose. Each act is decided under her lock and written once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -13,7 +14,7 @@ from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
 from bridge.spool import Parked, Spool
-from bridge.store import Plan, SignUp, Store, StoreAway
+from bridge.store import Plan, SignUp, Store, StoreAway, UnknownSubject
 from bridge.store.values import Person
 from bridge.vault import new_id
 from bridge.vocabulary import (
@@ -154,8 +155,7 @@ class Acts:
     def stop_everything(self, token: str) -> None:
         """Stop all mail, from the preference page (PRF-05)."""
         claim = self._preferences_claim(token)
-        fresh = claim.action is Action.FRESH
-        self._stop(claim, EVERY_PURPOSE, Method.PREFERENCE_PAGE if fresh else Method.PREFERENCE_LINK)
+        self._stop(claim, EVERY_PURPOSE, _road(claim))
 
     def _stop(self, claim: Claim, purpose: str, method: Method) -> tuple[str, Person | None]:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
@@ -164,17 +164,27 @@ class Acts:
             self._write_stop(stop, received=now)
             return purpose, self.store.find(claim.subject, claim.address)
         except StoreAway:
-            self.spool.park(stop)
+            self._park(stop)
             return purpose, None
+
+    def _park(self, stop: Parked) -> None:
+        """Keep a stop beside the store; `StoreAway` where that fails too, for then it is not done."""
+        try:
+            self.spool.park(stop)
+        except OSError as error:
+            raise StoreAway(f"the spool: {type(error).__name__}") from None
 
     def replay(self) -> int:
         """Write the stops that were parked while the store was away; before anything is sent."""
         return self.spool.replay(lambda stop: self._write_stop(stop, received=stop.time))
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
-        """What a stop link is about, to show it."""
+        """What a stop link is about, to show it; without the person while the store is away."""
         claim = self._stop_claim(token)
-        return claim, self.store.find(claim.subject, claim.address)
+        try:
+            return claim, self.store.find(claim.subject, claim.address)
+        except StoreAway:
+            return claim, None
 
     def still_on(self, person: Person) -> list[str]:
         """The purposes a person still gets mail for."""
@@ -210,8 +220,7 @@ class Acts:
         asked = max(claim.made, min(made, now)) if made else claim.made
         on = [p for p in wanted if p in self.policy.purposes and p not in was]
         off = [p for p in was if p in self.policy.purposes and p not in wanted]
-        fresh = claim.action is Action.FRESH
-        method = Method.PREFERENCE_PAGE if fresh else Method.PREFERENCE_LINK
+        fresh, method = claim.action is Action.FRESH, _road(claim)
         language = shown or self._language(person)
         late: list[str] = []
 
@@ -235,13 +244,13 @@ class Acts:
 
     def set_language(self, token: str, language: str) -> None:
         """Write to her in another language from now on (PRF-02)."""
-        person = self._person(self._preferences_claim(token))
-        now = self.clock()
+        claim = self._preferences_claim(token)
+        person, now = self._person(claim), self.clock()
 
         def build(holder: Person, _story: list[ConsentEvent]) -> Plan:
             if holder.language == language:
                 return Plan()
-            event = self._event(EventType.CORRECTED, holder, EVERY_PURPOSE, Method.PREFERENCE_PAGE, now)
+            event = self._event(EventType.CORRECTED, holder, EVERY_PURPOSE, _road(claim), now)
             detail = msgspec.structs.replace(event, evidence=Evidence(detail="language", language=language))
             return Plan(events=[detail], person=msgspec.structs.replace(holder, language=language))
 
@@ -249,10 +258,10 @@ class Acts:
 
     def pause(self, token: str, until: date | None) -> None:
         """No mail until a day, or the end of a pause. Touches no purpose."""
-        person = self._person(self._preferences_claim(token))
-        now = self.clock()
+        claim = self._preferences_claim(token)
+        person, now = self._person(claim), self.clock()
         kind = EventType.PAUSED if until else EventType.RESUMED
-        event = self._event(kind, person, EVERY_PURPOSE, Method.PREFERENCE_PAGE, now)
+        event = self._event(kind, person, EVERY_PURPOSE, _road(claim), now)
         if until:
             event = msgspec.structs.replace(event, until=datetime.combine(until, time(), self.policy.zone))
         self.store.record([event])
@@ -345,7 +354,8 @@ class Acts:
         person = self.store.find(stop.subject, stop.mark)
         if person is not None:
             event = self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
-            self.store.record([msgspec.structs.replace(event, received=received)])
+            with suppress(UnknownSubject):  # forgotten since we looked: nobody is left to mail
+                self.store.record([msgspec.structs.replace(event, received=received)])
 
     def _preferences(self, person: Person, history: Sequence[ConsentEvent], *, fresh: bool) -> Preferences:
         now = self.clock()
@@ -374,6 +384,11 @@ class Acts:
             pause_until=next((p for p in pauses if p), None),
             made=now,
         )
+
+
+def _road(claim: Claim) -> Method:
+    """By which link she came to the preference page: a freshly mailed one, or that of an old mail."""
+    return Method.PREFERENCE_PAGE if claim.action is Action.FRESH else Method.PREFERENCE_LINK
 
 
 def _answered(story: Sequence[ConsentEvent], request: str) -> bool:

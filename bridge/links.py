@@ -17,6 +17,7 @@ from itsdangerous import BadData, URLSafeSerializer, base64_decode, base64_encod
 from bridge.vocabulary import EVERY_PURPOSE, normal_email
 
 _VERSION = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
@@ -121,4 +122,4 @@ def _claim(action: Action, payload: object) -> Claim:
 
 
 def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return _EPOCH + timedelta(seconds=seconds)  # `fromtimestamp` has an error of its own on each system

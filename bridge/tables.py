@@ -51,9 +51,10 @@ class AwareDateTime(TypeDecorator[datetime]):
         """Give the moment back in UTC."""
         if value is None:
             return None
-        if dialect.name == "postgresql":
-            return value.astimezone(UTC)
-        return _EPOCH + timedelta(microseconds=max(0, min(value, _LAST)))  # spoilt numbers are for `verify` to name
+        if dialect.name != "postgresql":  # a spoilt number must not keep `verify` from naming it
+            return _EPOCH + timedelta(microseconds=max(0, min(value, _LAST)))
+        moment: datetime = value.astimezone(UTC)
+        return moment
 
 
 #: SQLite numbers its rows itself only for INTEGER keys.

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -255,11 +256,9 @@ def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
-    try:
+    with suppress(UnicodeError):  # a name the internet cannot hold is compared as it is
         # IDNA 2008, as registries and `email-validator` do: the codec "idna" takes faß.example for fass.example.
         domain = idna.encode(domain, uts46=True).decode("ascii")
-    except UnicodeError:
-        pass  # no name on the internet: compared as it is
     return f"{local}{at}{domain}"
 
 

@@ -4,14 +4,25 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.decide import STOPS, Decision, Work, decide, is_news, missing_evidence, standing
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
-from bridge.store.rows import PERSON, Opened, columns, histories, open_person, profile_bytes, stops_known, with_stops
+from bridge.store.rows import (
+    PERSON,
+    Opened,
+    columns,
+    concerns,
+    histories,
+    open_person,
+    profile_bytes,
+    stops_known,
+    with_stops,
+)
 from bridge.store.values import Person
-from bridge.tables import events, outbox, pushes, records, stop_list, subjects
+from bridge.tables import events, outbox, person_keys, pushes, records, stop_list, subjects
 from bridge.vault import FIRST, Vault, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import EVERY_PURPOSE, READER, ConsentEvent, EventType, Limits, Method, Status
 
@@ -74,9 +85,8 @@ class Batch:
         if event.by_reader and event.type in STOPS and not is_news(history, event):
             return None
         decision = decide(history, event, self.limits)
-        history.append(event)
         self._chain(opened, event)
-        self._project(opened, event, decision)
+        self._project(opened, event)
         self._promise(opened, event, decision)
         return decision
 
@@ -139,16 +149,19 @@ class Batch:
         sealed = seal(opened.key, pack(canonical(event)), about_event(opened.person.id, number))
         mine = digest(previous, sealed)
         self._tails[opened.number] = (number, mine)
-        report = event.key if event.method in (Method.WEBHOOK, Method.RECONCILE) else None
-        row = {**columns(event, opened.number, number), "report": report, "sealed": sealed, "digest": mine}
-        self._events.append(row)
+        clear = columns(event, opened.number, number)
+        self._events.append({**clear, "sealed": sealed, "digest": mine})
+        # As it will be read again, so that ties are decided now as they will be then.
+        self.history[opened.number].append(msgspec.structs.replace(event, key=clear["report"] or str(number)))
 
-    def _project(self, opened: Opened, event: ConsentEvent, decision: Decision) -> None:
+    def _project(self, opened: Opened, event: ConsentEvent) -> None:
+        """Where she stands by her own events; the stop list is asked anew each time."""
         number = self._tails[opened.number][0]
-        for purpose, status in decision.after.items():
-            if event.purpose not in (purpose, EVERY_PURPOSE):
+        told = [known for known in self.history[opened.number] if known.method is not Method.STOP_LIST]
+        for purpose in {known.purpose for known in told} - {EVERY_PURPOSE}:
+            if not concerns(event, purpose):
                 continue
-            by = standing(self.history[opened.number], purpose).by
+            status, by = standing(told, purpose)
             self._records[opened.number, purpose] = {
                 "subject": opened.number,
                 "purpose": purpose,
@@ -219,7 +232,7 @@ class Batch:
 
 def check(event: ConsentEvent, limits: Limits) -> None:
     """Refuse what may not be written, before anything is."""
-    if event.time.tzinfo is None or event.received.tzinfo is None:
+    if any(moment and moment.tzinfo is None for moment in (event.time, event.received, event.asked, event.until)):
         raise BadInput("an event's times must know their zone")
     if event.type in _STARTS and event.purpose not in limits.notice_since:
         raise BadInput(f"unknown purpose {event.purpose!r}: the policy declares {sorted(limits.notice_since)}")
@@ -238,6 +251,18 @@ def upsert_nothing(db: Connection, table: Any, rows: Sequence[Mapping[str, objec
     if not rows:
         return 0
     return int(db.execute(_insert(db)(table).values(list(rows)).on_conflict_do_nothing()).rowcount)
+
+
+def keep_key(db: Connection, row: Mapping[str, object]) -> None:
+    """Keep a new person's key; of a known one the row is written as it was, the same work either way (CAP-09)."""
+    as_it_was = {"kid": person_keys.c.kid}
+    db.execute(_insert(db)(person_keys).values(row).on_conflict_do_update(index_elements=["subject"], set_=as_it_was))
+
+
+def take_turns(db: Connection, bucket: bytes) -> None:
+    """Let requests for one address count each other. On SQLite writers take turns anyway."""
+    if db.dialect.name == "postgresql":
+        db.execute(select(func.pg_advisory_xact_lock(int.from_bytes(bucket[:8], "big", signed=True))))
 
 
 def remember_stops(db: Connection, rows: Sequence[Mapping[str, object]]) -> None:

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from bridge.decide import STOPS, Decision, is_live, may_confirm_again, may_mail
-from bridge.store.door import LISTED, Batch, remember_stops, upsert_nothing
+from bridge.store.door import LISTED, Batch, keep_key, remember_stops, take_turns, upsert_nothing
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput, TooMany, UnknownSubject
 from bridge.store.rows import (
@@ -43,11 +43,24 @@ from bridge.vocabulary import (
     Answer,
     ConsentEvent,
     EventType,
+    Evidence,
     Limits,
     MailKind,
     Method,
     Report,
     Status,
+    normal_email,
+)
+
+#: What is no ground to keep the address of someone who never confirmed (CON-06).
+_NO_BASIS = (
+    EventType.REQUESTED.value,
+    EventType.SUBSCRIBED.value,
+    EventType.BOUNCED.value,
+    EventType.DEFERRED.value,
+    EventType.CORRECTED.value,
+    EventType.PAUSED.value,
+    EventType.RESUMED.value,
 )
 
 
@@ -175,9 +188,13 @@ class Store:
             opened = self._find(batch, email)
             if opened is not None:
                 batch.mail(opened, MailKind.LINK.value, (), language=opened.person.language or language)
+            else:  # a row all the same: nobody can tell from the work whether an address is known here
+                batch.db.execute(insert(throttle), [{"bucket": self.vault.bucket("nobody", new_id()), "time": now}])
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int:
         """Take what an ESP tells, in one transaction; how many were new. Told twice is heard once."""
+        if any(report.time.tzinfo is None for report in reports):
+            raise BadInput("a report's time must know its zone")
         with self._batch() as batch:
             numbers = self._numbers(batch, {report.email for report in reports})
             self._remember_strangers([r for r in reports if r.email not in numbers], batch)
@@ -198,14 +215,15 @@ class Store:
         now = self.clock()
         cutoff = now - self.limits(now).pending_ttl
         requested = and_(records.c.status == Status.REQUESTED.value, records.c.since < cutoff)
+        fresh = and_(events.c.type == EventType.REQUESTED.value, events.c.time >= cutoff)
+        kept = exists().where(events.c.subject == records.c.subject, events.c.type.not_in(_NO_BASIS) | fresh)
+        late = select(records.c.subject).where(requested, ~kept).distinct()
+        with self.database.reading() as db:  # looked for without a lock, so that no click waits
+            found = list(db.scalars(late.limit(500)))
         with self.database.writing() as db:
-            query = select(records.c.subject).where(requested).distinct().limit(500)
-            candidates = list(db.scalars(query))
-            busy = select(events.c.subject).where(
-                events.c.subject.in_(candidates),
-                (events.c.type != EventType.REQUESTED.value) | (events.c.time >= cutoff),
-            )
-            gone = sorted(set(candidates) - set(db.scalars(busy)))
+            still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
+            free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
+            gone = list(db.scalars(late.where(records.c.subject.in_(free))))
             for table in (outbox, pushes, records, person_keys):
                 db.execute(delete(table).where(table.c.subject.in_(gone)))
             blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
@@ -322,16 +340,18 @@ class Store:
 
     def _numbers(self, batch: Batch, emails: Collection[str]) -> dict[str, str]:
         """The ids of the people behind these addresses, in one read."""
-        by_hash = {entry.value: email for email in emails for entry in self.vault.lookups(email)}
+        by_hash: dict[bytes, list[str]] = {}  # one address may be told in several spellings
+        for email in emails:
+            for entry in self.vault.lookups(email):
+                by_hash.setdefault(entry.value, []).append(email)
         query = select(subjects.c.id, subjects.c.lookup).where(subjects.c.lookup.in_(by_hash))
-        return {by_hash[row.lookup]: row.id for row in batch.db.execute(query)}
+        return {email: row.id for row in batch.db.execute(query) for email in by_hash[row.lookup]}
 
     def _find(self, batch: Batch, email: str) -> Opened | None:
+        """The person behind an address, with the same reads when there is none (CAP-09)."""
         ids = self._numbers(batch, {email})
-        if email not in ids:
-            return None
-        batch.load({ids[email]})
-        return batch.by_id(ids[email])
+        batch.load(set(ids.values()))
+        return batch.by_id(ids[email]) if email in ids else None
 
     def _ensure(self, batch: Batch, email: str, language: str, fields: Mapping[str, str], now: datetime) -> Opened:
         """The person behind an address, made if new, with the same statements either way (CAP-09)."""
@@ -342,23 +362,18 @@ class Store:
         kid, wrapped = self.vault.new_person(subject)
         key = self.vault.person(subject, kid, wrapped)
         person = Person(number=0, id=subject, email=email, mark=self._mark(email), language=language, fields=fields)
-        row = {
-            "id": subject,
-            "kid": known.kid if known else lookups[0].kid,
-            "lookup": known.lookup if known else lookups[0].value,
-            "mark": person.mark,
-            "profile": seal(key, profile_bytes(person), subject),
-            "created": now,
-        }
-        upsert_nothing(batch.db, subjects, [row])
+        newest = {"kid": lookups[0].kid, "lookup": lookups[0].value}
+        profile = seal(key, profile_bytes(person), subject)
+        if known:  # KEY-03: a hit is rewritten under the newest root
+            batch.db.execute(update(subjects).where(subjects.c.id == subject).values(**newest))
+        else:
+            row = {"id": subject, **newest, "mark": person.mark, "profile": profile, "created": now}
+            upsert_nothing(batch.db, subjects, [row])
         found = batch.db.execute(
             select(subjects.c.number, subjects.c.id).where(subjects.c.lookup.in_(_values(lookups)))
         )
         number, subject = found.one()
-        if known and known.kid != lookups[0].kid:  # KEY-03: a hit is rewritten under the newest root
-            newest = {"kid": lookups[0].kid, "lookup": lookups[0].value}
-            batch.db.execute(update(subjects).where(subjects.c.number == number).values(**newest))
-        upsert_nothing(batch.db, person_keys, [{"subject": number, "kid": kid, "wrapped": wrapped}])
+        keep_key(batch.db, {"subject": number, "kid": kid, "wrapped": wrapped})
         batch.load({subject})
         return batch.people[number]
 
@@ -370,7 +385,8 @@ class Store:
 
     def _has_room(self, batch: Batch, form: SignUp, now: datetime, *, erased: bool, kind: str = "sign-up") -> bool:
         """Count this request against the limits (CAP-10, R12). Mails that were promised count, refused ones do not."""
-        address = self.vault.bucket(f"{kind} address", form.email.lower())
+        address = self.vault.bucket(f"{kind} address", normal_email(form.email))
+        take_turns(batch.db, address)
         network = self.vault.bucket("network", form.network)
         everyone = self.vault.bucket(f"{kind} everyone", "")
         hour, month = throttle.c.time > now - timedelta(hours=1), throttle.c.time > now - timedelta(days=30)
@@ -406,13 +422,16 @@ class Store:
                     raise BadInput("an event names words that no notice file holds")
                 batch.words.add(sha256)
                 continue
-            upsert_nothing(batch.db, wordings, [{**msgspec.structs.asdict(words), "first_used": batch.now}])
             same = and_(
                 wordings.c.purpose == words.purpose,
                 wordings.c.version == words.version,
                 wordings.c.language == words.language,
             )
-            if batch.db.scalar(select(wordings.c.sha256).where(same)) != sha256:
+            kept = batch.db.scalar(select(wordings.c.sha256).where(same))
+            if kept is None:
+                upsert_nothing(batch.db, wordings, [{**msgspec.structs.asdict(words), "first_used": batch.now}])
+                kept = batch.db.scalar(select(wordings.c.sha256).where(same))
+            if kept != sha256:
                 raise BadInput(
                     f"notices/{words.purpose}-{words.version}.{words.language}.txt was changed after it was shown: "
                     f"put the old text back and write version {words.version + 1} (CAP-07)"
@@ -437,6 +456,7 @@ class Store:
             method=report.method,
             key=key,
             purpose=report.purpose,
+            evidence=Evidence(detail=report.detail),
         )
         batch.add(opened, event)
         return True

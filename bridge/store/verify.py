@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from bridge.decide import standing
 from bridge.store.engine import Database
@@ -13,13 +13,14 @@ from bridge.store.rows import (
     Opened,
     clear_event,
     columns,
+    concerns,
     open_event,
     open_person,
-    stops_known,
-    with_stops,
 )
-from bridge.tables import events, records, subjects
+from bridge.store.values import Person
+from bridge.tables import events, person_keys, records, subjects
 from bridge.vault import FIRST, Sealed, Vault, digest
+from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent
 
 _CHUNK = 500
 
@@ -49,10 +50,11 @@ def verify(
     with database.reading() as db:
         total = db.scalar(select(func.count()).select_from(subjects)) or 0
         for chunk in _chunks(db):
-            rows = _events_of(db, [row.number for row in chunk])
+            numbers = [row.number for row in chunk]
+            rows, kept = _by_subject(db, events, numbers), _by_subject(db, records, numbers)
             for row in chunk:
                 mine = rows.get(row.number, [])
-                problems += _check_person(db, vault, row, mine)
+                problems += _check_person(vault, row, mine, kept.get(row.number, []))
                 people, seen = people + 1, seen + len(mine)
             progress(people, total)
         problems += _strays(db)
@@ -67,15 +69,15 @@ def _chunks(db: Connection) -> Iterator[list[AnyRow]]:
         last = rows[-1].number
 
 
-def _events_of(db: Connection, numbers: list[int]) -> dict[int, list[AnyRow]]:
-    query = select(events).where(events.c.subject.in_(numbers)).order_by(events.c.subject, events.c.number)
+def _by_subject(db: Connection, table: Table, numbers: list[int]) -> dict[int, list[AnyRow]]:
+    query = select(table).where(table.c.subject.in_(numbers)).order_by(table.c.subject, table.c.number)
     found: dict[int, list[AnyRow]] = {}
     for row in db.execute(query):
         found.setdefault(row.subject, []).append(row)
     return found
 
 
-def _check_person(db: Connection, vault: Vault, row: AnyRow, mine: list[AnyRow]) -> Iterator[Problem]:
+def _check_person(vault: Vault, row: AnyRow, mine: list[AnyRow], kept: list[AnyRow]) -> Iterator[Problem]:
     try:
         opened = open_person(vault, row)
     except Sealed as error:
@@ -84,7 +86,7 @@ def _check_person(db: Connection, vault: Vault, row: AnyRow, mine: list[AnyRow])
     chain = list(_check_chain(opened, mine))
     yield from chain
     if not chain:
-        yield from _check_records(db, vault, opened, mine)
+        yield from _check_records(opened.person, [clear_event(row, opened.person.id) for row in mine], kept)
 
 
 def _check_chain(opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
@@ -93,6 +95,9 @@ def _check_chain(opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
         where = f"{opened.person.id}/{row.number}"
         if row.number != expected:
             yield Problem(f"{opened.person.id}/{expected}", "this event is missing")
+            return
+        if row.sealed is None:
+            yield Problem(where, "was blanked by half")
             return
         if row.digest != digest(previous, row.sealed):
             yield Problem(where, "the digest does not fit: this event, or the one before it, was changed")
@@ -104,32 +109,46 @@ def _check_chain(opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
             return
         clear = columns(event, row.subject, row.number)
         wrong = [name for name, value in clear.items() if getattr(row, name) != value]
-        if row.report is not None and row.report != event.key:
-            wrong.append("report")
         if wrong:
             yield Problem(where, f"clear columns differ from what was sealed: {', '.join(wrong)}")
         previous = row.digest
 
 
-def _check_records(db: Connection, vault: Vault, opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
-    person = opened.person
-    history = with_stops(
-        [clear_event(row, person.id) for row in mine], stops_known(db, vault, [person.email])[person.email]
-    )
-    last = len(mine)
-    for record in db.execute(select(records).where(records.c.subject == person.number)):
-        where = f"{person.id}/{record.purpose}"
-        if record.number > last:
-            yield Problem(f"{person.id}/{last + 1}", "this event is missing: a record was written after it")
-        elif record.status != standing(history, record.purpose).status:
-            yield Problem(where, f"the record says {record.status}, the events say otherwise")
+def _check_records(person: Person, told: list[ConsentEvent], kept: list[AnyRow]) -> Iterator[Problem]:
+    """Each record against the events it was made from, and each purpose against its record."""
+    known = {record.purpose: record for record in kept}
+    for record in kept:
+        if record.number > len(told):
+            yield Problem(f"{person.id}/{len(told) + 1}", "this event is missing: a record was written after it")
+            return
+    purposes = {event.purpose for event in told} - {EVERY_PURPOSE}
+    for purpose in sorted(purposes | known.keys()):
+        where = f"{person.id}/{purpose}"
+        if purpose not in known:
+            yield Problem(where, "the record is missing")
+        elif purpose not in purposes:
+            yield Problem(where, "a record without an event")
+        else:
+            yield from _check_record(where, known[purpose], told)
+
+
+def _check_record(where: str, record: AnyRow, told: list[ConsentEvent]) -> Iterator[Problem]:
+    number, last = [(n, e) for n, e in enumerate(told, start=1) if concerns(e, record.purpose)][-1]
+    status, by = standing(told, record.purpose)
+    if record.status != status:
+        yield Problem(where, f"the record says {record.status}, the events say {status}")
+    elif (record.number, record.since) != (number, by.time if by else last.time):
+        yield Problem(where, "the record names another event or moment than the events do")
 
 
 def _strays(db: Connection) -> Iterator[Problem]:
-    """Events that name a person who is not there, or are blanked by half."""
+    """Events that name a person who is not there, and people whose key is not."""
     known = select(subjects.c.number)
     for row in db.execute(select(events.c.id).where(events.c.subject.is_not(None), events.c.subject.not_in(known))):
         yield Problem(f"event {row.id}", "names a person who is not there")
-    half = events.c.sealed.is_(None) & events.c.subject.is_not(None)
-    for row in db.execute(select(events.c.id).where(half)):
-        yield Problem(f"event {row.id}", "was blanked by half")
+    lost = events.c.subject.is_(None) & events.c.sealed.is_not(None)
+    for row in db.execute(select(events.c.id).where(lost)):
+        yield Problem(f"event {row.id}", "names nobody")
+    keys = select(person_keys.c.subject)
+    for row in db.execute(select(subjects.c.id).where(subjects.c.number.not_in(keys))):
+        yield Problem(row.id, "the key of this person is gone: nothing of her can be opened")

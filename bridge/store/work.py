@@ -47,7 +47,7 @@ class WorkQueue:
             if not ids:
                 return []
             claimed = update(outbox).where(outbox.c.id.in_(ids)).values(leased=now + LEASE, lease=lease)
-            rows = list(db.execute(claimed.returning(*outbox.c)))
+            rows = sorted(db.execute(claimed.returning(*outbox.c)), key=lambda row: row.due)
             people = self._people(db, {row.subject for row in rows})
             told = self._told(db, people.values())
             return [_mail(row, people[row.subject], told[row.subject]) for row in rows if row.subject in people]
@@ -87,7 +87,7 @@ class WorkQueue:
                 return []
             mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(numbers))
             claimed = update(pushes).where(mine).values(leased=now + LEASE, lease=lease)
-            rows = list(db.execute(claimed.returning(*pushes.c)))
+            rows = sorted(db.execute(claimed.returning(*pushes.c)), key=lambda row: (not row.stop, row.due))
             people = self._people(db, {row.subject for row in rows})
             told = self._told(db, people.values())
             return [
@@ -116,8 +116,9 @@ class WorkQueue:
                 values = _after(push, outcome, now)
                 held = update(pushes).where(mine, pushes.c.lease == push.lease)
                 if not db.execute(held.values(leased=None, lease=None, **values)).rowcount:
-                    # Whoever took over may have been overtaken by our late call: tell the ESP once more.
-                    db.execute(update(pushes).where(mine).values(due=now))
+                    # Whoever took over may have been overtaken by our late call: tell the ESP once more. The
+                    # lease is taken from them too, so that their own finish leaves it due.
+                    db.execute(update(pushes).where(mine).values(due=now, leased=None, lease=None))
 
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""

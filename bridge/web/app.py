@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.bootstrap import LOOPBACK, Bridge
 from bridge.links import BadLink, ExpiredLink
-from bridge.store import OldSchema, StoreAway, TooMany
+from bridge.store import OldSchema, StoreAway, TooMany, UnknownSubject
 from bridge.texts import TEMPLATES, palette
 
 log = logging.getLogger("bridge.web")
@@ -53,7 +53,9 @@ def create_app(house: Bridge) -> BridgeApp:
     app.bridge = house
     app.config["MAX_CONTENT_LENGTH"] = _MOST_FORM_BYTES
     app.config["MAX_FORM_PARTS"] = 200
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # only listed methods (WEB-06)
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # no address answers with a redirect (WDR-06)
     app.register_blueprint(pages.bp)
     app.register_blueprint(webhooks.bp)
     app.after_request(_headers)
@@ -61,6 +63,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.register_error_handler(StoreAway, _store_away)
     app.register_error_handler(TooMany, _too_many)
     app.register_error_handler(BadLink, _bad_link)
+    app.register_error_handler(UnknownSubject, _bad_link)  # she was forgotten while she pressed
     app.register_error_handler(Exception, _bug)
     _house_keeping(app, house)
     if house.settings.trusted_proxies:
@@ -115,8 +118,10 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
 
 
 def wants_page() -> bool:
-    """Whether a person looks at the answer; a mail program's one click and other programs get problem+json."""
+    """Whether a person looks at the answer. What a program posts without asking for a page gets problem+json."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
+    if request.method in ("GET", "HEAD"):
+        return best in (None, "text/html")
     return best == "text/html" and "text/html" in request.headers.get("Accept", "")
 
 
@@ -129,7 +134,8 @@ def language(*wanted: str | None) -> str:
 def page(template: str, *, status: int = 200, lang: str | None = None, **context: Any) -> Response:
     """One page in the reader's language."""
     spoken = lang or language()
-    response = make_response(bridge().texts.render(f"pages/{template}.html", spoken, **context), status)
+    text = bridge().texts.render(f"pages/{template}.html", spoken, status=status, **context)
+    response = make_response(text, status)
     response.headers["Content-Language"] = spoken
     response.headers["Vary"] = "Accept-Language"
     return response
@@ -186,7 +192,7 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _bad_link(error: BadLink) -> Response:
+def _bad_link(error: BadLink | UnknownSubject) -> Response:
     say = _say()
     new_link = {"link_url": bridge().links.url("/preferences"), "link_text": say("Ask for a new link")}
     if isinstance(error, ExpiredLink):

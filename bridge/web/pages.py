@@ -6,21 +6,29 @@ A GET or HEAD never changes anything: mail scanners open every link (CON-05, WDR
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from email_validator import EmailNotValidError, validate_email
 from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 from bridge.acts import LONGEST_PAUSE, Confirmed, Late
-from bridge.links import ExpiredLink
+from bridge.links import BadLink, ExpiredLink
 from bridge.notices import UnknownWording, Wording
+from bridge.store import StoreAway
+from bridge.store.values import Person
 from bridge.vocabulary import Method, masked_email
 from bridge.web.app import bridge, language, page, problem
 
 bp = Blueprint("pages", __name__)
 
 _LONGEST_VALUE = 320
+
+#: What Python makes of bytes that are no UTF-8: such an address or name was never typed.
+_UNREADABLE = "\ufffd"
+
+#: Wordings are counted from 1; a number beyond this was never one, and is more than a database column holds.
+_MOST_VERSIONS = 1_000_000
 
 
 # -- sign up ----------------------------------------------------------------------------------------------------
@@ -37,7 +45,7 @@ def subscribe() -> Response:
     """Take the form. The answer is the same for every address (CAP-09)."""
     house = bridge()
     spoken = language(_one("language"))
-    channel = _channel(_one("channel"))
+    channel = _channel(request.form.get("channel"))
     say = house.texts.gettext
     errors = {}
     try:
@@ -80,7 +88,14 @@ def _subscribe_page(spoken: str, channel: str, *, email: str, errors: dict[str, 
             for f in fields
         ],
         errors=errors,
+        languages=_tongues(channel),
     )
+
+
+def _tongues(channel: str) -> list[dict[str, str]]:
+    """The other languages of a form, on the same channel: where a yes was given is part of its proof (CHN-01)."""
+    names = bridge().texts.names(bridge().policy.languages)
+    return [{"code": c, "name": name, "url": f"?channel={channel}&language={c}"} for c, name in names.items()]
 
 
 def _shown(words: Wording) -> dict[str, object]:
@@ -107,7 +122,7 @@ def _declared(purposes: Sequence[str], errors: dict[str, str], spoken: str) -> d
         value = _one(field.id).strip()
         if not value or not set(field.purposes) & set(purposes):
             continue
-        readable = value.isprintable() and len(value) <= field.max_length
+        readable = value.isprintable() and _UNREADABLE not in value and len(value) <= field.max_length
         if not readable or (field.choices and value not in field.choices):
             errors[field.id] = house.texts.gettext(spoken, "Please check what you wrote here.")
         else:
@@ -161,12 +176,12 @@ def _confirm_late(error: Exception) -> Response:
 
 @bp.get("/u/<token>")
 def ask_unsubscribe(token: str) -> Response:
-    """Show the button; the same address takes the mail program's one click."""
+    """Show the button, also while the store is away; the same address takes the mail program's one click."""
     house = bridge()
     claim, person = house.acts.to_stop(token)
     spoken = language(person.language if person else None)
     purpose = house.policy.purposes.get(claim.purpose)
-    others = [p for p in house.acts.still_on(person) if p != claim.purpose] if person else []
+    others = [p for p in _still_on(person) if p != claim.purpose]
     return page(
         "unsubscribe",
         lang=spoken,
@@ -186,13 +201,15 @@ def unsubscribe(token: str) -> Response:
     everything = {"list": False, "all": True}.get(scope)
     try:
         stopped, person = house.acts.stop(token, method, everything=everything)
-    except OSError:
-        return _stop_later()
+    except BadLink:
+        if scope:
+            raise
+        return problem(404, "no such link")  # a mail program asked: no page, no hint (WDR-10)
     if not scope:
         return Response("Unsubscribed.\n", mimetype="text/plain")
     spoken = language(person.language if person else None)
     purpose = house.policy.purposes.get(stopped)
-    still = house.acts.still_on(person) if person else []
+    still = _still_on(person)
     return page(
         "unsubscribed",
         lang=spoken,
@@ -212,10 +229,12 @@ def _scope() -> str:
     return scope if scope in ("list", "all") else ""
 
 
-def _stop_later() -> Response:
-    response = problem(503, "not stored", "please send the same request again")
-    response.headers["Retry-After"] = "30"
-    return response
+def _still_on(person: Person | None) -> list[str]:
+    """What she still gets; nothing where we cannot look just now, for the stop itself is done."""
+    try:
+        return bridge().acts.still_on(person) if person else []
+    except StoreAway:
+        return []
 
 
 # -- preferences ------------------------------------------------------------------------------------------------
@@ -254,11 +273,8 @@ def change_preferences(token: str) -> Response:
     errors: dict[str, str] = {}
     saved: str | None = None
     if _one("stop") == "all":
-        try:
-            saved = _stop_all(token)
-        except OSError:
-            return _stop_later()
-    elif _one("save") == "purposes":
+        return _stop_all(token)
+    if _one("save") == "purposes":
         wanted, was = _known(_many("purpose")), _known(_many("was"))
         if set(_many("purpose")) - set(house.policy.purposes):
             abort(400)
@@ -277,11 +293,13 @@ def change_preferences(token: str) -> Response:
     return _preferences_page(token, saved=saved, errors=errors)
 
 
-def _stop_all(token: str) -> str:
-    """Stop everything, by an old link or a fresh one."""
-    house = bridge()
-    house.acts.stop_everything(token)
-    return "stopped"
+def _stop_all(token: str) -> Response:
+    """Stop everything, by an old link or a fresh one. A stop that had to be parked is done as well."""
+    bridge().acts.stop_everything(token)
+    try:
+        return _preferences_page(token, saved="stopped", errors={})
+    except StoreAway:
+        return page("unsubscribed", purpose=None, preferences_url="/preferences", still_on=[], all_action=None)
 
 
 def _pause(token: str, errors: dict[str, str]) -> str | None:
@@ -404,6 +422,8 @@ def _statement_version() -> str:
 def notice(purpose: str, version: int, spoken: str) -> Response:
     """The exact words once shown beside a box (CAP-07)."""
     house = bridge()
+    if version > _MOST_VERSIONS or not purpose.isprintable() or not spoken.isprintable():
+        abort(404)
     try:
         words = house.notices.wording(purpose, spoken, version)
     except UnknownWording:
@@ -456,6 +476,8 @@ def _made() -> datetime | None:
 
 def _address(text: str) -> str:
     """The address as typed, if it can be one. Asks no name server: the answer must not depend on the domain."""
+    if _UNREADABLE in text:
+        raise EmailNotValidError
     return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
 
 
@@ -464,16 +486,18 @@ def _channel(wanted: str | None) -> str:
     if not wanted:
         return next(iter(channels))
     if wanted not in channels:
-        abort(404 if request.method == "GET" else 400)
+        abort(400 if request.method == "POST" else 404)
     return wanted
 
 
 def _network() -> str:
     """The client's network, for limits only; kept as a keyed hash (/24 or /56)."""
     try:
-        address = ip_address(request.remote_addr or "")
+        address = ip_address((request.remote_addr or "").partition("%")[0])
     except ValueError:
         return "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
     return str(ip_network(f"{address}/{24 if address.version == 4 else 56}", strict=False))
 
 

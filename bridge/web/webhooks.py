@@ -20,7 +20,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 @bp.get("/webhooks/<adapter>/<secret>")
 def probe(adapter: str, secret: str = "") -> Response:  # noqa: ARG001  (ESPs look whether the address answers)
     """Say that the address is there, and nothing else."""
-    return Response(status=200)
+    return Response(status=200 if adapter in bridge().adapters else 404)
 
 
 @bp.post("/webhooks/<adapter>")
