@@ -1,5 +1,6 @@
 """Letters from template folders: what each mail says, its headers, its receipt."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.headerregistry import Address
@@ -111,9 +112,8 @@ class Mailer:
             return headers
         one = occasion.purposes[0] if len(occasion.purposes) == 1 else ""
         name = self._policy.purposes[one].name[occasion.language] if one else self._policy.looks.name
-        list_id = Address(display_name=name, username="x", domain="example.org")
         return headers | {
-            "List-Id": str(list_id).replace("x@example.org", f"{one or 'all'}.lists.{self._host}"),
+            "List-Id": f"{_phrase(name)} <{one or 'all'}.lists.{self._host}>",
             "List-Unsubscribe": f"<{self.unsubscribe_url(occasion)}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
@@ -129,6 +129,15 @@ def template_hash(kind: MailKind) -> str:
     """The first 16 hex digits of the SHA-256 over a mail's template files: which words asked (section 4)."""
     files = sorted((TEMPLATES / "email" / kind).iterdir())
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _phrase(name: str) -> str:
+    """A name as the phrase before a list's identifier (RFC 2919); never quoted and encoded (RFC 2047)."""
+    if re.fullmatch(r"[A-Za-z0-9 &'_-]+", name):
+        return name
+    if name.isascii():
+        return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+    return " ".join(re.sub(r'[()<>\[\]:;@\\,."]', " ", name).split())
 
 
 def _mailbox(name: str, address: str) -> str:

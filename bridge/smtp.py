@@ -121,19 +121,24 @@ def build(letter: Letter) -> EmailMessage:
         ("Subject", letter.subject),
         ("Date", format_datetime(localtime())),
         ("Message-ID", letter.message_id),
-        *letter.headers.items(),
     ):
         message[name] = value
     message.set_content(letter.text, cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     for filename, media_type, content in letter.attachments:
         main, _, sub = media_type.partition("/")
-        message.add_attachment(content, maintype=main, subtype=sub, filename=filename)
+        if main == "text":  # as text, so that its encoding is named
+            message.add_attachment(content.decode(), subtype=sub, filename=filename, cte="quoted-printable")
+        else:
+            message.add_attachment(content, maintype=main, subtype=sub, filename=filename)
+    for name, value in letter.headers.items():  # last: Python moves Content-Language into a part otherwise
+        message[name] = value
     return message
 
 
 def _address(email: str) -> Address:
-    return Address(addr_spec=_on_the_wire(email))
+    username, _, domain = _on_the_wire(email).rpartition("@")
+    return Address(username=username, domain=domain)  # `addr_spec=` takes no international mailbox
 
 
 def _on_the_wire(email: str) -> str:

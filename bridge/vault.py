@@ -17,7 +17,7 @@ import hmac
 import os
 import secrets
 import zlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -76,7 +76,7 @@ def parse_keys(setting: str, text: str) -> list[Key]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         kid, colon, encoded = part.partition(":")
         try:
-            secret = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+            secret = b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         except ValueError:
             secret = b""
         if not colon or not kid.isalnum() or len(kid) > 16 or len(secret) < 32:

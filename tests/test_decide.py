@@ -573,6 +573,29 @@ def test_a_confirmed_request_waits_no_more() -> None:
     assert pending(history, "offers", at(20), LIMITS) is not None
 
 
+@pytest.mark.parametrize(
+    ("history", "limits", "live"),
+    [
+        ([], {}, False),
+        ([told(T.REQUESTED, 1)], {}, False),
+        ([told(T.GIVEN, 1)], {}, True),
+        ([told(T.GIVEN, 1), told(T.PAUSED, 5, until=at(DAY))], {}, True),  # on hold is still a yes
+        ([told(T.GIVEN, 1), told(T.BOUNCED, 5)], {}, False),  # R7: confirming again is what brings her back
+        ([told(T.GIVEN, 1)], {"notice_since": {"newsletter": 2}}, False),  # new words: a new question
+        ([told(T.GIVEN, 1)], {"consent_max_age": timedelta(seconds=9)}, False),
+        ([told(T.GIVEN, 1), told(T.WITHDRAWN, 5)], {}, False),
+        ([told(T.ENROLLED, 1)], {"soft_opt_in": True}, False),  # R8: a purchase is no consent; she may still give it
+    ],
+)
+def test_who_signs_up_again_is_asked_unless_a_live_yes_stands(
+    history: list[ConsentEvent], limits: dict[str, Any], *, live: bool
+) -> None:
+    """Decision 6: "you are subscribed already" goes to whom a new confirmation would bring nothing."""
+    again = [*history, told(T.REQUESTED, 9)]
+    assert is_live(again, "newsletter", at(10), _with(limits)) is live
+    assert (pending(again, "newsletter", at(10), _with(limits)) is None) is live
+
+
 def test_a_yes_grows_too_old_to_the_second_without_any_event() -> None:
     """R10, decision 2: 36 months after the last clear act; a purge that never ran mails nobody."""
     yes = told(T.GIVEN, 0)

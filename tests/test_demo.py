@@ -1,6 +1,5 @@
 """`make demo`: everything embedded starts, plays its story, and leaves nothing behind."""
 
-import os
 import re
 import signal
 import socket
@@ -63,7 +62,7 @@ def test_it_starts_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> N
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert f"http://127.0.0.1:{port}/subscribe" in "".join(said)
     assert (tmp_path / "data" / "consent.db").exists()
-    assert os.stat(tmp_path / "data" / "keys.env").st_mode & 0o077 == 0
+    assert (tmp_path / "data" / "keys.env").stat().st_mode & 0o077 == 0
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ RFC 5321, 3207, 4954, 6531; rule R7; rows ESP-06, CON-01, MIN-03.
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 
 import pytest
@@ -64,15 +64,19 @@ def server(**says: str | None) -> Iterator[tuple[str, Talk]]:
         yield f"127.0.0.1:{listener.getsockname()[1]}", talk
     finally:
         over.set()
+        with suppress(OSError), socket.create_connection(listener.getsockname(), 1):
+            pass  # nobody came: wake the one who waits
         listener.close()
         thread.join(10)
 
 
 def _serve(listener: socket.socket, answers: dict[str, str | None], talk: Talk, over: threading.Event) -> None:
-    try:
+    with suppress(OSError):  # the other side broke off
         line, _ = listener.accept()
-    except OSError:
-        return
+        _talk(line, answers, talk, over)
+
+
+def _talk(line: socket.socket, answers: dict[str, str | None], talk: Talk, over: threading.Event) -> None:
     with line, line.makefile("rb") as file:
         if not _say(line, answers[""], over):
             return
@@ -225,15 +229,11 @@ def test_a_refused_starttls_is_not_passed_over():
     assert "AUTH" not in talk.verbs
 
 
-def test_a_false_certificate_is_not_accepted():
+def test_a_false_certificate_is_not_accepted(quick):
     """A server that says it is ready for TLS and is not, or not the one it says, gets neither password nor mail."""
     hello = "250-mail.example\r\n250 STARTTLS"
     with server(EHLO=hello, STARTTLS="220 go") as (address, talk), pytest.raises(MailLater):
-        Smtp.seconds, kept = 1.0, Smtp.seconds
-        try:
-            send(address, user="carla:s3cret-for-tests@")
-        finally:
-            Smtp.seconds = kept
+        send(address, user="carla:s3cret-for-tests@")
     assert "MAIL" not in talk.verbs
 
 
@@ -282,7 +282,7 @@ def test_dots_arrive_as_they_were_written():
         send(address)
     received = b"".join(line[1:] if line.startswith(b".") else line for line in talk.data.splitlines(keepends=True))
     body = message_from_bytes(received, policy=policy.default).get_body(("plain",))
-    assert body.get_content() == LETTER.text
+    assert body.get_content().splitlines() == LETTER.text.splitlines()
 
 
 @pytest.mark.parametrize(

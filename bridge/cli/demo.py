@@ -37,9 +37,8 @@ def find_sandbox() -> Any:
 
 def run(port: int, data: Path | None, *, check: bool) -> int:
     """Start everything; play the story or wait for Ctrl-C; end everything. The exit code."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # told to end, or the terminal was closed: the same as Ctrl-C
-        signal.signal(ending, signal.default_int_handler)
-    for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+    # Told to end, the terminal closed, or started by a shell with SIGINT ignored: all the same as Ctrl-C.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.default_int_handler)
     if check and data is None:
         with tempfile.TemporaryDirectory(prefix="consent-bridge-") as folder:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 
 from bridge.bootstrap import read_settings, write_private
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
 from bridge.texts import TEMPLATES
 from bridge.vault import new_id, new_key
 
@@ -127,6 +128,7 @@ def dispatch(once: bool, workers: int) -> None:
     if once:
         click.echo(f"work done: {dispatcher.once()}")
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's word is as good as Ctrl-C
     dispatcher.start(workers)
     try:
         while True:
@@ -174,9 +176,7 @@ def check() -> None:
 @main.command("may-mail")
 @click.argument("email")
 @click.argument("purpose")
-@click.option(
-    "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]), help="A past moment (UTC)."
-)
+@click.option("--at", type=click.DateTime(_MOMENTS), help="A past moment (UTC).")
 @as_json
 @env_file
 @errors_in_a_line
@@ -247,18 +247,8 @@ def verify(json_: bool) -> None:
     from bridge.store.verify import verify as look
 
     bridge = make_bridge()
-    started = time.monotonic()
-    with click.progressbar(length=1000, label="checking the history", file=sys.stderr) as bar:
-        shown = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            if time.monotonic() - started > 1:
-                at = done * 1000 // max(1, total)
-                bar.update(at - shown)
-                shown = at
-
-        verdict = look(bridge.database, bridge.vault, progress)
+    with progress("checking the history", sys.stderr) as tell:
+        verdict = look(bridge.database, bridge.vault, tell)
     problems = [{"where": problem.where, "what": problem.what} for problem in verdict.problems]
     if json_:
         show({"people": verdict.people, "events": verdict.events, "erased": verdict.erased, "problems": problems})

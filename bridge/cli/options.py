@@ -4,9 +4,11 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -89,4 +91,26 @@ def show(data: object) -> None:
 
 def address(text: str) -> str:
     """An address from the call, or from standard input for `-` (so that it is in no shell history)."""
-    return sys.stdin.readline().strip() if text == "-" else text
+    given = sys.stdin.readline().strip() if text == "-" else text.strip()
+    if not given:
+        fail("no address was given")
+    return given
+
+
+@contextmanager
+def progress(label: str, out: TextIO, patience: float = 1.0) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal for what takes longer than a second: call what is given with (done, total)."""
+    started, shown = time.monotonic(), 0
+    bar = click.progressbar(length=1000, label=label, file=out)
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        if not out.isatty() or time.monotonic() - started < patience:
+            return
+        at = min(1000, done * 1000 // max(1, total))
+        bar.update(at - shown)
+        shown = at
+
+    yield tell
+    if shown:
+        bar.render_finish()

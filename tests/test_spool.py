@@ -1,0 +1,234 @@
+"""A stop counts although the store is away: RFC 8058, GDPR 7(3). It is parked on disk and written before anything is sent."""
+
+import os
+import resource
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bridge.mailer import stop_token
+from bridge.spool import Parked, Spool
+from bridge.store import StoreAway
+from bridge.tables import pushes
+from bridge.vocabulary import EventType, Method, Status
+from tests.conftest import House, Reader
+from tests.test_store import consents, no_room_in, person
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
+
+
+def stop(subject: str, purpose: str = "newsletter") -> Parked:
+    """One stop that nobody could write."""
+    return Parked(subject=subject, mark="0123456789", purpose=purpose, time=NOON, method=Method.ONE_CLICK)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """An empty spool."""
+    return Spool(tmp_path / "consent.db.stops")
+
+
+def replayed(spool: Spool) -> list[Parked]:
+    """Everything that is parked, taken out."""
+    found: list[Parked] = []
+    assert spool.replay(found.append) == len(found)
+    return found
+
+
+# -- the file ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_parked_comes_back_once_in_order(spool: Spool) -> None:
+    """Decision 21: every field comes back, to the microsecond; then the file is empty."""
+    assert replayed(spool) == []
+    parked = [stop("an"), stop("bram", ""), stop("an", "offers")]
+    for one in parked:
+        spool.park(one)
+    assert replayed(spool) == parked
+    assert replayed(spool) == []
+    spool.park(stop("carla"))
+    assert replayed(spool) == [stop("carla")]
+
+
+def test_only_its_owner_can_read_it(spool: Spool) -> None:
+    """Decision 21, MIN-03: it holds opaque ids and a time, and is private all the same."""
+    spool.park(stop("an"))
+    assert spool.path.stat().st_mode & 0o777 == 0o600
+    assert b"@" not in spool.path.read_bytes()
+
+
+@pytest.mark.parametrize("torn", [b'{"subject":"to', b"\x00\x00\x00", b'{"subject":"torn"}', b"\xff\xfe"])
+def test_half_a_line_takes_nobody_with_it(spool: Spool, torn: bytes) -> None:
+    """Decision 21: killed while parking, nobody was told it was done; the stops before and after it were."""
+    spool.park(stop("before"))
+    with spool.path.open("ab") as file:
+        file.write(torn)
+    spool.park(stop("after"))
+    assert replayed(spool) == [stop("before"), stop("after")]
+
+
+def test_a_replay_that_fails_keeps_every_stop(spool: Spool) -> None:
+    """Decision 21: the file is emptied only when all are written; then they are told again, which is harmless."""
+    for name in ("an", "bram"):
+        spool.park(stop(name))
+    seen: list[str] = []
+
+    def away(one: Parked) -> None:
+        seen.append(one.subject)
+        if one.subject == "bram":
+            raise StoreAway("still away")
+
+    with pytest.raises(StoreAway):
+        spool.replay(away)
+    assert seen == ["an", "bram"]
+    assert replayed(spool) == [stop("an"), stop("bram")]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """WDR-10: what could not be kept must not be called done: then the answer is 503."""
+    with pytest.raises(OSError):
+        Spool(tmp_path / "nowhere" / "stops").park(stop("an"))
+    (tmp_path / "stops").mkdir()
+    with pytest.raises(OSError):
+        Spool(tmp_path / "stops").park(stop("an"))
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_line(spool: Spool) -> None:
+    """WDR-10: a stop that fits only by half is not kept by half, and not called done."""
+    spool.park(stop("before"))
+    size = spool.path.stat().st_size
+    with files_no_longer_than(size + 10), pytest.raises(OSError):
+        spool.park(stop("too-much"))
+    assert spool.path.stat().st_size == size
+    spool.park(stop("after"))
+    assert replayed(spool) == [stop("before"), stop("after")]
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """A disk that is full: the system itself cuts the write."""
+    assert signal.getsignal(signal.SIGXFSZ) is signal.SIG_IGN, "python asks for an error instead of a signal"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# -- in the house ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def away(house: House) -> Iterator[None]:
+    """Another program holds the database for longer than anyone waits."""
+    other = sqlite3.connect(house.environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def unsubscribe(house: House, email: str) -> str:
+    """The path behind her mail program's button."""
+    who = person(house, email)
+    return "/u/" + stop_token(house.bridge.links, who.id, who.mark, house.clock(), ["newsletter"])
+
+
+def test_a_parked_stop_is_written_before_anything_is_sent(home: House, reader: Reader) -> None:
+    """Decision 21, WDR-04: the push that was due at that moment tells the ESP of the stop, not of the yes before it."""
+    consents(home, reader.email)
+    path = unsubscribe(home, reader.email)
+    clicked = home.clock.forward(minutes=1)
+    with away(home):
+        answer = home.client.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    assert reader.status() is Status.GIVEN
+    assert home.bridge.spool.path.stat().st_size > 0
+
+    home.clock.forward(hours=3)
+    home.dispatch()
+    assert not reader.is_on()
+    assert all("newsletter" not in p.on for p in home.esp.people.values())
+    event = reader.story()[-1]
+    assert (event.type, event.time, event.method) == (EventType.WITHDRAWN, clicked, Method.ONE_CLICK)
+    assert home.bridge.spool.path.stat().st_size == 0
+    assert not home.mailbox.to(reader.email) or all("elkom" not in str(m["Subject"]) for m in home.mailbox.messages)
+    assert home.verify().problems == ()
+
+
+def test_a_stop_that_is_replayed_twice_is_one_event(home: House, reader: Reader) -> None:
+    """WDR-10: killed between writing and emptying the file, the same stop is told again and is no second event."""
+    consents(home, reader.email)
+    home.clock.forward(minutes=1)
+    path = unsubscribe(home, reader.email)
+    with away(home):
+        for _ in range(2):
+            home.client.post(path, data={"List-Unsubscribe": "One-Click"})
+    kept = home.bridge.spool.path.read_bytes()
+    for _ in range(2):
+        home.bridge.spool.path.write_bytes(kept)
+        assert home.bridge.acts.replay() == 2
+    assert [event.type for event in reader.story()] == [EventType.REQUESTED, EventType.GIVEN, EventType.WITHDRAWN]
+    assert home.verify().problems == ()
+
+
+def test_nothing_is_sent_while_parked_stops_cannot_be_written(home: House, reader: Reader) -> None:
+    """WDR-04: as long as a stop waits on disk, no mail and no news leaves."""
+    consents(home, reader.email)
+    home.clock.forward(minutes=1)
+    path = unsubscribe(home, reader.email)
+    with no_room_in(home, "pushes"):
+        assert home.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+        with pytest.raises(StoreAway):
+            home.dispatch()
+        assert home.esp.calls == []
+        assert home.mailbox.messages == []
+    home.dispatch()
+    assert not reader.is_on()
+    with home.bridge.database.reading() as db:
+        assert list(db.scalars(select(pushes.c.due))) == [None]
+
+
+def test_a_stop_of_somebody_forgotten_meanwhile_holds_nothing_up(home: House, reader: Reader) -> None:
+    """WDR-10: she is no longer here, so there is nothing to stop; the next reader's stop is written all the same."""
+    gone = Parked(subject="nobody-here", mark="0123456789", purpose="", time=home.clock(), method=Method.ONE_CLICK)
+    home.bridge.spool.park(gone)
+    who = consents(home, reader.email)
+    home.clock.forward(minutes=1)
+    hers = Parked(subject=who.id, mark=who.mark, purpose="", time=home.clock(), method=Method.UNSUBSCRIBE_PAGE)
+    home.bridge.spool.park(hers)
+    assert home.bridge.acts.replay() == 2
+    assert reader.status() is Status.WITHDRAWN
+
+
+def test_a_yes_that_she_gave_after_the_parked_stop_stands(home: House, reader: Reader) -> None:
+    """R2: the stop is written with the moment of the click, so her newer answer to a newer question still counts."""
+    who = consents(home, reader.email)
+    clicked = home.clock.forward(minutes=1)
+    home.bridge.spool.park(
+        Parked(subject=who.id, mark=who.mark, purpose="newsletter", time=clicked, method=Method.ONE_CLICK)
+    )
+    home.clock.forward(hours=25)
+    consents(home, reader.email)
+    home.dispatch()
+    assert reader.status() is Status.GIVEN
+    assert reader.is_on()
+
+
+def test_neither_store_nor_spool_is_told_to_come_back(home: House, reader: Reader) -> None:
+    """WDR-10, decision 21: if parking fails too the answer is 503 with `Retry-After`, never "done"."""
+    consents(home, reader.email)
+    path = unsubscribe(home, reader.email)
+    home.bridge.spool.path.mkdir()
+    with away(home):
+        answer = home.client.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    os.rmdir(home.bridge.spool.path)
+    assert home.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert reader.status() is Status.WITHDRAWN
