@@ -24,6 +24,9 @@ demo: .venv/run.stamp
 test: .venv/test.stamp lint
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
+test-browser: .venv/test.stamp
+	@$(BIN)/python -m pytest -m browser
+
 lint: .venv/test.stamp
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .

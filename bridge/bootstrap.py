@@ -172,7 +172,10 @@ class Bridge:
     @cached_property
     def database(self) -> Database:
         """The database."""
-        return Database(self.settings.database_url, self._busy_seconds)
+        try:
+            return Database(self.settings.database_url, self._busy_seconds)
+        except ValueError:
+            raise BadSetting("BRIDGE_DATABASE_URL is no address of a database: check its host and port") from None
 
     @cached_property
     def store(self) -> Store:
@@ -333,9 +336,9 @@ def _keys(name: str, values: Mapping[str, str]) -> list[Key]:
 
 
 def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    if not _is_web_address(text):
         raise BadSetting("BRIDGE_BASE_URL must look like https://preferences.your-domain.example")
+    parts = urlsplit(text)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise BadSetting("BRIDGE_BASE_URL must be https: tokens would travel in the open (http only for localhost)")
     if len(text) > _LONGEST_BASE:
@@ -345,9 +348,19 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    extra = parts.query or parts.fragment or parts.username or any(mark in text for mark in " ?#\\<>")
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not extra
+
+
 def _number(name: str, values: Mapping[str, str], least: int, most: int) -> int:
     text = values[name]
-    if not text.isdigit() or not least <= int(text) <= most:
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
         raise BadSetting(f"{name} must be a number from {least} to {most}")
     return int(text)
 

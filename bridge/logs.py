@@ -5,8 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-#: Libraries that would print bodies, keys or addresses below this level.
-_QUIET = ("urllib3", "python_http_client", "sqlalchemy", "botocore", "mail.log", "asyncio")
+#: Libraries that would print bodies, keys or addresses below this level, or what concerns no operator.
+_QUIET = ("alembic", "urllib3", "python_http_client", "sqlalchemy", "botocore", "mail.log", "asyncio")
 
 
 class _Json(logging.Formatter):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, Request
 from werkzeug.serving import make_server
 
 from tests.conftest import House
@@ -106,9 +106,13 @@ class Hand:
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.context.on("request", lambda request: self.asked.append(request.url))
-        self.context.on("requestfailed", lambda request: self.complaints.append(f"{request.method} failed"))
+        self.context.on("requestfailed", self._failed)
         self.page.on("console", lambda said: self.complaints.append(said.text) if said.type != "log" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # she went on to the next page before a picture had come
+            self.complaints.append(f"{request.method}: {request.failure}")
 
     def opens(self, url: str) -> Page:
         """Follow a link: one step."""

@@ -107,10 +107,17 @@ def test_the_database_refuses_to_change_history(told: House) -> None:
     write(told, insert(events).values(report="told-once", digest=b"x", sealed=b"x"))
     before = everything(told)
     for what, statement in {**FORBIDDEN, **(ONLY_SQLITE if dialect == "sqlite" else ONLY_POSTGRESQL)}.items():
-        with pytest.raises(DBAPIError, match="append-only|never change"):
-            write(told, statement)
-            pytest.fail(f"{what} was let through")
+        assert refusal(lambda statement=statement: write(told, statement)), f"{what} was let through"
     assert everything(told) == before
+
+
+def refusal(act: Callable[[], Any]) -> bool:
+    """Whether a trigger refuses this, with its reason."""
+    try:
+        act()
+    except (DBAPIError, sqlite3.IntegrityError) as error:
+        return "append-only" in str(error) or "never change" in str(error)
+    return False
 
 
 def everything(house: House) -> list[Any]:
@@ -127,9 +134,7 @@ def test_a_careless_connection_cannot_replace_history_either(home: House, reader
         for what, statement in ONLY_SQLITE.items():
             if what == "a replaced report":
                 shell.execute("INSERT INTO events (report, digest) VALUES ('told-once', x'00')")
-            with pytest.raises(sqlite3.IntegrityError, match="append-only|never change"):
-                shell.execute(statement)
-                pytest.fail(f"{what} was let through")
+            assert refusal(lambda statement=statement: shell.execute(statement)), f"{what} was let through"
         shell.rollback()
     shell.close()
     assert everything(home) == before
@@ -143,7 +148,7 @@ def test_our_own_road_cannot_change_history(told: House) -> None:
         update(wordings).values(label="Yes"),
         delete(wordings),
     ):
-        with pytest.raises(DBAPIError, match="append-only|never change"):
+        with pytest.raises(DBAPIError, match=r"append-only|never change"):
             write(told, statement)
 
 
@@ -421,14 +426,14 @@ def test_two_stops_within_one_second_are_read_back_as_they_were_written(house: H
     an.has_consented("newsletter", "offers")
     person = house.store.person(an.email)
     assert person is not None
-    for _ in range(6):
+    for _ in range(8):
         house.clock.forward(seconds=1)
         house.clock.now = house.clock.now.replace(microsecond=0)
         first = by_reader(house, person, EventType.REQUESTED, evidence_of=an.story()[0])
         one = by_reader(house, person, EventType.WITHDRAWN)
         house.clock.forward(microseconds=500)
         house.store.record([first, one, by_reader(house, person, EventType.WITHDRAWN, purpose="")])
-    assert named(house) == []
+        assert named(house) == []
 
 
 # -- words -------------------------------------------------------------------------------------------------------

@@ -85,7 +85,9 @@ def test_a_root_that_rows_name_may_not_be_dropped(house: House, later: Callable[
     new = later(**in_front(house, "BRIDGE_VAULT_KEYS", "vault2"))
     bad = Bridge.from_env({**new.environment, **without(new, "BRIDGE_VAULT_KEYS", "vault1")})
     bad.clock = new.clock
-    with pytest.raises(BadSetting, match=r"vault key 'vault1' is named by the database.*put it back.*KEY-03") as refused:
+    with pytest.raises(
+        BadSetting, match=r"vault key 'vault1' is named by the database.*put it back.*KEY-03"
+    ) as refused:
         bad.ready()
     secret = house.environment["BRIDGE_VAULT_KEYS"].partition(":")[2]
     assert secret not in str(refused.value)
@@ -105,9 +107,7 @@ def test_a_root_that_no_row_names_may_go(house: House, later: Callable[..., Hous
 
 def test_a_database_without_its_keys_is_refused_whole(house: House, later: Callable[..., House]) -> None:
     """KEY-03, KEY-02: the wrong keys altogether: both are named, and nothing is noted as used."""
-    wrong = Bridge.from_env(
-        {**house.environment, "BRIDGE_VAULT_KEYS": new_key("x"), "BRIDGE_LINK_KEYS": new_key("y")}
-    )
+    wrong = Bridge.from_env({**house.environment, "BRIDGE_VAULT_KEYS": new_key("x"), "BRIDGE_LINK_KEYS": new_key("y")})
     wrong.clock = house.clock
     with pytest.raises(BadSetting, match=r"link key 'link1', vault key 'vault1'"):
         wrong.ready()

@@ -12,7 +12,7 @@ from tests.conftest import House, Reader
 from tests.test_subscribe import html, lang
 
 SENTENCES = {
-    "nl": ("Gegevensbeschermingsfunctionaris", "vingerafdruk", "toezichthoud", "intrekken", "artikel 6"),
+    "nl": ("Functionaris voor gegevensbescherming", "vingerafdruk", "autoriteit", "intrekken", "artikel 6"),
     "en": ("Data protection officer", "fingerprint", "supervis|authority", "take it back", "article 6"),
 }
 
@@ -96,7 +96,9 @@ def test_words_once_shown_stay_readable(
     first.close()
     policy = Path(environment["BRIDGE_POLICY"])
     for language in ("nl", "en"):
-        (policy.parent / "notices" / f"newsletter-2.{language}.txt").write_text("Heel andere woorden.\n" * 3)
+        words = (policy.parent / "notices" / f"newsletter-1.{language}.txt").read_text(encoding="utf-8")
+        new = policy.parent / "notices" / f"newsletter-2.{language}.txt"
+        new.write_text(f"{words}\nHeel andere woorden.\n", encoding="utf-8")
     changed = policy.read_text(encoding="utf-8").replace('id = "newsletter"', 'id = "newsletter"\nnotice = 2', 1)
     policy.write_text(changed, encoding="utf-8")
     second = make_house(sqlite_url)

@@ -3,10 +3,8 @@
 Interface section 3; rows KEY-02, KEY-03, MIN-03; section 7 of the issue: wrong settings.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,6 +63,8 @@ def test_what_has_no_default_must_be_set(right, name, value):
         ("BRIDGE_BASE_URL", "http://localhost.evil.example", "must be https"),
         ("BRIDGE_BASE_URL", "https://" + "a" * 100 + ".example", "longer than 100"),
         ("BRIDGE_BASE_URL", "https://[::1", "https://"),
+        ("BRIDGE_BASE_URL", "https://keuzes.dagwijzer.example:port", "https://"),
+        ("BRIDGE_BASE_URL", "https://keuzes.dagwijzer.example/> <a", "https://"),
         ("BRIDGE_LINK_KEYS", SECRET, "keys new"),
         ("BRIDGE_LINK_KEYS", f"k1:{SECRET}", "keys new"),
         ("BRIDGE_LINK_KEYS", ",", "keys new"),
@@ -226,7 +226,7 @@ def test_a_place_the_esp_does_not_know_is_named(
 
 
 @pytest.mark.parametrize(
-    ("adapter", "needs"), [("mailchimp", "audience"), ("sendgrid", "group, list")], ids=["mailchimp", "sendgrid"]
+    ("adapter", "needs"), [("mailchimp", "audience"), ("sendgrid", "group")], ids=["mailchimp", "sendgrid"]
 )
 def test_a_place_that_is_missing_is_named(right: dict[str, str], policy_folder: Path, adapter: str, needs: str) -> None:
     """Each ESP says which keys it needs."""
@@ -234,8 +234,7 @@ def test_a_place_that_is_missing_is_named(right: dict[str, str], policy_folder: 
     text = (
         file.read_text().replace("at.memory", f"at.{adapter}").replace('adapter = "memory"', f'adapter = "{adapter}"')
     )
-    text = text.replace('list = "newsletter"', "").replace('list = "offers"', "")
-    file.write_text(text.replace("[purposes.at.", "[purposes.at."))
+    file.write_text(text)
     keys = {"MAILCHIMP_API_KEY": f"{SECRET}-us21", "MAILCHIMP_WEBHOOK_SECRET": SECRET, "SENDGRID_API_KEY": SECRET}
     line = refused({**right, **keys, "BRIDGE_ADAPTERS": adapter})
     assert f"at.{adapter} lacks {needs}" in line
@@ -262,9 +261,9 @@ def test_a_policy_that_is_not_toml_is_one_clear_line(right: dict[str, str], poli
         Bridge.from_env(right).ready()
 
 
-def test_nothing_is_read_or_opened_before_it_is_asked_for(right: dict[str, str], monkeypatch: Any) -> None:
+def test_nothing_is_read_or_opened_before_it_is_asked_for(right: dict[str, str]) -> None:
     """Style 2.10: making a bridge reads settings only; the database file is not even made."""
     right["BRIDGE_DATABASE_URL"] = "sqlite:////nowhere/at/all.db"
     right["BRIDGE_POLICY"] = "/nowhere/policy.toml"
     Bridge.from_env(right)
-    assert not os.path.exists("/nowhere")
+    assert not Path("/nowhere").exists()

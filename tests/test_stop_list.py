@@ -59,7 +59,9 @@ def test_a_row_holds_a_hash_and_no_person(house: House, an: Reader) -> None:
     assert row.hash not in [hashlib.new(name, an.email.encode()).digest() for name in ("md5", "sha1", "sha256")]
     strange_root = parse_keys("BRIDGE_VAULT_KEYS", new_key("vault1"))
     assert row.hash != type(house.bridge.vault)(strange_root).stop_hashes(an.email)[0].value, "SUP-02"
-    assert row.hash not in [entry.value for entry in house.bridge.vault.lookups(an.email)], "a key used for nothing else"
+    assert row.hash not in [entry.value for entry in house.bridge.vault.lookups(an.email)], (
+        "a key used for nothing else"
+    )
 
 
 @pytest.mark.parametrize(

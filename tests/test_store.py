@@ -295,9 +295,9 @@ def test_an_error_of_the_database_tells_nothing_of_the_reader(house: House, an: 
     """MIN-03: what the driver says about a refused row never quotes the row."""
     who = consents(house, an.email)
     row = {"subject": who.number, "number": 1, "digest": b"d", "type": "an-unheard-type"}
-    with pytest.raises(Exception, match="hidden|hide_parameters") as refused:
+    with pytest.raises(Exception, match=r"hidden|hide_parameters") as refused:
         execute(house, insert(events).values(row))
-    assert "an-unheard-type" not in str(refused.value).replace("events", "")
+    assert "an-unheard-type" not in str(refused.value)
 
 
 # -- what may not be written at all ------------------------------------------------------------------------------
@@ -518,9 +518,9 @@ def test_every_address_costs_the_same_work(house: House, an: Reader) -> None:
         if name != "sign-up over the limit":
             house.clock.forward(hours=25)
         seen = {}
-        for kind, email in classes.items():
-            if name == "link" and kind not in ("subscribed", "stopped"):
-                email = f"{kind.replace(' ', '')}@nergens.example"
+        for kind, known in classes.items():
+            nobody = name == "link" and kind not in ("subscribed", "stopped")
+            email = f"{kind.replace(' ', '')}@nergens.example" if nobody else known
             before = mails(house)
             with Work(house.bridge.database.engine) as work:
                 act(email)
@@ -601,7 +601,12 @@ def test_an_erased_person_is_asked_once_in_thirty_days(house: House, an: Reader)
     row = {"hash": newest.value, "kid": newest.kid, "scope": "", "reason": "erased", "since": house.clock()}
     execute(house, insert(stop_list).values(row))
     sent = []
-    for wait in (timedelta(hours=1), timedelta(days=2), timedelta(days=28) - timedelta(seconds=1), timedelta(seconds=1)):
+    for wait in (
+        timedelta(hours=1),
+        timedelta(days=2),
+        timedelta(days=28) - timedelta(seconds=1),
+        timedelta(seconds=1),
+    ):
         house.clock.now += wait
         before = mails(house)
         asks(house, an.email)
@@ -701,11 +706,13 @@ def test_people_who_stay_do_not_stand_in_the_way(home: House, an_old_crowd: None
 def an_old_crowd(home: House) -> None:
     """600 people who asked for two things and confirmed one, long ago."""
     long_ago = home.clock() - timedelta(days=300)
-    crowd = range(10_000, 10_600)
+    crowd = range(-700, -100)  # found first, in whatever order they are looked for
     records_ = [
         {"subject": n, "purpose": "offers", "status": "requested", "since": long_ago, "number": 1} for n in crowd
     ]
-    given = [{"subject": n, "number": 1, "type": "given", "time": long_ago, "digest": b"", "sealed": b""} for n in crowd]
+    given = [
+        {"subject": n, "number": 1, "type": "given", "time": long_ago, "digest": b"", "sealed": b""} for n in crowd
+    ]
     with home.bridge.database.engine.begin() as db:
         db.execute(insert(records), records_)
         db.execute(insert(events), given)
@@ -723,7 +730,8 @@ def test_a_confirmation_that_comes_at_the_last_moment_is_not_forgotten(
     acts, build = house.bridge.acts, house.bridge.acts._given
 
     def meanwhile(*told: Any) -> ConsentEvent:
-        with suppress(StoreAway):  # on SQLite there is one writer, and it is she
+        # On SQLite there is one writer, and it is she; on PostgreSQL the purge passes her by without waiting.
+        with suppress(*([StoreAway] if house.bridge.database.dialect == "sqlite" else [])):
             assert cleaner.store.forget_requests() == 0
         return build(*told)
 
@@ -951,8 +959,8 @@ def test_the_end_of_a_pause_is_told_when_it_comes(house: House, queue: WorkQueue
     house.clock.now = until - timedelta(seconds=1)
     assert claim(queue) == []
     house.clock.forward(seconds=1)
-    assert len(pushed := claim(queue)) == 1
-    queue.finish_pushes([(push, DONE) for push in pushed])
+    (push,) = claim(queue)
+    queue.finish_pushes([(push, DONE)])
     assert due(house, email).due is None
 
 

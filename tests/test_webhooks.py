@@ -10,7 +10,7 @@ from adapters.memory import SIGNATURE, sign
 from bridge.vocabulary import Block, EventType, Status, rfc3339
 from tests.conftest import House, Reader
 from tests.test_subscribe import everything_stored
-from tests.weather import away, full, locked
+from tests.weather import away, locked
 
 SECRET = "a-secret-only-for-tests"
 
@@ -201,7 +201,7 @@ def test_a_body_beyond_the_limit(home: House, reader: Reader) -> None:
     assert not reader.may().may
 
 
-@pytest.mark.parametrize("weather", [away, locked, full])
+@pytest.mark.parametrize("weather", [away, locked])
 def test_in_bad_weather_the_esp_tries_again(home: House, reader: Reader, weather: Any) -> None:
     """HOOK-02: not written, not acknowledged: 503 with Retry-After; sent again it counts, once."""
     reader.has_consented("newsletter")

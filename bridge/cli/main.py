@@ -129,8 +129,8 @@ def dispatch(once: bool, workers: int) -> None:
         click.echo(f"work done: {dispatcher.once()}")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's word is as good as Ctrl-C
-    dispatcher.start(workers)
     try:
+        dispatcher.start(workers)
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

@@ -1,0 +1,575 @@
+"""What the operator types: each command does one thing, says what is wrong in one line, and keeps secrets.
+
+Interface section 2; rows CAP-05, CAP-06, KEY-02, MIN-03; section 7 of the issue: wrong settings, old schema.
+"""
+
+import json
+import logging
+import os
+import pty
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from bridge.bootstrap import Bridge, read_env_file
+from bridge.cli import main
+from bridge.cli.options import progress
+from bridge.handlers import server
+from bridge.vault import parse_keys
+from bridge.vocabulary import EventType, rfc3339
+from tests.conftest import House, Reader
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A folder and an environment of the test's own; commands set logging up, which is undone."""
+    kept, handlers, level = dict(os.environ), logging.getLogger().handlers[:], logging.getLogger().level
+    for name in kept:
+        if name.startswith("BRIDGE_"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def shop(home: House) -> House:
+    """A house whose clock is near the real one, which commands read."""
+    home.clock.now = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    return home
+
+
+@pytest.fixture
+def an(shop: House) -> Reader:
+    """An reads."""
+    return Reader(shop, "an.vandenberg@lezer.example")
+
+
+@pytest.fixture
+def run(shop: House) -> Run:
+    """Type a command in that house's environment: `run("may-mail", "an@…", "newsletter")`."""
+
+    def typed(*words: str, stdin: str | None = None, **settings: str | None) -> Result:
+        return CliRunner().invoke(main, words, input=stdin, env={**shop.environment, **settings})
+
+    return typed
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command there is."""
+    for name, command in sorted(group.commands.items()):
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def refused(result: Result, *says: str) -> None:
+    """Exit 1, with the reason and no stack of program lines."""
+    assert result.exit_code == 1, result.output
+    assert result.stderr.startswith("consent-bridge: ")
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+    for words in says:
+        assert words in result.stderr
+
+
+# -- all of them -------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_of_this_issue_are_there():
+    """Section 6 of the issue."""
+    there = {" ".join(path) for path in commands(main)}
+    assert there >= {
+        "demo", "init", "serve", "dispatch", "db upgrade", "db check", "sandbox", "may-mail", "evidence", "verify",
+        "keys new", "keys list",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", list(commands(main)), ids=" ".join)
+def test_every_command_explains_itself_with_an_example(path):
+    """`--help` with an example that begins with the command itself."""
+    result = CliRunner().invoke(main, [*path, "--help"])
+    assert result.exit_code == 0
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    if not isinstance(command, click.Group):
+        assert f"Example: consent-bridge {' '.join(path)}" in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("dance",),
+        ("may-mail",),
+        ("may-mail", "an@lezer.example"),
+        ("may-mail", "an@lezer.example", "newsletter", "--at", "yesterday"),
+        ("serve", "--port", "0"),
+        ("serve", "--port", "many"),
+        ("dispatch", "--workers", "0"),
+        ("verify", "--env-file", "/nowhere/.env"),
+        ("db", "downgrade"),
+    ],
+)
+def test_a_wrong_call_is_told_apart(run, words):
+    """Exit 2: the call is wrong, nothing was looked at."""
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("verify",), ("db", "check"), ("may-mail", "a@b.example", "newsletter"), ("serve",)])
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"BRIDGE_BASE_URL": None}, "BRIDGE_BASE_URL is missing"),
+        ({"BRIDGE_LINK_KEYS": "geheim"}, "BRIDGE_LINK_KEYS: key 1"),
+        ({"BRIDGE_BASEURL": "x"}, "did you mean BRIDGE_BASE_URL?"),
+        ({"BRIDGE_DATABASE_URL": "mysql://u:geheim@h/d"}, "BRIDGE_DATABASE_URL must begin with"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(run, words, settings, says):
+    """The setting, the fix, no secret, no program lines."""
+    result = run(*words, **settings)
+    refused(result, says)
+    assert len(result.stderr.splitlines()) == 1
+    assert "geheim" not in result.output
+
+
+# -- init --------------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_starter_that_works_as_it_is(tmp_path):
+    """Section 2 of the issue: a starter a newspaper could use tomorrow; `db upgrade` and a start succeed in it."""
+    folder = Path("my-list")
+    result = CliRunner().invoke(main, ["init", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert "BACK UP THESE KEYS" in result.output
+    assert stat.S_IMODE((folder / ".env").stat().st_mode) == 0o600
+    secrets = read_env_file(folder / ".env")
+    for name in ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS"):
+        (key,) = parse_keys(name, secrets[name])
+        assert len(key.secret) == 32
+        assert secrets[name] not in result.output
+
+    os.chdir(folder)
+    assert CliRunner().invoke(main, ["db", "check"]).exit_code == 1
+    done = CliRunner().invoke(main, ["db", "upgrade"])
+    assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(main, ["db", "check"]).exit_code == 0
+    assert CliRunner().invoke(main, ["verify"]).exit_code == 0
+    bridge = Bridge.from_env(read_env_file(Path(".env")))
+    bridge.ready()
+    bridge.database.engine.dispose()
+
+
+@pytest.mark.parametrize("there", ["policy.toml", ".env", "notices"])
+def test_init_never_overwrites(there):
+    """What is there stays as it is, and nothing is added."""
+    folder = Path("my-list")
+    folder.mkdir()
+    if there == "notices":
+        (folder / there).mkdir()
+    else:
+        (folder / there).write_text("mine")
+    refused(CliRunner().invoke(main, ["init", str(folder)]), there, "never overwritten")
+    assert [path.name for path in folder.iterdir()] == [there]
+
+
+def test_init_where_a_file_is_in_the_way():
+    """One line."""
+    Path("my-list").write_text("a file")
+    refused(CliRunner().invoke(main, ["init", "my-list"]), "my-list")
+
+
+def test_two_starters_share_no_key():
+    """No default secrets."""
+    for name in ("one", "two"):
+        CliRunner().invoke(main, ["init", name])
+    one, two = (read_env_file(Path(name) / ".env") for name in ("one", "two"))
+    for name in ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS"):
+        assert one[name] != two[name]
+
+
+# -- the database ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("serve",), ("dispatch", "--once"), ("verify",), ("db", "check")])
+def test_an_old_schema_is_refused_with_the_command_that_mends_it(run, tmp_path, words):
+    """Section 7: nothing is guessed, nothing half-written."""
+    result = run(*words, BRIDGE_DATABASE_URL=f"sqlite:///{tmp_path}/empty.db")
+    refused(result, "consent-bridge db upgrade")
+
+
+def test_upgrading_twice_does_nothing_the_second_time(run, tmp_path):
+    """Idempotent, and it says which."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    assert "now at schema" in run("db", "upgrade", BRIDGE_DATABASE_URL=url).output
+    assert "current already" in run("db", "upgrade", BRIDGE_DATABASE_URL=url).output
+    assert "is current" in run("db", "check", BRIDGE_DATABASE_URL=url).output
+
+
+def test_a_database_that_is_away_is_one_line(run):
+    """No driver's words, no password."""
+    result = run("db", "check", BRIDGE_DATABASE_URL="postgresql+psycopg://carla:geheim@127.0.0.1:1/x")
+    refused(result, "the store is away", "Nothing was changed")
+    assert "geheim" not in result.output
+
+
+def test_a_locked_database_is_one_line(run, shop, monkeypatch):
+    """Section 7: database locked."""
+    monkeypatch.setitem(Bridge.__init__.__kwdefaults__, "busy_seconds", 0.1)
+    holder = sqlite3.connect(shop.environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///"), isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    result = run("dispatch", "--once")
+    holder.close()
+    refused(result, "try again in a moment")
+
+
+# -- may-mail ----------------------------------------------------------------------------------------------------
+
+
+def test_may_mail_says_yes_with_its_reason(run, an):
+    """Interface section 5."""
+    an.has_consented()
+    result = run("may-mail", an.email, "newsletter")
+    assert result.exit_code == 0
+    assert result.output.splitlines()[0] == "yes (given)"
+    assert "by reader (confirm-page)" in result.output
+
+
+def test_may_mail_says_no_in_the_exact_shape(run, an, shop):
+    """Interface section 5: `{"may": false, "status": "withdrawn", "why": ["withdrawn …Z by reader (one-click)"]}`."""
+    an.has_consented()
+    moment = rfc3339(shop.clock())
+    an.one_click()
+    result = run("may-mail", an.email, "newsletter", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {
+        "may": False,
+        "status": "withdrawn",
+        "why": [f"withdrawn {moment} by reader (one-click)"],
+    }
+    assert list(json.loads(result.stdout)) == ["may", "status", "why"]
+
+
+def test_may_mail_at_a_past_moment_answers_as_it_was_known_then(run, an, shop):
+    """`--at`: before, between and after."""
+    start = shop.clock()
+    an.has_consented()
+    given = shop.clock()
+    shop.clock.forward(minutes=10)
+    an.one_click()
+    shop.clock.forward(minutes=10)
+    expected = {rfc3339(start - timedelta(hours=1)): False, rfc3339(given): True, rfc3339(shop.clock()): False}
+    for moment, may in expected.items():
+        result = run("may-mail", an.email, "newsletter", "--json", "--at", moment)
+        assert json.loads(result.stdout)["may"] is may, moment
+
+
+def test_an_address_may_come_from_standard_input(run, an):
+    """Decision 34: so that it is in no shell history and no process list."""
+    an.has_consented()
+    assert run("may-mail", "-", "newsletter", stdin=f"{an.email}\n").output.startswith("yes")
+    assert "withdraw" not in run("evidence", "-", "--json", stdin=f"{an.email}\n").stderr
+
+
+@pytest.mark.parametrize("words", [("may-mail", "-", "newsletter"), ("evidence", "-")])
+def test_no_address_is_no_answer(run, words):
+    """An empty line is not somebody."""
+    refused(run(*words, stdin=""), "no address was given")
+
+
+def test_an_unknown_purpose_is_named_with_those_there_are(run, an):
+    """A misspelt purpose must not look like a "no"."""
+    refused(run("may-mail", an.email, "newsleter"), "newsleter", "newsletter, offers")
+
+
+def test_an_unknown_address_may_not_be_mailed(run):
+    """SND-01: unknown is no; it is an answer, so exit 0."""
+    result = run("may-mail", "bram@lezer.example", "newsletter", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"may": False, "status": "unknown", "why": ["no yes on record"]}
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------
+
+
+def test_evidence_holds_every_event_with_its_proof(run, an, shop):
+    """CAP-05: who, when, how, which words; for people and for programs."""
+    an.has_consented()
+    an.one_click()
+    found = json.loads(run("evidence", an.email, "--json").stdout)
+    words = shop.bridge.notices.wording("newsletter", "nl")
+
+    assert found["address"] == an.email
+    assert [event["type"] for event in found["events"]] == ["requested", "given", "withdrawn"]
+    given = found["events"][1]
+    assert given["words shown"] == {"label": words.label, "text": words.text}
+    assert given["proof"]["wording"] == words.sha256
+    assert given["proof"]["language"] == "nl"
+    assert {"time", "received", "asked", "method", "channel", "wording version", "event"} <= given.keys()
+    assert found["standing"]["newsletter"]["may"] is False
+
+    text = run("evidence", an.email).stdout
+    assert words.label in text
+    assert "one_click" in text
+    assert an.email in text
+
+
+def test_evidence_is_written_for_its_owner_only(run, an):
+    """Mode 0600; what is there is never overwritten."""
+    an.has_consented()
+    result = run("evidence", an.email, "--out", "case-12")
+    assert result.exit_code == 0, result.output
+    files = sorted(Path("case-12").iterdir())
+    assert [file.name for file in files] == ["evidence.json", "evidence.txt"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert json.loads(files[0].read_text())["address"] == an.email
+    refused(run("evidence", an.email, "--out", "case-12"), "evidence.json")
+
+
+def test_evidence_of_nobody(run):
+    """Exit 1, in words."""
+    refused(run("evidence", "bram@lezer.example"), "no such person")
+
+
+def test_what_is_asked_for_stands_in_no_log(run, an):
+    """MIN-03: neither address nor token on standard error, at any log level."""
+    an.has_consented()
+    token = an.link("/u/").rpartition("/")[2]
+    for words in (("may-mail", an.email, "newsletter"), ("evidence", an.email), ("dispatch", "--once"), ("verify",)):
+        result = run(*words, BRIDGE_LOG_LEVEL="DEBUG")
+        assert result.exit_code == 0, result.output
+        assert an.email not in result.stderr
+        assert token not in result.stderr
+
+
+# -- verify ------------------------------------------------------------------------------------------------------
+
+
+def test_verify_says_that_the_history_is_whole(run, an):
+    """CAP-06."""
+    an.has_consented()
+    result = run("verify")
+    assert result.exit_code == 0
+    assert "1 people, 2 events, 0 erased events" in result.stdout
+    assert "the history is whole" in result.stdout
+    told = json.loads(run("verify", "--json").stdout)
+    assert told == {"people": 1, "events": 2, "erased": 0, "problems": []}
+
+
+def test_verify_names_the_damaged_event_and_fails(run, an, shop):
+    """CAP-06: one flipped byte, found and named; exit 1."""
+    an.has_consented()
+    path = shop.environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///")
+    with sqlite3.connect(path) as db:
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name='events'"
+        ).fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        (sealed,) = db.execute("SELECT sealed FROM events WHERE number = 2").fetchone()
+        db.execute("UPDATE events SET sealed = ? WHERE number = 2", (bytes([sealed[0] ^ 1]) + sealed[1:],))
+    db.close()
+
+    result = run("verify")
+    assert result.exit_code == 1
+    person = shop.store.person(an.email)
+    assert f"{person.id}/2" in result.stdout or (person.id in result.stdout and "2" in result.stdout)
+    told = json.loads(run("verify", "--json").stdout)
+    assert told["problems"]
+    assert run("verify", "--json").exit_code == 1
+
+
+def test_a_slow_command_shows_a_bar_on_a_terminal():
+    """Interface section 2: on standard error, on a terminal, after a second; else nothing."""
+    shown = {seconds: _on_a_terminal(seconds) for seconds in (0.0, 60.0)}
+    assert "checking the history" in shown[0.0]
+    assert "100%" in shown[0.0]
+    assert shown[60.0] == ""
+
+
+def _on_a_terminal(patience: float) -> str:
+    main_end, other = pty.openpty()
+    with os.fdopen(other, "w") as terminal:
+        with progress("checking the history", terminal, patience) as tell:
+            for done in (1, 5, 10):
+                tell(done, 10)
+        terminal.write("|")
+        terminal.flush()
+        seen = os.read(main_end, 10_000).decode()
+    os.close(main_end)
+    return seen.removesuffix("|")
+
+
+def test_a_bar_is_for_terminals_only(run, an):
+    """A log file is not filled with bars."""
+    assert "checking" not in run("verify").stderr
+
+
+# -- keys --------------------------------------------------------------------------------------------------------
+
+
+def test_new_keys_are_good_and_different():
+    """KEY-02: one for each ring, ready to paste."""
+    first, second = (CliRunner().invoke(main, ["keys", "new"]) for _ in range(2))
+    lines = first.stdout.splitlines()
+    assert [line.partition("=")[0] for line in lines] == ["BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS"]
+    for line in lines:
+        name, _, value = line.partition("=")
+        assert len(parse_keys(name, value)[0].secret) == 32
+    assert not set(lines) & set(second.stdout.splitlines())
+    assert "keep the old ones" in first.stderr
+
+
+def test_listing_keys_tells_ids_and_never_secrets(run, shop):
+    """KEY-02."""
+    for words in (("keys", "list"), ("keys", "list", "--json")):
+        result = run(*words)
+        assert result.exit_code == 0
+        assert "link1" in result.stdout
+        assert "vault1" in result.stdout
+        for name in ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS"):
+            assert shop.environment[name].partition(":")[2] not in result.output
+    assert json.loads(run("keys", "list", "--json").stdout) == {"link": ["link1"], "vault": ["vault1"]}
+
+
+# -- settings from a file ----------------------------------------------------------------------------------------
+
+
+def test_settings_are_read_from_a_file(shop):
+    """`--env-file`, and `.env` in the folder when nothing is set; what is set wins."""
+    lines = "".join(f"{name}={value}\n" for name, value in shop.environment.items())
+    Path("mine.env").write_text(lines)
+    assert CliRunner().invoke(main, ["db", "check"]).exit_code == 1
+    assert CliRunner().invoke(main, ["db", "check", "--env-file", "mine.env"]).exit_code == 0
+    wrong = CliRunner().invoke(main, ["db", "check", "--env-file", "mine.env"], env={"BRIDGE_BASE_URL": "nonsense"})
+    refused(wrong, "BRIDGE_BASE_URL")
+
+
+def test_the_folders_own_env_is_found(shop):
+    """`cd my-list && consent-bridge …`."""
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in shop.environment.items()))
+    assert CliRunner().invoke(main, ["db", "check"]).exit_code == 0
+
+
+def test_a_broken_env_file_is_one_line():
+    """The line's number, not its content."""
+    Path(".env").write_text("BRIDGE_LINK_KEYS geheim\n")
+    result = CliRunner().invoke(main, ["db", "check"])
+    refused(result, ".env, line 1")
+    assert "geheim" not in result.output
+
+
+# -- dispatch and serve ------------------------------------------------------------------------------------------
+
+
+def test_dispatch_once_sends_what_is_due(run, an, shop):
+    """CON-01: a program of its own, on the same database."""
+    an.signs_up()
+    result = run("dispatch", "--once")
+    assert result.exit_code == 0
+    assert "work done: 1" in result.stdout
+    assert len(shop.mailbox.to(an.email)) == 1
+    assert "work done: 0" in run("dispatch", "--once").stdout
+
+
+def test_dispatch_ends_in_good_order_when_told(shop, an):
+    """A service manager says TERM: what is held is finished, the program ends by itself."""
+    told = [sys.executable, "-u", "-c", _DISPATCH]
+    environment = {**shop.environment, "PATH": os.environ["PATH"]}
+    with subprocess.Popen(told, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"running\n"
+        child.send_signal(signal.SIGTERM)
+        _, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors.decode()
+    assert b"Traceback" not in errors
+
+
+#: The command itself, which says when it has started: then the test knows when to end it.
+_DISPATCH = """
+import threading
+from bridge.cli import main
+from bridge.jobs.dispatch import Dispatcher
+class Telling(Dispatcher):
+    def start(self, workers=1):
+        super().start(workers)
+        print("running")
+import bridge.jobs.dispatch
+bridge.jobs.dispatch.Dispatcher = Telling
+main(["dispatch"], standalone_mode=False)
+"""
+
+
+def test_the_served_application_is_ready(shop, monkeypatch):
+    """`serve` runs this factory; `--no-dispatch` leaves the sending to another program."""
+    for name, value in {**shop.environment, server.NO_DISPATCH: "1"}.items():
+        monkeypatch.setenv(name, value)
+    app = server.application()
+    assert app.test_client().get("/healthz").status_code == 200
+    assert app.test_client().get("/readyz").status_code == 200
+    app.bridge.database.engine.dispose()
+
+
+@pytest.mark.parametrize(("no_dispatch", "threads"), [("", ["mail-0", "memory-0", "purge"]), ("1", [])])
+def test_the_dispatcher_is_inside_unless_told_not_to(shop, no_dispatch, threads):
+    """One process, one writer."""
+    script = (
+        "import threading; from bridge.handlers.server import application; application();"
+        "print(sorted(t.name for t in threading.enumerate() if t is not threading.main_thread()))"
+    )
+    environment = {**shop.environment, "PATH": os.environ["PATH"], server.NO_DISPATCH: no_dispatch}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == str(threads)
+
+
+def test_logs_may_be_json(run, an, shop):
+    """Interface section 3: one JSON object a line, for programs."""
+    shop.mailbox.refuse.add(an.email)
+    an.signs_up()
+    result = run("dispatch", "--once", BRIDGE_LOG_FORMAT="json")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert any("refused" in line["message"] for line in lines)
+    for line in lines:
+        assert set(line) == {"time", "level", "logger", "message"}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+        assert an.email not in line["message"]
+
+
+def test_the_story_a_command_tells_is_the_stores(run, an):
+    """Nothing but the store decides what a command says."""
+    an.has_consented()
+    events: list[Any] = [event.type for event in an.story()]
+    assert events == [EventType.REQUESTED, EventType.GIVEN]
+    assert run("may-mail", an.email.upper(), "newsletter").output.startswith("yes")
