@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
-from bridge.decide import MAILABLE, STOPS, blocks, is_live, paused_until, standing, whole
+from bridge.decide import MAILABLE, STOPS, blocks, is_live, paused_until, pending, standing, whole
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
@@ -213,7 +213,8 @@ class Acts:
         shown: str | None = None,
     ) -> str:
         """Carry out what she changed on the page, and nothing else. Gives `saved`, `mailed` when she must
-        confirm by mail, or `late` when she stopped something after the page was made: then she should look again.
+        confirm by mail, `full` when she should but too many mails went to her already, or `late` when she stopped
+        something after the page was made: then she should look again.
         """
         claim = self._preferences_claim(token)
         person, now = self._person(claim), self.clock()
@@ -239,7 +240,7 @@ class Acts:
             return "late"
         if on and not fresh:
             self.sign_up(person.email, on, channel=PREFERENCES, language=language, network=network, fields={})
-            return "mailed"
+            return "mailed" if self._all_asked(person, on) else "full"
         return "saved"
 
     def set_language(self, token: str, language: str) -> None:
@@ -269,6 +270,13 @@ class Acts:
     def ask_link(self, email: str, *, network: str, language: str) -> None:
         """Mail her a fresh link to her preferences; the same answer and work for every address."""
         self.store.ask_link(email, network, language)
+
+    def _all_asked(self, person: Person, purposes: Sequence[str]) -> bool:
+        """Whether each of these is on, or waits for her confirmation; a sign-up over the limit leaves no trace."""
+        history, now = self.store.history(person), self.clock()
+        limits = self.store.limits(now)
+        asked = (pending(history, p, now, limits) or is_live(history, p, now, limits) for p in purposes)
+        return all(asked)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

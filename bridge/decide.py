@@ -431,7 +431,8 @@ def _told(event: ConsentEvent) -> str:
 def _work(history: Collection[ConsentEvent], event: ConsentEvent, change: _Change, limits: Limits) -> Iterable[Work]:
     before, after = change
     changed = {purpose for purpose in after if before[purpose] is not after[purpose]}
-    if event.type is T.GIVEN and any(after[p] is S.GIVEN for p in changed):
+    # A receipt answers her own yes; a file of proven contacts mails nobody.
+    if event.type is T.GIVEN and event.by_reader and any(after[p] is S.GIVEN for p in changed):
         yield Work.WELCOME
     left = event.type in (T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED) and any(before[p] in MAILABLE for p in changed)
     if left and limits.goodbye:

@@ -154,7 +154,7 @@ def test_what_is_no_address(home: House, email: str) -> None:
         "j\u00fcrgen@lezer.example",
         "a=?utf-8?q?b?=@lezer.example",
         "!#$%&'*/=?^`{|}~-@lezer.example",
-        "bcc:x" "an@lezer.example".replace(":", ""),
+        "bcc:xan@lezer.example".replace(":", ""),
     ],
 )
 def test_an_unusual_address_gets_its_mail(home: House, email: str) -> None:
@@ -164,7 +164,9 @@ def test_an_unusual_address_gets_its_mail(home: House, email: str) -> None:
 
     assert answer.status_code == 200
     (raw,) = home.mailbox.raw
-    names = [line.partition(b":")[0].lower() for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n") if line[:1] > b" "]
+    names = [
+        line.partition(b":")[0].lower() for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n") if line[:1] > b" "
+    ]
     for name in (b"from", b"to", b"subject", b"message-id", b"date", b"auto-submitted"):
         assert names.count(name) == 1
     assert b"bcc" not in names
@@ -176,7 +178,9 @@ def test_a_name_cannot_bring_headers(
 ) -> None:
     """Section 7: line breaks in what the operator wrote or a reader typed never become header lines of a mail."""
     policy = Path(environment["BRIDGE_POLICY"])
-    text = policy.read_text(encoding="utf-8").replace('name.nl = "Nieuwsbrief"', 'name.nl = "Nieuwsbrief: \\"extra\\" <x@y.example>, Cc"')
+    text = policy.read_text(encoding="utf-8").replace(
+        'name.nl = "Nieuwsbrief"', 'name.nl = "Nieuwsbrief: \\"extra\\" <x@y.example>, Cc"'
+    )
     policy.write_text(text, encoding="utf-8")
     house = make_house(sqlite_url)
     Reader(house, "an@lezer.example").has_consented("newsletter")
@@ -199,7 +203,14 @@ def test_what_she_types_is_text(home: House, value: str) -> None:
     assert "<img" not in page
 
 
-QUERIES = ["?language=../../etc", "?language=%00", "?language=" + "x" * 5000, "?lang=<b>", "?channel=%ff", "?channel=..%2f"]
+QUERIES = [
+    "?language=../../etc",
+    "?language=%00",
+    "?language=" + "x" * 5000,
+    "?lang=<b>",
+    "?channel=%ff",
+    "?channel=..%2f",
+]
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -289,7 +300,9 @@ def test_a_token_holds_no_address(home: House, reader: Reader, action: Action) -
 
 
 @pytest.mark.parametrize("path", ["/confirm/", "/u/", "/preferences/"])
-@pytest.mark.parametrize("token", ["", "%20", ".", "..", "%00", "%ff%fe", "a" * 9000, "\u00e9", "<script>", "a.b.c", "%2e%2e%2f"])
+@pytest.mark.parametrize(
+    "token", ["", "%20", ".", "..", "%00", "%ff%fe", "a" * 9000, "\u00e9", "<script>", "a.b.c", "%2e%2e%2f"]
+)
 def test_rubbish_for_a_token(home: House, path: str, token: str) -> None:
     """Section 7: always 404 (or the page without a token), never an error of ours, never an echo."""
     got = home.client.get(path + token, headers=PAGE)

@@ -1008,6 +1008,7 @@ ESP_SAYS_ON = told(T.SUBSCRIBED, 20)
         ([told(T.ENROLLED, 1)], told(T.GIVEN, 20), "welcome push"),
         (LEFT, told(T.GIVEN, 20, asked=at(4)), "push"),  # void: changes nothing, welcomes nobody
         ([], told(T.GIVEN, 20, source="mailchimp", method=M.WEBHOOK), ""),
+        ([], told(T.GIVEN, 20, source="operator", method=M.IMPORT), "push"),  # a file mails nobody
         ([], told(T.ENROLLED, 20), "push"),
         # WDR-11, WDR-12: stops go first
         (YES, told(T.WITHDRAWN, 20), "stop goodbye"),

@@ -90,7 +90,9 @@ def test_the_page_is_the_store(house: House, an: Reader) -> None:
     house.clock.forward(days=1)
     house.hear(an.told_by_esp(EventType.COMPLAINED))
     page = html(house.client.get(f"{fresh_link(an)}?language=en"))
-    assert "You objected to our mail · since 25 November 2026 · reported by our mailing service" in cards(page)["offers"]
+    assert (
+        "You objected to our mail · since 25 November 2026 · reported by our mailing service" in cards(page)["offers"]
+    )
 
     house.clock.forward(days=1)
     an.signs_up("offers")

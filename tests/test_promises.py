@@ -5,7 +5,7 @@ Any interleaving of a reader, an ESP that lies, doubles and delays, a scanner, s
 """
 
 import base64
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,11 +43,20 @@ class Life:
         self.house = house
         self.an = Reader(house, f"an-{new_id().lower()}@lezer.example")
         self.yes: set[str] = set()
-        self.no_at = dict.fromkeys(PURPOSES)
         self.confirm_links: list[tuple[str, set[str]]] = []
         self.stop_links: list[str] = []
         self.reports: list[Report] = []
-        self.bounced = False
+        self.bounced_at: datetime | None = None
+
+    @property
+    def bounced(self) -> bool:
+        return self.bounced_at is not None
+
+    def said_yes(self, given: ConsentEvent) -> None:
+        self.yes.add(given.purpose)
+        assert given.asked is not None
+        if self.bounced_at is not None and given.asked.replace(microsecond=0) > self.bounced_at:
+            self.bounced_at = None  # the mail that asked arrived after the bounce: the mailbox lives
 
     def said_no(self, *purposes: str) -> None:
         self.yes -= set(purposes)
@@ -78,8 +87,7 @@ class Life:
             return
         for event in self.an.story():
             if event.type is EventType.GIVEN and event.time == self.house.clock():
-                self.yes.add(event.purpose)
-                self.bounced = False
+                self.said_yes(event)
 
     def one_click(self, which: int) -> None:
         if not self.stop_links:
@@ -99,10 +107,10 @@ class Life:
             return  # over her limit
         page = self.an.saves(self.an.link("/preferences/"), *wanted)
         if page.status_code == 200:
-            fresh = {e.purpose for e in self.an.story() if e.type is EventType.GIVEN and e.time == self.house.clock()}
-            self.bounced = self.bounced and not fresh
             self.said_no(*(set(PURPOSES) - wanted))
-            self.yes |= fresh
+            for event in self.an.story():
+                if event.type is EventType.GIVEN and event.time == self.house.clock():
+                    self.said_yes(event)
 
     def stops_all(self, _: None) -> None:
         if self.stop_links:
@@ -116,7 +124,7 @@ class Life:
         self.reports.append(report)
         self.house.hear(report)
         if kind is EventType.BOUNCED:
-            self.bounced = True
+            self.bounced_at = self.house.clock()
         else:
             self.said_no(*PURPOSES)
 

@@ -191,7 +191,7 @@ def test_signing_up_looks_the_same_for_every_address(house: House, classes: dict
         statements: list[str] = []
 
         def count(_c: Any, _x: Any, statement: str, *_rest: Any, into: list[str] = statements) -> None:
-            into.append(statement.split()[0])
+            into.append(statement.split(maxsplit=1)[0])
 
         before = house.store.tasks()[0].waiting
         event.listen(house.bridge.database.engine, "before_cursor_execute", count)

@@ -360,19 +360,22 @@ def bad(link: str, how: str, reader: Reader) -> str:
     person = reader.house.store.person(reader.email)
     assert person is not None
     claim = Claim(action=Action.FRESH, subject=person.id, address=person.mark, made=reader.house.clock())
-    return "/u/" + {
-        "made up": "abc.def",
-        "one letter": "x",
-        "forged": token[:-1] + ("A" if token[-1] != "A" else "B"),
-        "cut off": token[:-5],
-        "longer": token + "AAAA",
-        "without a signature": token.rpartition(".")[0],
-        "two tokens": f"{token}.{token}",
-        "of another purpose": reader.house.bridge.links.token(claim),
-        "nul": token + "%00",
-        "no utf-8": "%ff%fe" + token,
-        "enormous": "A" * 60_000,
-    }[how]
+    return (
+        "/u/"
+        + {
+            "made up": "abc.def",
+            "one letter": "x",
+            "forged": token[:-1] + ("A" if token[-1] != "A" else "B"),
+            "cut off": token[:-5],
+            "longer": token + "AAAA",
+            "without a signature": token.rpartition(".")[0],
+            "two tokens": f"{token}.{token}",
+            "of another purpose": reader.house.bridge.links.token(claim),
+            "nul": token + "%00",
+            "no utf-8": "%ff%fe" + token,
+            "enormous": "A" * 60_000,
+        }[how]
+    )
 
 
 BAD = (
@@ -508,7 +511,6 @@ def test_other_methods(home: House, reader: Reader, method: str, valid: bool) ->
 
 
 # -- the goodbye ----------------------------------------------------------------------------------------------------------
-
 
 
 def told_goodbye(house: House, reader: Reader) -> list[Any]:

@@ -177,9 +177,7 @@ def test_hsts_only_where_there_is_https(make_house: Callable[..., House], sqlite
 def test_nothing_comes_from_elsewhere(spacious: House) -> None:
     """PRF-06, WEB-02: no script, no frame, no foreign source, no address of hers in any link, on any page."""
     for visit in everywhere(spacious):
-        answer = spacious.client.open(
-            visit.path, method=visit.method, data=visit.data, headers={"Accept": "text/html"}
-        )
+        answer = spacious.client.open(visit.path, method=visit.method, data=visit.data, headers={"Accept": "text/html"})
         page = html(answer)
         if answer.mimetype != "text/html":
             continue
@@ -193,7 +191,9 @@ def test_nothing_comes_from_elsewhere(spacious: House) -> None:
 # -- hosts and proxies ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "keuzes.dagwijzer.example@evil.example", "[", "a b"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "keuzes.dagwijzer.example@evil.example", "[", "a b"]
+)
 def test_a_forged_host_changes_no_link(home: House, reader: Reader, host: str) -> None:
     """WEB-04: links in mails and pages come from the configured address, whatever Host and its cousins say."""
     headers = {"Host": host, "X-Forwarded-Host": host, "X-Forwarded-Proto": "http", "Forwarded": f"host={host}"}
@@ -347,7 +347,9 @@ def test_head_is_get_without_a_body(spacious: House) -> None:
         got, head = spacious.client.get(visit.path), spacious.client.head(visit.path)
         assert head.status_code == got.status_code, visit.path
         assert head.data == b""
-        assert {k: v for k, v in head.headers if k != "Date"} == {k: v for k, v in got.headers if k != "Date"}, visit.path
+        assert {k: v for k, v in head.headers if k != "Date"} == {k: v for k, v in got.headers if k != "Date"}, (
+            visit.path
+        )
         got.close()
         head.close()
 

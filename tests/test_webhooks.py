@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.memory import SIGNATURE, sign
-from bridge.vocabulary import Block, EventType, Status, rfc3339
+from bridge.vocabulary import Block, Status, rfc3339
 from tests.conftest import House, Reader
 from tests.test_subscribe import everything_stored
 from tests.weather import away, locked

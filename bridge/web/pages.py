@@ -281,6 +281,9 @@ def change_preferences(token: str) -> Response:
         saved = house.acts.save(token, wanted=wanted, was=was, made=_made(), network=_network(), shown=_chosen())
         if saved == "late":
             saved, errors = None, {"page": _say("You stopped this in the meantime. Look again, then save once more.")}
+        elif saved == "full":
+            full = _say("We mailed you a short while ago and do not mail again so soon. Switch on with a new link.")
+            saved, errors = None, {"page": full}
     elif "language" in request.form:
         if _one("language") not in house.policy.languages:
             abort(400)
