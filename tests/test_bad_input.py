@@ -342,7 +342,7 @@ def test_the_store_is_away(house: House, kind: str) -> None:
     """Section 7: 503 with Retry-After and a page that says so; nothing half-written; the same request works later."""
     an = Reader(house, "an@lezer.example")
     an.signs_up("newsletter")
-    house.clock.forward(minutes=1)
+    house.clock.forward(hours=25)
     path, data = WRITES[kind]
     path = _paths(an).get(path, path)
     before = len(an.story())
@@ -360,12 +360,40 @@ def test_the_store_is_away(house: House, kind: str) -> None:
     assert not house.verify().problems
 
 
+def test_what_can_be_read_without_the_store(house: House) -> None:
+    """Section 7: forms, statement and words are shown; what needs the store says that it is away; the way out stays
+    open on every stop link."""
+    an = Reader(house, "an@lezer.example")
+    an.signs_up("newsletter")
+    links = _paths(an)
+    expected = {
+        "/subscribe": 200,
+        "/preferences": 200,
+        "/privacy": 200,
+        "/notices/newsletter/1/nl": 200,
+        "/notices/newsletter/7/nl": 503,
+        "/healthz": 200,
+        stop_link(an): 200,
+        links["confirm"]: 503,
+        links["fresh"]: 503,
+        links["old"]: 503,
+    }
+    with away(house):
+        answers = {path: house.client.get(path, headers=PAGE) for path in expected}
+
+    assert {path: answer.status_code for path, answer in answers.items()} == expected
+    for path, answer in answers.items():
+        assert path == "/healthz" or is_clear(answer)
+        assert answer.status_code == 200 or answer.headers["Retry-After"]
+    assert "<button" in html(answers[stop_link(an)])
+
+
 @pytest.mark.parametrize("kind", WRITES)
 def test_the_store_is_locked(home: House, reader: Reader, kind: str) -> None:
     """Section 7: another program holds the file: the same, after a short wait; reading still works."""
     reader.email = "an@lezer.example"
     reader.signs_up("newsletter")
-    home.clock.forward(minutes=1)
+    home.clock.forward(hours=25)
     path, data = WRITES[kind]
     path = _paths(reader).get(path, path)
     before = len(reader.story())

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from adapters.memory import Memory, account
-from bridge.adapter import AdapterError, MailLater, Transport
+from bridge.adapter import AdapterError, MailLater, Misconfigured, Transport
 from bridge.decide import gate
 from bridge.jobs.dispatch import Dispatcher
 from bridge.links import Action, Claim
@@ -336,7 +336,7 @@ def test_one_person_an_adapter_stumbles_over_holds_nobody_else_back(house, an, b
         reader.has_consented()
     broken.poison = frozenset({bram.email})
     for reader in (an, bram, dirk):
-        reader.one_click()
+        says_no(house, reader, "newsletter")
     house.dispatch()
 
     assert not broken.account.people[an.email].on
@@ -377,6 +377,30 @@ def test_a_refused_person_never_fails_the_others(house, an, bram):
     assert not bram.is_on()
     assert bram.may().may, "the store decides, not the ESP"
     assert house.store.tasks()[1:] == []
+
+
+def test_a_wrong_setting_at_an_esp_waits_for_a_person(house, an, caplog):
+    """ESP-06: a key that was revoked: said in the log, tried every five minutes, nothing lost, nobody else held."""
+    broken = with_esp(house, Broken)
+    asked = []
+
+    def put(members: Sequence[Member]) -> list[Outcome]:
+        asked.append(house.clock())
+        raise Misconfigured("BROKEN_API_KEY is not accepted: make a new one")
+
+    broken.put = put
+    an.has_consented()
+    for _ in range(20):
+        house.clock.forward(minutes=1)
+        house.dispatch()
+    assert "BROKEN_API_KEY is not accepted" in caplog.text
+    assert 3 <= len(asked) <= 5
+    assert an.is_on()
+
+    del broken.put
+    house.clock.forward(minutes=6)
+    house.dispatch()
+    assert broken.account.people[an.email].on == {"newsletter"}
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------
@@ -459,19 +483,67 @@ def test_a_pause_that_ends_while_a_job_is_open_is_not_forgotten(house, an):
     assert esp.account.people[an.email].on == {"newsletter"}
 
 
+def test_a_job_that_cannot_be_looked_at_is_still_open(house, an):
+    """Decision 24: an ESP that is down, or an adapter with a mistake, ends no job."""
+    esp = with_esp(house, Jobs)
+    an.has_consented()
+    follow = esp.follow
+    troubles = iter([AdapterError("no answer"), KeyError("state"), AdapterError("slow down", wait=60)])
+
+    def stumble(job: str) -> Outcome:
+        raise next(troubles)
+
+    esp.follow = stumble
+    for _ in range(3):
+        house.clock.forward(minutes=2)
+        house.dispatch()
+    assert next(troubles, None) is None
+    assert esp.account.calls == []
+    assert len(esp.open) == 1
+
+    esp.follow = follow
+    esp.end_jobs()
+    settle(house)
+    assert esp.account.people[an.email].on == {"newsletter"}
+    assert len(esp.account.calls) == 1
+
+
+def test_a_contract_that_runs_out_forgets_no_open_job(house, an):
+    """REG-02 and decision 24: the job is followed to its end; what comes after it waits."""
+    esp = with_esp(house, Jobs)
+    an.has_consented()
+    says_yes(house, an, "offers")
+    contract = house.bridge.policy.processors["jobs"]
+    house.bridge.policy.processors["jobs"] = msgspec.structs.replace(contract, review_by=date(2026, 11, 1))
+    settle(house, hours=1)
+    assert len(esp.open) == 1
+    house.bridge.policy.processors["jobs"] = contract
+    settle(house, hours=1)
+    assert len(esp.open) == 1
+    assert esp.broken_promises == []
+
+    esp.end_jobs()
+    esp.holds = False
+    settle(house)
+    assert esp.account.people[an.email].on == {"newsletter", "offers"}
+
+
 ACTS = ("yes", "no", "other yes", "other no", "pause", "send", "jobs end", "time passes", "esp echoes")
 _addresses = count(1)
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example is short enough to read as it is
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.sampled_from(ACTS), min_size=3, max_size=10))
 @example(["yes", "send", "no", "send", "yes", "send", "jobs end", "send"])
 @example(["yes", "send", "no", "yes", "send", "jobs end", "send"])
 @example(["yes", "no", "send", "jobs end", "yes", "send", "no", "jobs end"])
+@example(["other no", "pause", "send", "other yes", "send"])
+@example(["no", "send", "yes", "pause", "send", "time passes", "send"])
 @example(["yes", "other yes", "send", "other no", "send", "jobs end", "send", "time passes"])
 def test_in_every_order_the_esp_ends_where_the_reader_is(house, acts):
     """ESP-03, decision 24: acts, jobs and dispatches in any order; both sides are equal in the end."""
@@ -667,6 +739,26 @@ def test_the_end_of_a_pause_lifts_no_stop_at_the_esp(house, an):
     house.dispatch()
 
     assert not an.is_on()
+
+
+def test_a_yes_during_a_pause_counts_when_the_pause_ends(house, an):
+    """Decision 1: she left, paused, and said yes again; the ESP hears of that yes when it may act on it."""
+    an.has_consented("newsletter")
+    says_no(house, an, "newsletter")
+    house.dispatch()
+    house.clock.forward(minutes=1)
+    says_yes(house, an, "newsletter")
+    house.clock.forward(seconds=1)
+    pauses(house, an, days=2)
+    for _ in range(47):
+        house.dispatch()
+        assert not an.is_on()
+        house.clock.forward(hours=1)
+    house.clock.forward(hours=1, seconds=2)
+    house.dispatch()
+
+    assert an.is_on()
+    assert not any(task.waiting for task in house.store.tasks())
 
 
 # -- the processor's contract ------------------------------------------------------------------------------------

@@ -168,10 +168,11 @@ def test_erasure_may_blank_an_event_and_nothing_else(told: House) -> None:
 # -- whoever gets past the triggers is found out ------------------------------------------------------------------
 
 
-def flipped(value: Any) -> Any:
-    """The same value, off by one bit."""
+def flipped(value: Any, at: int = 0) -> Any:
+    """The same value, off by one bit; of bytes, at this place."""
     if isinstance(value, bytes):
-        return bytes([value[0] ^ 1]) + value[1:]
+        at %= len(value)
+        return value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
     if isinstance(value, str):
         return chr(ord(value[0]) ^ 1) + value[1:] if value else "x"
     if isinstance(value, int):
@@ -193,9 +194,10 @@ def test_one_flipped_bit_anywhere_is_named(told: House) -> None:
     for row in rows:
         for column in CLEAR:
             value = getattr(row, column)
-            changed = flipped(value) if value is not None else other(column, rows)
-            break_in(told, update(events).where(events.c.id == row.id).values({column: changed}))
-            assert f"{who}/{row.number}" in named(told), f"{column} of event {row.number} ({row.type})"
+            for at in (0, 11, 12, 40, -1) if isinstance(value, bytes) else (0,):  # nonce, contents, tag
+                changed = flipped(value, at) if value is not None else other(column, rows)
+                break_in(told, update(events).where(events.c.id == row.id).values({column: changed}))
+                assert f"{who}/{row.number}" in named(told), f"{column} of event {row.number} ({row.type})"
             break_in(told, update(events).where(events.c.id == row.id).values({column: value}))
             seen.add(column) if value is not None else None
     assert seen == set(CLEAR), "each column was told at least once"

@@ -263,6 +263,27 @@ def test_an_old_link_stops_at_once_and_asks_for_more(house: House, an: Reader) -
     assert not an.may("newsletter").may
 
 
+def test_a_mail_that_does_not_go_is_not_announced(home: House, reader: Reader) -> None:
+    """PRF-04, CAP-10: she asked so often that no further mail goes: then the page does not say "we sent you a mail",
+    but what works instead. The no in the same form counts."""
+    reader.has_consented("newsletter")
+    link = old_link(reader)
+    for purposes in (["newsletter", "offers"],) * 40:
+        answer = reader.saves(f"{link}", *purposes)
+        house_mails = len([mail for mail in reader.mails() if "/confirm/" in mail.as_string()])
+        assert ("we hebben je een mail gestuurd" in told(html(answer))) is (reader.status("offers") is Status.REQUESTED)
+        home.client.post(stop_link(reader, "offers"))
+        home.clock.forward(minutes=1)
+        if answer.status_code == 400:
+            break
+    assert house_mails <= 3
+    assert "Niet alles is bewaard." in told(html(answer))
+    assert "Zet het aan met een nieuwe link" in told(html(answer))
+
+    reader.saves(link, "offers")
+    assert reader.status("newsletter") is Status.WITHDRAWN
+
+
 def test_a_fresh_link_switches_on_with_proof(house: House, an: Reader) -> None:
     """PRF-04: behind a freshly mailed link her yes counts at once, with the words, the box, the time of the page."""
     an.has_consented("newsletter")
@@ -412,6 +433,7 @@ def test_a_pause_holds_mail_back_and_ends_by_itself(house: House, an: Reader) ->
     assert state(page, "newsletter") == "Paused"
     assert "Paused until 24 December 2026" in cards(page)["newsletter"]
     assert "No mail until 24 December 2026" in page
+    assert "Paused until" not in cards(page)["offers"], "what is off is not paused"
     assert Fields(page).checked == ["newsletter"]
     assert not an.may().may
     assert an.status() is Status.GIVEN

@@ -98,19 +98,22 @@ def words(sql: str | None) -> Counter[str]:
     return Counter(re.findall(r"[^\s(),]+", sql or ""))
 
 
-@pytest.mark.parametrize("there", [None, "0000"])
+@pytest.mark.parametrize(("there", "fix"), [(None, "run: consent-bridge db upgrade"), ("9998", "install that version")])
 def test_an_old_schema_says_what_to_run(
-    empty: Database, empty_url: str, environment: dict[str, str], there: Any
+    empty: Database, empty_url: str, environment: dict[str, str], there: Any, fix: str
 ) -> None:
-    """Bad input: a start on an empty or older database is refused with the command to run, and changes nothing."""
+    """Bad input: a start on an empty or newer database is refused with what to do, and changes nothing."""
     if there:
         schema.upgrade(empty)
         with empty.writing() as db:
             db.execute(text(f"UPDATE alembic_version SET version_num = '{there}'"))
     bridge = Bridge.from_env({**environment, "BRIDGE_DATABASE_URL": empty_url})
-    with pytest.raises(OldSchema, match=r"run: consent-bridge db upgrade") as refused:
+    with pytest.raises(OldSchema, match=fix) as refused:
         bridge.ready()
     assert (f"schema {there}" if there else "no tables") in str(refused.value)
+    if there:
+        with pytest.raises(OldSchema, match=fix):
+            schema.upgrade(bridge.database)
     bridge.database.engine.dispose()
     assert schema.current(empty) == there
 
@@ -192,6 +195,24 @@ def test_a_rebuilt_table_gets_its_triggers_back(
     assert an.may().may
     house.store.record([an.story()[-1]])
     assert house.verify().events == 3
+
+
+def test_a_database_that_lost_a_trigger_is_not_served(house: House) -> None:
+    """CAP-06, decision 15: dropped or switched off by hand: the start is refused by name, and `db upgrade` mends it."""
+    database = house.bridge.database
+    lost = {
+        "sqlite": ["DROP TRIGGER events_keep_update"],
+        "postgresql": ["DROP TRIGGER events_keep_update ON events", "ALTER TABLE events DISABLE TRIGGER USER"],
+    }
+    for statement in lost[database.dialect]:
+        with database.engine.begin() as db:
+            db.execute(text(statement))
+        with pytest.raises(OldSchema, match=r"\(.*events_keep_update.*\); run: consent-bridge db upgrade"):
+            house.bridge.ready()
+        assert schema.upgrade(database)
+        assert triggers(database) == LISTED[database.dialect]
+        house.bridge.ready()
+        assert not schema.upgrade(database)
 
 
 # -- times -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ One lane for mail and one per adapter, so that an ESP that hangs slows no other.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -205,8 +205,17 @@ class Dispatcher:
         for push, outcome in results:
             if outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.LATER):
                 log.warning("%s: subject %s %s: %s", name, push.person.id, outcome.kind, outcome.reason)
-        self.bridge.store.queue.finish_pushes(results)
+        self.bridge.store.queue.finish_pushes((push, self._unless_hidden(name, push, told)) for push, told in results)
         return len(claimed)
+
+    def _unless_hidden(self, name: str, push: Push, outcome: Outcome) -> Outcome:
+        """A new yes that a pause hides has not been told yet: it must still count as new when the pause ends."""
+        now = self.bridge.clock()
+        paused = [purpose for purpose in self.bridge.policy.places(name) if _is_paused(push, purpose, now)]
+        if outcome.kind is not OutcomeKind.DONE or not _has_new_yes(push, paused):
+            return outcome
+        ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
+        return Outcome(OutcomeKind.LATER, "paused", min(ends).total_seconds())
 
     def _held(self, name: str, push: Push, closed: str | None) -> Outcome | None:
         """Why this person is not told now: the contract ran out, or a job that names her is still open."""
@@ -281,9 +290,6 @@ class Dispatcher:
         on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
         stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
         paused = frozenset(p for p in purposes if p not in on and not closed and _is_paused(push, p, now))
-        new = {event.key for event in history[push.put : push.number]}
-        yes = [standing(history, purpose).by for purpose in on]
-        fresh = any(by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new for by in yes)
         fields = {
             field.id: person.fields[field.id]
             for field in policy.fields.values()
@@ -295,7 +301,7 @@ class Dispatcher:
             language=person.language,
             on=on,
             stopped=stopped,
-            fresh=fresh,
+            fresh=_has_new_yes(push, on),
             paused=paused,
             # A dead address is stopped per purpose only: a global stop there would also hold back her own
             # confirmation mail, which is what brings her back (R7).
@@ -308,6 +314,13 @@ class Dispatcher:
 def _state(push: Push, member: Member) -> str:
     """What an ESP was told of a person, to see later whether things have changed since."""
     return f"{push.number} {' '.join(sorted(member.on))}"
+
+
+def _has_new_yes(push: Push, purposes: Collection[str]) -> bool:
+    """Whether a standing yes of her own for one of these is newer than what the ESP was told last."""
+    new = {event.key for event in push.history[push.put : push.number]}
+    yes = [standing(push.history, purpose).by for purpose in purposes]
+    return any(by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new for by in yes)
 
 
 def _is_paused(push: Push, purpose: str, now: datetime) -> bool:

@@ -1,6 +1,8 @@
 """Connections and transactions, the same on SQLite and PostgreSQL."""
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -85,6 +87,20 @@ def _reason(error: Exception) -> str:
     return f"database: {type(cause).__name__}"
 
 
+def _write_ahead(connection: Any, patience: float) -> None:
+    """Switch to WAL. SQLite waits for nobody here: of two programs that open a new file together one must ask again."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _sqlite(url: str, busy_seconds: float) -> Engine:
     waits = {"timeout": busy_seconds, "check_same_thread": False}
     engine = create_engine(url, connect_args=waits, hide_parameters=True)
@@ -92,8 +108,8 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
+        _write_ahead(connection, busy_seconds)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",  # a yes or no that was answered survives a power cut
             "foreign_keys=ON",
             "secure_delete=ON",  # erased means overwritten

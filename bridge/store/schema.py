@@ -13,6 +13,11 @@ from bridge.store.engine import Database
 from bridge.store.errors import OldSchema
 from bridge.tables import FUNCTIONS, TRIGGERS, metadata
 
+_TRIGGERS_THERE = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
+}
+
 _FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -28,11 +33,17 @@ def current(database: Database) -> str | None:
 
 
 def check(database: Database) -> None:
-    """Raise `OldSchema` unless the database is at this program's schema."""
+    """Raise `OldSchema` unless the database is at this program's schema, with all that keeps its history."""
     there = current(database)
+    _refuse_unknown(there)
     if there != head():
         has = f"schema {there}" if there else "no tables"
         raise OldSchema(f"the database has {has}, this program needs schema {head()}; run: consent-bridge db upgrade")
+    with database.reading() as db:
+        missing = _missing_triggers(db)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise OldSchema(f"the database lacks what keeps its history ({names}); run: consent-bridge db upgrade")
 
 
 def upgrade(database: Database) -> bool:
@@ -40,7 +51,9 @@ def upgrade(database: Database) -> bool:
     with database.writing() as db:
         if db.dialect.name == "postgresql":
             db.execute(text("SELECT pg_advisory_xact_lock(72051206)"))
-        if MigrationContext.configure(db).get_current_revision() == head():
+        there = MigrationContext.configure(db).get_current_revision()
+        _refuse_unknown(there)
+        if there == head() and not _missing_triggers(db):
             return False
         _run(db)
         keep_history(db)
@@ -56,6 +69,19 @@ def keep_history(db: Connection) -> None:
         table = name.partition("_")[0]
         db.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + (f" ON {table}" if dialect == "postgresql" else ""))
         db.exec_driver_sql(statement)
+
+
+def _missing_triggers(db: Connection) -> set[str]:
+    asked = _TRIGGERS_THERE[db.dialect.name]
+    return set(TRIGGERS[db.dialect.name]) - set(db.scalars(text(asked)))
+
+
+def _refuse_unknown(there: str | None) -> None:
+    if there is not None and there not in {script.revision for script in _scripts().walk_revisions()}:
+        raise OldSchema(
+            f"the database has schema {there}, which this program does not know: it was made by a newer version; "
+            "install that version, or restore the backup made before the upgrade"
+        )
 
 
 def _run(db: Connection) -> None:

@@ -1,0 +1,1 @@
+"""What the bridge costs, measured beside the smallest honest program that does the same, in the same run."""
