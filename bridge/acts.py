@@ -19,6 +19,7 @@ from bridge.store.values import Person
 from bridge.vault import new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    PREFERENCES,
     READER,
     ConsentEvent,
     EventType,
@@ -28,9 +29,6 @@ from bridge.vocabulary import (
     Status,
     masked_email,
 )
-
-#: The channel of a yes given on the preference page; built in, besides those of the policy.
-PREFERENCES = "preferences"
 
 LONGEST_PAUSE = timedelta(days=366)
 

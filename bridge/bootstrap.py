@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bridge.acts import PREFERENCES, Acts
+from bridge.acts import Acts
 from bridge.adapter import Adapter, Misconfigured, Transport, find, find_transport
 from bridge.links import Links
 from bridge.mailer import Mailer
@@ -25,7 +25,7 @@ from bridge.store.engine import Database
 from bridge.store.store import Quotas, Words
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
-from bridge.vocabulary import Limits
+from bridge.vocabulary import PREFERENCES, Limits
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

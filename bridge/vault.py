@@ -97,7 +97,7 @@ class Vault:
         self.newest = roots[0].kid
         self._stop_list = {root.kid: _derive(root.secret, b"stop list") for root in roots}
         self._lookup = {root.kid: _derive(root.secret, b"address lookup") for root in roots}
-        self._throttle = _derive(roots[0].secret, b"throttle")
+        self._throttle = _derive(roots[-1].secret, b"throttle")  # the oldest: a new root resets no limit
         self._report = {root.kid: _derive(root.secret, b"report keys") for root in roots}
         self._wrap = {root.kid: AESGCM(_derive(root.secret, b"wrapping")) for root in roots}
 

@@ -14,6 +14,10 @@ import msgspec
 EVERY_PURPOSE = ""
 
 
+#: The channel of what a reader chooses on her preference page; built in, besides those of the policy.
+PREFERENCES = "preferences"
+
+
 class Status(StrEnum):
     """Where a person stands for one purpose. Names follow the tail of the DPV 2.3 consent status terms."""
 

@@ -1,7 +1,6 @@
 """Make README's pictures from the running demo: `python scripts/screenshots.py`. They land in docs/images."""
 
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bridge.cli.demo import free_port
 from scripts.chromium import MISSING, find
 from tests.browser import ARGUMENTS
 
@@ -27,9 +27,7 @@ AN, EMMA, DIRK = "an@krant-lezer.example", "emma@krant-lezer.example", "dirk@kra
 @contextmanager
 def demo() -> Iterator[tuple[str, str]]:
     """The demo in a folder of its own: where its pages and its sandbox are."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = min(probe.getsockname()[1], 65000)
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "bridge.cli", "demo", "--port", str(port), "--data", folder]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

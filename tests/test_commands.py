@@ -386,12 +386,13 @@ def test_verify_names_the_damaged_event_and_fails(run, an, shop):
     an.has_consented()
     path = shop.environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///")
     with sqlite3.connect(path) as db:
-        for (name,) in db.execute(
-            "SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name='events'"
-        ).fetchall():
+        kept = db.execute("SELECT name, sql FROM sqlite_master WHERE type='trigger' AND tbl_name='events'").fetchall()
+        for name, _ in kept:
             db.execute(f"DROP TRIGGER {name}")
         (sealed,) = db.execute("SELECT sealed FROM events WHERE number = 2").fetchone()
         db.execute("UPDATE events SET sealed = ? WHERE number = 2", (bytes([sealed[0] ^ 1]) + sealed[1:],))
+        for _, sql in kept:
+            db.execute(sql)
     db.close()
 
     result = run("verify")

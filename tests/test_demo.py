@@ -11,21 +11,9 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from bridge.cli.demo import free_port
+
 DEMO = [sys.executable, "-m", "bridge.cli", "demo"]
-
-
-def three_free_ports() -> int:
-    """The first of three free ports in a row."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-                third.bind(("127.0.0.1", port + 2))
-            except (OSError, OverflowError):
-                continue
-            return int(port)
 
 
 def test_the_whole_story_holds(tmp_path: Path) -> None:
@@ -43,7 +31,7 @@ def test_the_whole_story_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
     """Ctrl-C, or being told to end, ends every process it started; what it made stays and holds keys for one only."""
-    port = three_free_ports()
+    port = free_port()
     command = [*DEMO, "--port", str(port), "--data", str(tmp_path / "data")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
@@ -67,7 +55,7 @@ def test_it_starts_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> N
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     """Nothing starts when one of its three ports is in use; the line names the port and the fix."""
-    port = three_free_ports()
+    port = free_port()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port + 1))
         taken.listen()

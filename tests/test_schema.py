@@ -197,8 +197,8 @@ def test_a_rebuilt_table_gets_its_triggers_back(
     assert house.verify().events == 3
 
 
-def test_a_database_that_lost_a_trigger_is_not_served(house: House) -> None:
-    """CAP-06, decision 15: dropped or switched off by hand: the start is refused by name, and `db upgrade` mends it."""
+def test_a_database_that_lost_a_trigger_is_told_and_mended(house: House) -> None:
+    """CAP-06, decision 15: dropped or switched off by hand: `verify` names it, stops go on, `db upgrade` mends it."""
     database = house.bridge.database
     lost = {
         "sqlite": ["DROP TRIGGER events_keep_update"],
@@ -207,11 +207,12 @@ def test_a_database_that_lost_a_trigger_is_not_served(house: House) -> None:
     for statement in lost[database.dialect]:
         with database.engine.begin() as db:
             db.execute(text(statement))
-        with pytest.raises(OldSchema, match=r"\(.*events_keep_update.*\); run: consent-bridge db upgrade"):
-            house.bridge.ready()
+        house.bridge.ready()
+        found = {problem.where: problem.what for problem in house.verify().problems}
+        assert found["trigger events_keep_update"].endswith("run consent-bridge db upgrade")
         assert schema.upgrade(database)
         assert triggers(database) == LISTED[database.dialect]
-        house.bridge.ready()
+        assert house.verify().problems == ()
         assert not schema.upgrade(database)
 
 

@@ -143,6 +143,7 @@ def test_one_language_from_form_to_proof(home: House, language: str) -> None:
     assert lang(form) == language
     for mail in mails:
         body = mail.get_body(("html",))
+        assert mail["Content-Language"] == language
         assert body is not None
         assert lang(body.get_content()) == language
     assert len(mails) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bridge.bootstrap import read_settings, write_private
+from bridge.cli.connect import doctor, setup
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
 from bridge.texts import TEMPLATES
 from bridge.vault import new_id, new_key
@@ -31,6 +32,10 @@ def main() -> None:
     Try it:      consent-bridge demo
     Begin:       consent-bridge init my-list && cd my-list && consent-bridge db upgrade && consent-bridge serve
     """
+
+
+main.add_command(setup)
+main.add_command(doctor)
 
 
 @main.command()

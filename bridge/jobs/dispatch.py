@@ -283,7 +283,8 @@ class Dispatcher:
     def _member(self, name: str, push: Push) -> Member:
         """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
         now = self.bridge.clock()
-        limits = self.bridge.limits(now)
+        # A contract that ran out holds back everything but stops (`_held`); it is no "no" of hers.
+        limits = msgspec.structs.replace(self.bridge.limits(now), closed={})
         person, history, policy = push.person, push.history, self.bridge.policy
         purposes = policy.places(name)
         closed = blocks(history, limits)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.store.errors import StoreAway
@@ -74,7 +74,7 @@ class Database:
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise StoreAway(_reason(error)) from None
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or type(error) is DatabaseError:  # the file is damaged, or no database
                 raise StoreAway("the connection was lost") from None
             if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
                 raise StoreAway("the database takes no writes") from None

@@ -33,17 +33,12 @@ def current(database: Database) -> str | None:
 
 
 def check(database: Database) -> None:
-    """Raise `OldSchema` unless the database is at this program's schema, with all that keeps its history."""
+    """Raise `OldSchema` unless the database is at this program's schema."""
     there = current(database)
     _refuse_unknown(there)
     if there != head():
         has = f"schema {there}" if there else "no tables"
         raise OldSchema(f"the database has {has}, this program needs schema {head()}; run: consent-bridge db upgrade")
-    with database.reading() as db:
-        missing = _missing_triggers(db)
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise OldSchema(f"the database lacks what keeps its history ({names}); run: consent-bridge db upgrade")
 
 
 def upgrade(database: Database) -> bool:
@@ -53,7 +48,7 @@ def upgrade(database: Database) -> bool:
             db.execute(text("SELECT pg_advisory_xact_lock(72051206)"))
         there = MigrationContext.configure(db).get_current_revision()
         _refuse_unknown(there)
-        if there == head() and not _missing_triggers(db):
+        if there == head() and not missing_triggers(db):
             return False
         _run(db)
         keep_history(db)
@@ -71,7 +66,8 @@ def keep_history(db: Connection) -> None:
         db.exec_driver_sql(statement)
 
 
-def _missing_triggers(db: Connection) -> set[str]:
+def missing_triggers(db: Connection) -> set[str]:
+    """The triggers that should keep history and are dropped or switched off: `verify` says so, `upgrade` mends it."""
     asked = _TRIGGERS_THERE[db.dialect.name]
     return set(TRIGGERS[db.dialect.name]) - set(db.scalars(text(asked)))
 

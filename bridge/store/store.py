@@ -39,6 +39,7 @@ from bridge.tables import (
 from bridge.vault import Hash, Vault, new_id, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    PREFERENCES,
     READER,
     Answer,
     ConsentEvent,
@@ -155,7 +156,8 @@ class Store:
         now = self.clock()
         with self._batch(now) as batch:
             erased = self._is_erased(batch, form.email)
-            if not self._has_room(batch, form, now, erased=erased):
+            kind = "preferences" if form.channel == PREFERENCES else "sign-up"
+            if not self._has_room(batch, form, now, erased=erased, kind=kind):
                 return
             opened = self._ensure(batch, form.email, form.language, form.fields, now)
             request = new_id()
@@ -168,10 +170,10 @@ class Store:
             open_questions = [e.purpose for e in told if not is_live(history, e.purpose, now, batch.limits)]
             if not open_questions and all(e.type is EventType.GIVEN for e in told):
                 return  # single opt-in: the welcome mail is the answer
-            kind = MailKind.CONFIRM if open_questions else MailKind.SUBSCRIBED
+            answer = MailKind.CONFIRM if open_questions else MailKind.SUBSCRIBED
             batch.mail(
                 opened,
-                kind.value,
+                answer.value,
                 open_questions or [e.purpose for e in told],
                 language=form.language,
                 request=request,
@@ -399,7 +401,7 @@ class Store:
         times, last = seen.get(address, (0, None))
         quota = self.quotas
         gap, most = (timedelta(days=1) / quota.per_address_day, quota.per_address_month)
-        if kind == "link":  # a person who asks for her own link is let in more often than a stranger's sign-up
+        if kind != "sign-up":  # who holds a link, or asks for one, is let in more often than a stranger's sign-up
             gap, most = timedelta(minutes=5), 10 * quota.per_address_month
         room = (
             (last is None or now - last >= gap)

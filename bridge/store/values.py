@@ -53,6 +53,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
 
     person: Person
     adapter: str
+    claimed: datetime
     lease: str
     number: int  # the person's last event now: what the ESP will know when this is done
     wanted: int

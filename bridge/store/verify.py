@@ -17,6 +17,7 @@ from bridge.store.rows import (
     open_event,
     open_person,
 )
+from bridge.store.schema import missing_triggers
 from bridge.store.values import Person
 from bridge.tables import events, person_keys, records, subjects
 from bridge.vault import FIRST, Sealed, Vault, digest
@@ -58,6 +59,8 @@ def verify(
                 people, seen = people + 1, seen + len(mine)
             progress(people, total)
         problems += _strays(db)
+        lost = sorted(missing_triggers(db))
+        problems += [Problem(f"trigger {name}", "is gone or off: run consent-bridge db upgrade") for name in lost]
         erased = db.scalar(select(func.count()).where(events.c.sealed.is_(None))) or 0
     return Verdict(people, seen, erased, tuple(problems))
 

@@ -19,7 +19,8 @@ from bridge.vocabulary import ConsentEvent, Outcome, OutcomeKind
 #: Longer than any call to an ESP or mail server may take: who holds a lease is alone.
 LEASE = timedelta(seconds=150)
 
-_MAIL_ATTEMPTS = 12
+#: With the waits below: more than the three days a request lives.
+_MAIL_ATTEMPTS = 84
 _LONGEST_WAIT = timedelta(hours=1)
 _LONGEST_STOP_WAIT = timedelta(minutes=5)
 
@@ -94,6 +95,7 @@ class WorkQueue:
                 Push(
                     person=people[row.subject].person,
                     adapter=adapter,
+                    claimed=now,
                     lease=lease,
                     number=len(told[row.subject][0]),
                     wanted=row.wanted,
@@ -165,17 +167,18 @@ def _after(push: Push, outcome: Outcome, now: datetime) -> dict[str, Any]:
         return {
             "put": push.number,
             "stop": and_(pushes.c.stop, newer),
-            "due": _case(newer, now, _end_of_pause(push, now)),
+            "due": _case(newer, now, _end_of_pause(push)),
             "attempts": 0,
             "job": None,
             "reason": None,
         }
     if outcome.kind is OutcomeKind.PENDING:
         wait = _back_off(push.attempts, timedelta(seconds=30), outcome.wait)
-        return {"job": outcome.job, "due": now + wait, "attempts": push.attempts + 1}
+        return {"job": outcome.job, "due": now + wait, "attempts": min(push.attempts + 1, 1000)}
     if outcome.kind is OutcomeKind.REFUSED and not push.stop:
         return {"put": push.number, "due": _case(newer, now, None), "job": None, "reason": outcome.reason[:64]}
-    longest = _LONGEST_STOP_WAIT if push.stop else _LONGEST_WAIT
+    urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
+    longest = _LONGEST_STOP_WAIT if urgent else _LONGEST_WAIT
     return {
         "due": now + _back_off(push.attempts, longest, outcome.wait),
         "attempts": min(push.attempts + 1, 1000),
@@ -188,10 +191,10 @@ def _case(condition: Any, then: datetime | None, otherwise: datetime | None) -> 
     return case((condition, literal(then, AwareDateTime())), else_=literal(otherwise, AwareDateTime()))
 
 
-def _end_of_pause(push: Push, now: datetime) -> datetime | None:
-    """When this ESP must be told again because a pause ends."""
+def _end_of_pause(push: Push) -> datetime | None:
+    """When this ESP must be told again because a pause ends; one that ended during the call too."""
     ends = (paused_until(push.history, purpose) for purpose in {event.purpose for event in push.history})
-    return min((end for end in ends if end and end > now), default=None)
+    return min((end for end in ends if end and end > push.claimed), default=None)
 
 
 def _back_off(attempts: int, longest: timedelta, wait: float | None) -> timedelta:
