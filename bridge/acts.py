@@ -157,10 +157,8 @@ class Acts:
 
     def _stop(self, claim: Claim, purpose: str, method: Method) -> tuple[str, Person | None]:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
-        now = stop.time
         try:
-            self._write_stop(stop, received=now)
-            return purpose, self.store.find(claim.subject, claim.address)
+            return purpose, self._write_stop(stop)
         except StoreAway:
             self._park(stop)
             return purpose, None
@@ -174,7 +172,7 @@ class Acts:
 
     def replay(self) -> int:
         """Write the stops that were parked while the store was away; before anything is sent."""
-        return self.spool.replay(lambda stop: self._write_stop(stop, received=stop.time))
+        return self.spool.replay(self._write_stop)
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
         """What a stop link is about, to show it; without the person while the store is away."""
@@ -356,12 +354,12 @@ class Acts:
             purpose=purpose,
         )
 
-    def _write_stop(self, stop: Parked, *, received: datetime) -> None:
+    def _write_stop(self, stop: Parked) -> Person | None:
         person = self.store.find(stop.subject, stop.mark)
         if person is not None:
-            event = self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
             with suppress(UnknownSubject):  # forgotten since we looked: nobody is left to mail
-                self.store.record([msgspec.structs.replace(event, received=received)])
+                self.store.record([self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)])
+        return person
 
     def _preferences(self, person: Person, history: Sequence[ConsentEvent], *, fresh: bool) -> Preferences:
         now = self.clock()

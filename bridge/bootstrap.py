@@ -22,7 +22,7 @@ from bridge.policy import Policy, PolicyError, load
 from bridge.spool import Spool
 from bridge.store import Store
 from bridge.store.engine import Database
-from bridge.store.store import Quotas, Words
+from bridge.store.store import Quotas
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
 from bridge.vocabulary import PREFERENCES, Limits
@@ -187,7 +187,7 @@ class Bridge:
             adapters=self.settings.adapters,
             limits=self.limits,
             mark=self.links.mark,
-            words={words.sha256: _as_kept(words) for words in self.notices},
+            words={words.sha256: words for words in self.notices},
             quotas=msgspec.convert(msgspec.to_builtins(chosen), Quotas),
             clock=self.clock,
             nudge=lambda: self.wake() if self.settings.nudge == "inline" else None,
@@ -277,10 +277,6 @@ class Bridge:
 
 #: What can be wrong at a start, each with its own words for the operator.
 START_ERRORS = (BadSetting, PolicyError, Misconfigured)
-
-
-def _as_kept(words: "object") -> Words:
-    return msgspec.convert(msgspec.to_builtins(words), Words)
 
 
 def _settings_of(name: str, environment: Mapping[str, str]) -> dict[str, str]:

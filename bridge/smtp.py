@@ -1,4 +1,4 @@
-"""Mail over SMTP: the transport for `smtp://` and `smtps://`."""
+"""Mail over SMTP: the transport for `smtp://`, `smtps://`, and `sandbox:` (the mailbox of `consent-bridge sandbox`)."""
 
 import smtplib
 import ssl
@@ -37,6 +37,10 @@ class _HurriedTls(_Hurried, smtplib.SMTP_SSL):
     """The same, encrypted from the first byte."""
 
 
+#: Where `sandbox:` finds its mailbox when it was started without options.
+_SANDBOX = ("127.0.0.1", 8101)
+
+
 class Smtp(Transport):
     """`smtp://user:pass@host:port` (STARTTLS where offered, required with a password) or `smtps://…`."""
 
@@ -51,10 +55,13 @@ class Smtp(Transport):
             port = parts.port
         except ValueError:
             port = -1
-        if not parts.hostname or port == -1:
+        host = parts.hostname
+        if parts.scheme == "sandbox" and port != -1:
+            host, port = host or _SANDBOX[0], port or _SANDBOX[1]
+        if not host or port == -1:
             raise Misconfigured("BRIDGE_MAIL_URL needs a host: smtp://user:password@mail.your-domain:587")
         self._tls = parts.scheme == "smtps"
-        self._host = parts.hostname
+        self._host = host
         self._port = port or (465 if self._tls else 587 if parts.username else 25)
         self._user = unquote(parts.username or "")
         self._password = unquote(parts.password or "")

@@ -46,7 +46,7 @@ class Spool:
             if not whole:
                 _keep_name(self.path)
 
-    def replay(self, write: Callable[[Parked], None]) -> int:
+    def replay(self, write: Callable[[Parked], object]) -> int:
         """Write every parked stop, in order; the file is emptied only when all are written. How many there were."""
         if not self.path.exists():
             return 0

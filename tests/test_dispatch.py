@@ -795,6 +795,20 @@ def test_only_stops_leave_for_a_processor_whose_review_is_overdue(make_house, po
     assert not an.is_on()
 
 
+def test_a_stop_sent_without_a_contract_takes_nothing_else_with_it(make_house, policy_folder, sqlite_url):
+    """REG-02: an overdue review holds things back; it is no "no" of hers to her other topics."""
+    file = policy_folder / "policy.toml"
+    file.write_text(re.sub(r"review_by = \S+", "review_by = 2026-11-30", file.read_text()))
+    house = make_house(sqlite_url)
+    an = Reader(house, "an.vandenberg@lezer.example").has_consented("newsletter", "offers")
+    house.clock.now = house.clock.now.replace(month=12, day=1)
+
+    an.saves(an.asks_for_a_link(), "offers")
+    house.dispatch()
+
+    assert (an.is_on("newsletter"), an.is_on("offers")) == (False, True)
+
+
 # -- many at once ------------------------------------------------------------------------------------------------
 
 

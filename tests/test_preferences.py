@@ -263,6 +263,17 @@ def test_an_old_link_stops_at_once_and_asks_for_more(house: House, an: Reader) -
     assert not an.may("newsletter").may
 
 
+def test_an_old_link_asks_for_more_on_the_day_of_signing_up(home: House, reader: Reader) -> None:
+    """CAP-10: the limit of a stranger's form does not stand in the way of the reader who holds a link."""
+    reader.has_consented("newsletter")
+    answer = reader.saves(old_link(reader), "newsletter", "offers")
+
+    assert "we hebben je een mail gestuurd" in told(html(answer))
+    home.clock.forward(minutes=1)
+    assert reader.confirms().status_code == 200
+    assert reader.may("offers").may
+
+
 def test_a_mail_that_does_not_go_is_not_announced(home: House, reader: Reader) -> None:
     """PRF-04, CAP-10: she asked so often that no further mail goes: then the page does not say "we sent you a mail",
     but what works instead. The no in the same form counts."""

@@ -34,8 +34,8 @@ from openapi_core.exceptions import OpenAPIError
 from adapters.sandbox import Sandbox
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.server import Running, start
-from adapters.sandbox.transport import SandboxMail
 from bridge.adapter import MailLater, MailRefused, Misconfigured
+from bridge.smtp import Smtp
 from bridge.vocabulary import Letter
 
 AN, BRAM = "an.vandenberg@krant.example", "bram@krant.example"
@@ -920,7 +920,7 @@ class TestTransport:
 
     def test_a_letter_arrives_whole(self, sandbox: Running, control: Call) -> None:
         ready: list[bool] = []
-        SandboxMail(f"sandbox://127.0.0.1:{sandbox.smtp_port}", {}).send(self.mail(), lambda: ready.append(True))
+        Smtp(f"sandbox://127.0.0.1:{sandbox.smtp_port}", {}).send(self.mail(), lambda: ready.append(True))
         [mail] = control("GET", f"/mails?to={AN}").json()
         headers = dict(mail["headers"])
         assert (headers["Message-ID"], headers["Reply-To"]) == ("<m1@krant.example>", "help@krant.example")
@@ -928,7 +928,7 @@ class TestTransport:
         assert (mail["attachments"], mail["html"].strip(), ready) == (["receipt.txt"], "<p>Dag</p>", [True])
 
     def test_refused_and_later_are_told_apart(self, sandbox: Running) -> None:
-        road = SandboxMail(f"sandbox://127.0.0.1:{sandbox.smtp_port}", {})
+        road = Smtp(f"sandbox://127.0.0.1:{sandbox.smtp_port}", {})
         with pytest.raises(MailRefused) as refused:
             road.send(self.mail("refuse@krant.example"), lambda: None)
         assert refused.value.code == "5.1.1"
@@ -937,10 +937,9 @@ class TestTransport:
 
     def test_nobody_there_is_later_and_a_bad_address_is_said(self) -> None:
         with pytest.raises(MailLater):
-            SandboxMail("sandbox://127.0.0.1:1", {}).send(self.mail(), lambda: None)
+            Smtp("sandbox://127.0.0.1:1", {}).send(self.mail(), lambda: None)
         with pytest.raises(Misconfigured):
-            SandboxMail("sandbox://127.0.0.1:many", {})
-        assert SandboxMail("sandbox:", {}).port == 8101
+            Smtp("sandbox://127.0.0.1:many", {})
 
 
 class TestPages:

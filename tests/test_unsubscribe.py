@@ -444,6 +444,26 @@ def test_a_stop_while_the_store_is_away(house: House, an: Reader, kind: str) -> 
     assert len(withdrawals(an)) == 1
 
 
+def test_a_stop_while_the_database_file_is_damaged(home: House, reader: Reader) -> None:
+    """WDR-10: a file that is no database any more is a store that is away: the stop is parked, never dropped."""
+    reader.has_consented("newsletter")
+    link = stop_link(reader)
+    home.close()
+    path = Path(home.environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///"))
+    whole = path.read_bytes()
+    path.write_bytes(b"not a database at all " * 400)
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+
+    answer = home.client.post(link, data=ONE_CLICK)
+
+    assert answer.status_code == 200
+    home.close()
+    path.write_bytes(whole)
+    home.dispatch()
+    assert reader.status() is Status.WITHDRAWN
+
+
 def test_the_spool_holds_no_address(house: House, an: Reader) -> None:
     """WDR-10, MIN-03: what is parked are ids and a time, in a file only its owner reads."""
     an.has_consented("newsletter")

@@ -27,7 +27,12 @@ def setup(adapter: str) -> None:
     bridge = make_bridge()
     if adapter not in bridge.adapters:
         fail(f"{adapter} is installed but not switched on: add it to BRIDGE_ADAPTERS")
-    for line in bridge.adapters[adapter].setup() or ["nothing was missing"]:
+    try:
+        done = bridge.adapters[adapter].setup()
+    except AdapterError as error:
+        fail(error.reason)
+        return
+    for line in done or ["nothing was missing"]:
         click.echo(line)
 
 
@@ -67,7 +72,7 @@ def _look(bridge: Bridge) -> Iterator[Finding]:
         problem = bridge.policy.processor_problem(name, bridge.clock().date())
         yield Finding(f"{name}: contract", ok=problem is None, fix=problem or "")
         try:
-            yield from (found._replace(subject=f"{name}: {found.subject}") for found in adapter.check())
+            yield from adapter.check()
         except AdapterError as error:
             yield Finding(f"{name}: it answers", ok=False, fix=error.reason)
     for task in bridge.store.tasks():

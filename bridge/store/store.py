@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from bridge.decide import STOPS, Decision, is_live, may_confirm_again, may_mail
+from bridge.notices import Wording
 from bridge.store.door import LISTED, Batch, keep_key, remember_stops, take_turns, upsert_nothing
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput, TooMany, UnknownSubject
@@ -65,17 +66,6 @@ _NO_BASIS = (
 )
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """The exact words of one purpose in one language, as they are kept once shown."""
-
-    purpose: str
-    version: int
-    language: str
-    label: str
-    text: str
-    sha256: str
-
-
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     """How often a sign-up mail may be asked for (CAP-10)."""
 
@@ -105,7 +95,7 @@ class Store:
         adapters: Sequence[str] = (),
         limits: Callable[[datetime], Limits] = lambda _now: Limits(),
         mark: Callable[[str], str],
-        words: Mapping[str, Words] | None = None,
+        words: Mapping[str, Wording] | None = None,
         quotas: Quotas | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         nudge: Callable[[], None] = lambda: None,
@@ -276,7 +266,7 @@ class Store:
         told = [event for event in known if event.received <= moment and event.time <= moment + timedelta(minutes=5)]
         return may_mail(told, purpose, moment, self.limits(moment))
 
-    def words(self, sha256: str) -> Words | None:
+    def words(self, sha256: str) -> Wording | None:
         """The exact words of that hash, as they were shown."""
         with self.database.reading() as db:
             row = db.execute(select(wordings).where(wordings.c.sha256 == sha256)).first()
@@ -290,7 +280,7 @@ class Store:
                 (purpose, version, language): sha for purpose, version, language, sha in db.execute(select(*columns))
             }
 
-    def shown(self, purpose: str, version: int, language: str) -> Words | None:
+    def shown(self, purpose: str, version: int, language: str) -> Wording | None:
         """The words of a purpose, version and language, if they were ever shown."""
         where = and_(wordings.c.purpose == purpose, wordings.c.version == version, wordings.c.language == language)
         with self.database.reading() as db:
@@ -509,8 +499,8 @@ def _values(hashes: Sequence[Hash]) -> list[bytes]:
     return [entry.value for entry in hashes]
 
 
-def _words(row: AnyRow) -> Words:
-    return Words(
+def _words(row: AnyRow) -> Wording:
+    return Wording(
         purpose=row.purpose,
         version=row.version,
         language=row.language,

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from bridge.acts import LONGEST_PAUSE, Confirmed, Late
 from bridge.links import BadLink, ExpiredLink
-from bridge.notices import UnknownWording, Wording
+from bridge.notices import Wording
 from bridge.store import StoreAway
 from bridge.store.values import Person
 from bridge.vocabulary import Method, masked_email
@@ -427,20 +427,9 @@ def notice(purpose: str, version: int, spoken: str) -> Response:
     house = bridge()
     if version > _MOST_VERSIONS or not purpose.isprintable() or not spoken.isprintable():
         abort(404)
-    try:
-        words = house.notices.wording(purpose, spoken, version)
-    except UnknownWording:
-        shown = house.store.shown(purpose, version, spoken)
-        if shown is None:
-            abort(404)
-        words = Wording(
-            purpose=purpose,
-            version=version,
-            language=spoken,
-            label=shown.label,
-            text=shown.text,
-            sha256=shown.sha256,
-        )
+    words = house.notices.get((purpose, version, spoken)) or house.store.shown(purpose, version, spoken)
+    if words is None:
+        abort(404)
     known = house.policy.purposes.get(purpose)
     tongue = spoken if spoken in house.policy.languages else language()
     return page(
