@@ -420,7 +420,9 @@ def _on_a_terminal(patience: float) -> str:
                 tell(done, 10)
         terminal.write("|")
         terminal.flush()
-        seen = os.read(main_end, 10_000).decode()
+        seen = ""
+        while not seen.endswith("|"):  # a terminal gives what was written in pieces
+            seen += os.read(main_end, 10_000).decode()
     os.close(main_end)
     return seen.removesuffix("|")
 
