@@ -13,9 +13,9 @@ from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import (
     PERSON,
     Opened,
+    chains,
     columns,
     concerns,
-    histories,
     open_person,
     profile_bytes,
     stops_known,
@@ -23,7 +23,7 @@ from bridge.store.rows import (
 )
 from bridge.store.values import Person
 from bridge.tables import events, outbox, person_keys, pushes, records, stop_list, subjects
-from bridge.vault import FIRST, Vault, about_event, canonical, digest, encode, new_id, pack, seal
+from bridge.vault import Vault, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import EVERY_PURPOSE, READER, ConsentEvent, EventType, Limits, Method, Status
 
 #: Stops that the stop list remembers as a keyed hash, beyond the person herself.
@@ -66,13 +66,12 @@ class Batch:
         if missing := set(ids) - {opened.person.id for opened in found}:
             raise UnknownSubject(f"{len(missing)} people are not known here")
         people = [opened.person for opened in found]
-        told = histories(self.db, people)
+        told, tails = chains(self.db, people)
+        self._tails.update(tails)
         stops = stops_known(self.db, self.vault, [person.email for person in people])
         for opened in found:
             self.people[opened.number] = opened
             self.history[opened.number] = with_stops(told[opened.number], stops[opened.person.email])
-            self._tails[opened.number] = (len(told[opened.number]), FIRST)
-        self._read_tails(list(self.people))
 
     def by_id(self, subject: str) -> Opened:
         """The loaded person of that id."""
@@ -131,17 +130,6 @@ class Batch:
         if self._pushes and self.adapters:
             self._upsert_pushes()
         return bool(self._mails or self._pushes)
-
-    def _read_tails(self, numbers: Sequence[int]) -> None:
-        last = (
-            select(events.c.subject, func.max(events.c.number).label("number"))
-            .where(events.c.subject.in_(numbers))
-            .group_by(events.c.subject)
-            .subquery()
-        )
-        join = (events.c.subject == last.c.subject) & (events.c.number == last.c.number)
-        for row in self.db.execute(select(events.c.subject, events.c.number, events.c.digest).join(last, join)):
-            self._tails[row.subject] = (row.number, row.digest)
 
     def _chain(self, opened: Opened, event: ConsentEvent) -> None:
         number, previous = self._tails[opened.number]

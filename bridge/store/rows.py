@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from bridge.store.values import Person
 from bridge.tables import events, person_keys, stop_list, subjects
-from bridge.vault import Vault, about_event, encode, from_canonical, unpack, unseal
+from bridge.vault import FIRST, Vault, about_event, encode, from_canonical, unpack, unseal
 from bridge.vocabulary import EVERY_PURPOSE, SYSTEM, ConsentEvent, EventType, Method
 
 #: Roads by which a machine tells its news; each piece counts once.
@@ -104,12 +104,21 @@ def open_event(opened: Opened, number: int, sealed: bytes) -> ConsentEvent:
 
 def histories(db: Connection, people: Iterable[Person]) -> dict[int, list[ConsentEvent]]:
     """Everything that happened to these people, in one read, from clear columns."""
+    return chains(db, people)[0]
+
+
+def chains(
+    db: Connection, people: Iterable[Person]
+) -> tuple[dict[int, list[ConsentEvent]], dict[int, tuple[int, bytes]]]:
+    """Everything that happened to these people, and number and digest of each one's last event: where hers goes on."""
     ids = {person.number: person.id for person in people}
     found: dict[int, list[ConsentEvent]] = {number: [] for number in ids}
-    rows = db.execute(select(*CLEAR).where(events.c.subject.in_(ids)).order_by(events.c.subject, events.c.number))
-    for row in rows:
+    tails = dict.fromkeys(ids, (0, FIRST))
+    query = select(*CLEAR, events.c.digest).where(events.c.subject.in_(ids))
+    for row in db.execute(query.order_by(events.c.subject, events.c.number)):
         found[row.subject].append(clear_event(row, ids[row.subject]))
-    return found
+        tails[row.subject] = (row.number, row.digest)
+    return found, tails
 
 
 def stops_known(db: Connection, vault: Vault, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
