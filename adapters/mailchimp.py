@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
+import msgspec
+
 from adapters._mailchimp_api import SECONDS, MailchimpApi, member_id
 from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
 from adapters._mailchimp_webhooks import MailchimpWebhooks
@@ -61,11 +63,16 @@ class Mailchimp(Adapter):
         return batch.outcomes
 
     def _put(self, member: Member) -> Outcome:
-        """Each audience by itself: what one refuses does not keep a stop from another."""
-        return worst(
-            _outcome(partial(self._put_at, audience, purposes, member))
-            for audience, purposes in self._audiences.items()
-        )
+        """Each audience by itself: neither a refusal nor a broken line in one keeps a stop from another."""
+        outcomes, broken = [], None
+        for audience, purposes in self._audiences.items():
+            try:
+                outcomes.append(_outcome(partial(self._put_at, audience, purposes, member)))
+            except AdapterError as error:
+                broken = error
+        if broken is not None:
+            raise broken
+        return worst(outcomes)
 
     def _put_at(self, audience: str, purposes: Purposes, member: Member) -> Outcome:
         if member.blocked or not member.on.intersection(purposes):
@@ -73,6 +80,10 @@ class Mailchimp(Adapter):
                 self._switch_off(audience, purposes, member)
                 return DONE
             return self._stop(audience, purposes, member)
+        fresh = member.fresh.intersection(purposes)
+        if fresh and fresh < member.on.intersection(purposes) and self._has_left(audience, member):
+            # She left everything there, and said yes to some of it again: only that comes back.
+            member = msgspec.structs.replace(member, on=fresh)
         if len(member.link.encode()) > _LONGEST:
             self._switch_off(audience, purposes, member)
             return refused("link_too_long")
@@ -96,7 +107,7 @@ class Mailchimp(Adapter):
     def _wanted(self, purposes: Purposes, member: Member) -> dict[str, Any]:
         """All that leaves the house for one member (MIN-04)."""
         wanted: dict[str, Any] = {"email_address": member.email.strip(), "status_if_new": "subscribed"}
-        if member.fresh:
+        if member.fresh.intersection(purposes):
             wanted["status"] = "subscribed"
         if interests := _interests(purposes, member.on):
             wanted["interests"] = interests
@@ -122,6 +133,17 @@ class Mailchimp(Adapter):
             raise
         status = answer.get("status")
         return DONE if status in _SILENT else later(f"kept_{_word(status)}")
+
+    def _has_left(self, audience: str, member: Member) -> bool:
+        try:
+            there = self._api.call(
+                self._api.lists.get_list_member, audience, member_id(member.email), fields=["status"]
+            )
+        except Told as told:
+            if told.status == 404:
+                return False
+            raise
+        return there.get("status") in _STOPS
 
     def _switch_off(self, audience: str, purposes: Purposes, member: Member) -> None:
         """Carry out the stops of a member whose yes cannot be written."""
@@ -282,14 +304,14 @@ def _verdict(answer: Mapping[str, Any], purposes: Purposes, member: Member) -> O
     """What Mailchimp made of it: it does not always obey and does not always say so (contracts, finding 8)."""
     status = answer.get("status")
     if status != "subscribed":
-        if not member.fresh and status in _STOPS:
+        if not member.fresh.intersection(purposes) and status in _STOPS:
             return refused("stopped_there")
         return refused(f"kept_{status}") if status in _SILENT else later(f"kept_{_word(status)}")
     kept = answer.get("interests") or {}
     if any(kept.get(interest, False) != on for interest, on in _interests(purposes, member.on).items()):
-        return later("kept_interests")
+        return later("kept_interests")._replace(told=True)
     if member.link and (answer.get("merge_fields") or {}).get(PREFS) != member.link:
-        return later("kept_prefs")  # most often the merge field is missing: `setup` makes it
+        return later("kept_prefs")._replace(told=True)  # most often the merge field is missing: `setup` makes it
     return DONE
 
 

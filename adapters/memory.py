@@ -92,8 +92,7 @@ class Memory(Adapter):
         if email not in self.account.people and not wanted:
             return DONE
         person = self.account.people.setdefault(email, Person())
-        if member.fresh:
-            person.left -= wanted
+        person.left -= wanted & member.fresh
         person.left |= person.on.union(self.places) if member.blocked else member.stopped
         person.on = wanted - person.left
         person.status = "subscribed" if person.on else "unsubscribed"

@@ -35,7 +35,7 @@ class SendGrid(Adapter):
 
     name = "sendgrid"
     needs_places = frozenset({"list", "group"})
-    batch = 5000
+    batch = 50  # a fresh yes takes some calls each: a batch ends well within a lease
     signs_webhooks = True
 
     #: Limit of each call; the SDK has none.
@@ -61,7 +61,7 @@ class SendGrid(Adapter):
         self._suppress(batch, members)
         self._leave(batch, members)
         for index, member in enumerate(members):
-            if member.fresh and _on(member) & self.places.keys():
+            if member.fresh & _on(member) & self.places.keys():
                 batch.one(index, partial(self._lift, member))
         self._upsert(batch, members)
         return batch.outcomes
@@ -118,12 +118,20 @@ class SendGrid(Adapter):
     def _lift(self, member: Member) -> Outcome:
         """Take back the stops that her own new yes answers."""
         email = member.email.strip().lower()
-        for purpose in sorted(_on(member).intersection(self.places)):
+        on = _on(member).intersection(self.places)
+        if (old := on - member.fresh) and self._is_stopped_everywhere(email):
+            for purpose in sorted(old):  # she left everything there: only what she said yes to again comes back
+                body = {"recipient_emails": [email]}
+                self._api.post("asm", "groups", self.places[purpose]["group"], "suppressions", body=body)
+        for purpose in sorted(on & member.fresh):
             self._gone("asm", "groups", self.places[purpose]["group"], "suppressions", email)
         self._gone("asm", "suppressions", "global", email)
         for name in ("bounces", "spam_reports"):  # else SendGrid drops all mail of somebody who came back
             self._gone("suppression", name, email)
         return DONE
+
+    def _is_stopped_everywhere(self, email: str) -> bool:
+        return bool(self._api.get("asm", "suppressions", "global", email).get("recipient_email"))
 
     def _gone(self, *path: str) -> None:
         try:

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
-from bridge.decide import MAILABLE, STOPS, blocks, is_live, paused_until, pending, standing, whole
+from bridge.decide import MAILABLE, STOPS, blocks, concerns, is_live, paused_until, pending, standing, whole
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
@@ -21,6 +21,7 @@ from bridge.vocabulary import (
     EVERY_PURPOSE,
     PREFERENCES,
     READER,
+    Block,
     ConsentEvent,
     EventType,
     Evidence,
@@ -35,6 +36,10 @@ LONGEST_PAUSE = timedelta(days=366)
 
 class Late(BadLink):
     """A confirmation that no longer counts: she left, or was blocked, after it was asked. Offer a new request."""
+
+
+class NotByThisLink(BadLink):
+    """An old mail's link was used for what only a fresh one may do. Offer a fresh one."""
 
 
 class Confirmed(StrEnum):
@@ -257,6 +262,8 @@ class Acts:
         """No mail until a day, or the end of a pause. Touches no purpose."""
         claim = self._preferences_claim(token)
         person, now = self._person(claim), self.clock()
+        if until is None and claim.action is not Action.FRESH:
+            raise NotByThisLink  # mails are forwarded: an old link may lower, never raise (decision 8)
         kind = EventType.PAUSED if until else EventType.RESUMED
         event = self._event(kind, person, EVERY_PURPOSE, _road(claim), now)
         if until:
@@ -320,11 +327,13 @@ class Acts:
         if not asked or not claim.request:
             raise Late
         answered = _answered(story, claim.request)
-        stops = [e for e in story if e.type in STOPS and e.purpose in ({a.purpose for a in asked} | {EVERY_PURPOSE})]
-        if any(whole(stop.time) >= whole(claim.made) for stop in stops):
-            raise Late
         now = self.clock()
         limits = self.store.limits(now)
+        stops = [e for e in story if e.type in STOPS and any(concerns(e, a.purpose) for a in asked)]
+        # Nor does it count after a bounce: who presses a button must be able to rely on what the page says (R7).
+        bounce = blocks(story, limits).get(Block.BOUNCED)
+        if any(whole(end.time) >= whole(claim.made) for end in [*stops, *([bounce] if bounce else [])]):
+            raise Late
         if answered:
             return asked
         waiting = [e for e in asked if not is_live(story, e.purpose, now, limits)]
@@ -402,7 +411,7 @@ def _answered(story: Sequence[ConsentEvent], request: str) -> bool:
 def _is_late(story: Sequence[ConsentEvent], given: ConsentEvent) -> bool:
     """The page was made before she last said stop: what it shows is no longer what she sees."""
     asked = given.asked
-    stops = [e for e in story if e.type in STOPS and e.purpose in (given.purpose, EVERY_PURPOSE)]
+    stops = [e for e in story if e.type in STOPS and concerns(e, given.purpose)]
     return asked is None or any(whole(stop.time) >= whole(asked) for stop in stops)
 
 

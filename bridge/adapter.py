@@ -26,12 +26,16 @@ class Unverified(Exception):
 
 
 class MailLater(Exception):
-    """A mail could not be handed over now. `wait` is what the other side asked for, in seconds."""
+    """A mail could not be handed over now. `wait` is what the other side asked for, in seconds.
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    `maybe`: the line broke after the message went out, so that it may have been taken all the same.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, *, maybe: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+        self.maybe = maybe
 
 
 class MailRefused(Exception):

@@ -137,6 +137,11 @@ def standing(events: Iterable[ConsentEvent], purpose: str) -> Standing:
     return Standing(status, by)
 
 
+def concerns(event: ConsentEvent, purpose: str) -> bool:
+    """Whether an event counts for a purpose: it is about it, about the whole person, or an objection (R5, R6)."""
+    return event.purpose in (purpose, EVERY_PURPOSE) or event.type in _FOR_ALL
+
+
 def status(events: Iterable[ConsentEvent], purpose: str) -> Status:
     """Where a person stands for a purpose. No clock: what time does to it is for `may_mail`."""
     return standing(events, purpose).status
@@ -344,7 +349,7 @@ def _order(event: ConsentEvent) -> tuple[datetime, str]:
 
 def _about(events: Iterable[ConsentEvent], purpose: str) -> list[ConsentEvent]:
     """What counts for a purpose: news of it, of the whole person, and every objection (R5, R6)."""
-    return [e for e in events if e.purpose in (purpose, EVERY_PURPOSE) or e.type in _FOR_ALL]
+    return [event for event in events if concerns(event, purpose)]
 
 
 def _last_stop(events: Iterable[ConsentEvent]) -> ConsentEvent | None:

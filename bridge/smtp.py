@@ -78,7 +78,7 @@ class Smtp(Transport):
         except smtplib.SMTPResponseException as error:
             raise _verdict(error.smtp_code, error.smtp_error) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise MailLater(f"mail server: {type(error).__name__}") from None
+            raise MailLater(f"mail server: {type(error).__name__}", maybe=True) from None
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:

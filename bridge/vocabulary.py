@@ -188,7 +188,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     on: frozenset[str] = frozenset()  # purposes she gets mail for
     stopped: frozenset[str] = frozenset()  # purposes she said no to, or that a block closes
     paused: frozenset[str] = frozenset()  # on, but on hold: no mail now, and no stop
-    fresh: bool = False  # a yes of her own since the last time this ESP was told: may lift its stop
+    fresh: frozenset[str] = frozenset()  # on by a yes of her own that this ESP was not told yet: lifts its stop
     blocked: bool = False  # nothing may be sent to this address
     link: str = ""  # her stop and preference link
     fields: Mapping[str, str] = {}  # declared fields only
@@ -210,6 +210,7 @@ class Outcome(NamedTuple):
     reason: str = ""
     wait: float | None = None
     job: str = ""
+    told: bool = False  # with LATER: her new yes was taken, only something beside it is missing
 
 
 DONE = Outcome(OutcomeKind.DONE)

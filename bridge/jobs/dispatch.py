@@ -133,15 +133,24 @@ class Dispatcher:
             queue.finish_mail(mail)
             return
 
+        left: list[bool] = []
+
         def ready() -> None:
-            if kind in _ONCE and not queue.hand_over(mail):
+            if kind not in _ONCE:
+                return
+            if not queue.hand_over(mail):
                 raise _LostLease
+            left.append(True)
 
         try:
             self.bridge.transport.send(self.bridge.mailer.write(self._occasion(mail, kind)), ready)
         except _LostLease:
             return
         except MailLater as error:
+            if error.maybe and left:
+                log.warning("mail %s (%s) may have left: not sent again", mail.id, kind)
+                queue.finish_mail(mail)
+                return
             self._put_off(mail, error.reason, error.wait)
         except MailRefused as error:
             log.warning("mail %s (%s) refused: %s", mail.id, kind, error.reason)
@@ -212,7 +221,7 @@ class Dispatcher:
         """A new yes that a pause hides has not been told yet: it must still count as new when the pause ends."""
         now = self.bridge.clock()
         paused = [purpose for purpose in self.bridge.policy.places(name) if _is_paused(push, purpose, now)]
-        if outcome.kind is not OutcomeKind.DONE or not _has_new_yes(push, paused):
+        if outcome.kind is not OutcomeKind.DONE or not _new_yes(push, paused):
             return outcome
         ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
         return Outcome(OutcomeKind.LATER, "paused", min(ends).total_seconds())
@@ -233,11 +242,11 @@ class Dispatcher:
         member = self._member(name, push)
         if push.stop and (member.stopped or member.blocked):
             # A stop goes at once, and again when the job has ended (decision 24). A new yes waits for that.
-            self._call(name, [msgspec.structs.replace(member, fresh=False)])
+            self._call(name, [msgspec.structs.replace(member, fresh=frozenset())])
         outcome = self._follow(name, job)
         if outcome.kind is OutcomeKind.PENDING:
             return outcome._replace(job=open_job)
-        if outcome.kind is OutcomeKind.DONE and (push.stop or sent != _state(push, member)):
+        if outcome.kind is OutcomeKind.DONE and sent != _state(push, member):
             return None
         return outcome
 
@@ -289,6 +298,9 @@ class Dispatcher:
         purposes = policy.places(name)
         closed = blocks(history, limits)
         on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
+        fresh = _new_yes(push, on)
+        if policy.processor_problem(name, now.astimezone(policy.zone).date()):
+            on, fresh = on - fresh, frozenset()  # without a contract nothing new begins there (REG-02)
         stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
         paused = frozenset(p for p in purposes if p not in on and not closed and _is_paused(push, p, now))
         fields = {
@@ -296,13 +308,13 @@ class Dispatcher:
             for field in policy.fields.values()
             if name in field.at and field.id in person.fields and on & set(field.purposes)
         }
-        token = stop_token(self.bridge.links, person.id, person.mark, history[0].time if history else now)
+        token = stop_token(self.bridge.links, person.id, person.mark, min(history[0].time, now) if history else now)
         return Member(
             email=person.email,
             language=person.language,
             on=on,
             stopped=stopped,
-            fresh=_has_new_yes(push, on),
+            fresh=fresh,
             paused=paused,
             # A dead address is stopped per purpose only: a global stop there would also hold back her own
             # confirmation mail, which is what brings her back (R7).
@@ -317,11 +329,15 @@ def _state(push: Push, member: Member) -> str:
     return f"{push.number} {' '.join(sorted(member.on))}"
 
 
-def _has_new_yes(push: Push, purposes: Collection[str]) -> bool:
-    """Whether a standing yes of her own for one of these is newer than what the ESP was told last."""
+def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
+    """For which of these a standing yes of her own is newer than what the ESP was told last."""
     new = {event.key for event in push.history[push.put : push.number]}
-    yes = [standing(push.history, purpose).by for purpose in purposes]
-    return any(by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new for by in yes)
+    yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
+    return frozenset(
+        purpose
+        for purpose, by in yes.items()
+        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
+    )
 
 
 def _is_paused(push: Push, purpose: str, now: datetime) -> bool:

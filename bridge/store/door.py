@@ -1,21 +1,20 @@
 """The one door: how events, records, stop list and promised work are written together, in one transaction."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.decide import STOPS, Decision, Work, decide, is_news, missing_evidence, standing
+from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import (
     PERSON,
     Opened,
     chains,
     columns,
-    concerns,
     open_person,
     profile_bytes,
     stops_known,
@@ -39,6 +38,10 @@ LISTED = frozenset(
 )
 
 _STARTS = frozenset({EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED})
+
+
+#: A stop that was received longer ago was parked, and is written late at its own time.
+_JUST_NOW = timedelta(seconds=60)
 
 
 class Batch:
@@ -81,13 +84,22 @@ class Batch:
         """Take one event in: what it changes is decided on everything known so far. None = it says nothing new."""
         check(event, self.limits)
         history = self.history[opened.number]
-        if event.by_reader and event.type in STOPS and not is_news(history, event):
-            return None
+        if event.by_reader and event.type in STOPS:
+            event = self._not_before(history, event)
+            if not is_news(history, event):
+                return None
         decision = decide(history, event, self.limits)
         self._chain(opened, event)
         self._project(opened, event)
         self._promise(opened, event, decision)
         return decision
+
+    def _not_before(self, history: Sequence[ConsentEvent], event: ConsentEvent) -> ConsentEvent:
+        """A stop said now is the last word, also where the clock was set back; a parked one keeps its time."""
+        latest = max((known.received for known in history), default=event.received)
+        if self.now - event.received > _JUST_NOW or event.received >= latest:
+            return event
+        return msgspec.structs.replace(event, time=max(event.time, latest), received=latest)
 
     def mail(
         self, opened: Opened, kind: str, purposes: Iterable[str], *, language: str, request: str = "", channel: str = ""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 from bridge.store.values import Person
 from bridge.tables import events, person_keys, stop_list, subjects
 from bridge.vault import FIRST, Vault, about_event, encode, from_canonical, unpack, unseal
-from bridge.vocabulary import EVERY_PURPOSE, SYSTEM, ConsentEvent, EventType, Method
+from bridge.vocabulary import SYSTEM, ConsentEvent, EventType, Method
 
 #: Roads by which a machine tells its news; each piece counts once.
 REPORTED = frozenset({Method.WEBHOOK, Method.RECONCILE})
@@ -151,11 +151,6 @@ def with_stops(history: Sequence[ConsentEvent], stops: Sequence[ConsentEvent]) -
     """A person's history and what the stop list knows of her address beyond it."""
     told = {(event.type, event.purpose, event.time) for event in history}
     return [*history, *(stop for stop in stops if (stop.type, stop.purpose, stop.time) not in told)]
-
-
-def concerns(event: ConsentEvent, purpose: str) -> bool:
-    """Whether an event may move where its person stands for a purpose."""
-    return event.purpose in (purpose, EVERY_PURPOSE) or event.type in (EventType.OBJECTED, EventType.COMPLAINED)
 
 
 def columns(event: ConsentEvent, subject: int, number: int) -> Mapping[str, object]:

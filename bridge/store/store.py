@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
-from bridge.decide import STOPS, Decision, is_live, may_confirm_again, may_mail
+from bridge.decide import STOPS, Decision, concerns, is_live, may_confirm_again, may_mail
 from bridge.notices import Wording
 from bridge.store.door import LISTED, Batch, keep_key, remember_stops, take_turns, upsert_nothing
 from bridge.store.engine import Database
@@ -39,7 +39,6 @@ from bridge.tables import (
 )
 from bridge.vault import Hash, Vault, new_id, seal
 from bridge.vocabulary import (
-    EVERY_PURPOSE,
     PREFERENCES,
     READER,
     Answer,
@@ -489,7 +488,7 @@ def _requested(form: SignUp, purpose: str, subject: str, request: str, now: date
 
 def _single(event: ConsentEvent, history: Sequence[ConsentEvent]) -> ConsentEvent:
     """A request as a yes, where the policy asks for no confirmation and no stop stands in the way."""
-    stopped = any(e.type in STOPS and e.purpose in (event.purpose, EVERY_PURPOSE) for e in history)
+    stopped = any(e.type in STOPS and concerns(e, event.purpose) for e in history)
     if not event.evidence.single_opt_in or stopped:
         return event
     return msgspec.structs.replace(event, type=EventType.GIVEN, asked=event.time)

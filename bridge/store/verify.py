@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Table, func, select
 
-from bridge.decide import standing
+from bridge.decide import concerns, standing
 from bridge.store.engine import Database
 from bridge.store.rows import (
     PERSON,
@@ -13,7 +13,6 @@ from bridge.store.rows import (
     Opened,
     clear_event,
     columns,
-    concerns,
     open_event,
     open_person,
 )

@@ -120,7 +120,7 @@ class WorkQueue:
                 if not db.execute(held.values(leased=None, lease=None, **values)).rowcount:
                     # Whoever took over may have been overtaken by our late call: tell the ESP once more. The
                     # lease is taken from them too, so that their own finish leaves it due.
-                    db.execute(update(pushes).where(mine).values(due=now, leased=None, lease=None))
+                    db.execute(update(pushes).where(mine).values(stop=True, due=now, leased=None, lease=None))
 
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""
@@ -179,9 +179,11 @@ def _after(push: Push, outcome: Outcome, now: datetime) -> dict[str, Any]:
         return {"put": push.number, "due": _case(newer, now, None), "job": None, "reason": outcome.reason[:64]}
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else _LONGEST_WAIT
+    known = {"put": push.number} if outcome.told else {}  # her yes was taken: a retry lifts nothing any more
     return {
-        "due": now + _back_off(push.attempts, longest, outcome.wait),
-        "attempts": min(push.attempts + 1, 1000),
+        **known,
+        "due": _case(newer, now, now + _back_off(push.attempts, longest, outcome.wait)),
+        "attempts": case((newer, 0), else_=min(push.attempts + 1, 1000)),
         "job": None,
         "reason": outcome.reason[:64],
     }

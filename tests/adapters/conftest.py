@@ -150,7 +150,10 @@ def silent_server() -> Iterator[str]:
 def an(**about: Any) -> Member:
     """An, who reads the newsletter."""
     told: dict[str, Any] = {"email": AN, "language": "nl", "on": frozenset({"newsletter"}), "link": LINK}
-    return Member(**(told | about))
+    told |= about
+    if told.get("fresh") is True:  # a yes for all that is on
+        told["fresh"] = told["on"]
+    return Member(**told)
 
 
 def payload(name: str) -> bytes:

@@ -196,6 +196,16 @@ def test_leaving_one_leaves_the_other_alone(far: FarSide) -> None:
     assert far.on(AN) == NEWS
 
 
+def test_a_yes_for_one_topic_lifts_no_stop_of_another(far: FarSide) -> None:
+    """R2, R5: she left there, we have not heard of it yet, and says yes to one topic again: only that comes back."""
+    far.put(an(on=BOTH, fresh=True))
+    far.leaves(AN)
+
+    far.put(an(on=BOTH, fresh=frozenset({"offers"})))
+
+    assert far.on(AN) == {"offers"}
+
+
 def test_a_pause_holds_mail_back_and_ends_without_a_new_yes(far: FarSide) -> None:
     """PRF, peers pain 10: a pause is no stop, so its end needs no act of hers."""
     far.put(an(fresh=True))
