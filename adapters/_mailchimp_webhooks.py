@@ -68,18 +68,19 @@ class MailchimpWebhooks:
         email = form.get("data[email]", "").strip()
         if meaning is None or "@" not in email or "\ufffd" in email:
             return []
-        purposes = self._purposes(form.get("data[list_id]", ""))
-        if not purposes or (meaning is EventType.SUBSCRIBED and not self.fresh(call)):
+        # A complaint or a dead address is news whatever list it came by (R6); a start counts only while it is fresh.
+        about = self._purposes(form.get("data[list_id]", "")) if meaning in _PER_PURPOSE else (EVERY_PURPOSE,)
+        if meaning is EventType.SUBSCRIBED and not self.fresh(call):
             return []
-        about = purposes if meaning in _PER_PURPOSE else (EVERY_PURPOSE,)
         return [self._report(form, email, meaning, purpose) for purpose in about]
 
     def _report(self, form: Mapping[str, str], email: str, meaning: EventType, purpose: str) -> Report:
+        time = self._time(form.get("fired_at", ""))
         return Report(
             type=meaning,
             email=email,
-            time=self._time(form.get("fired_at", "")),
-            key=_key(form, email, purpose),
+            time=time,
+            key=_key(form, email, f"{meaning}\n{form.get('fired_at') or time.date()}\n{purpose}"),
             purpose=purpose,
             detail=_code(form),
         )
@@ -118,9 +119,9 @@ def _code(form: Mapping[str, str]) -> str:
     return f"{form['type']}_{reason}" if reason in _REASONS else form["type"]
 
 
-def _key(form: Mapping[str, str], email: str, purpose: str) -> str:
+def _key(form: Mapping[str, str], email: str, meaning: str) -> str:
     # Mailchimp sends no id of the event, so its meaning is its name; hashed, because an address is part of it.
-    parts = (form["type"], form.get("data[list_id]", ""), email.lower(), form.get("fired_at", ""), purpose)
+    parts = (form["type"], form.get("data[list_id]", ""), email.lower(), meaning)
     return "mailchimp:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

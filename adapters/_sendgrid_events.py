@@ -81,7 +81,7 @@ class SendGridEvents:
                 type=meaning,
                 email=event.email.strip(),
                 time=time,
-                key=_name(event, purpose),
+                key=_name(event, f"{meaning}\n{purpose}"),
                 purpose=purpose,
                 detail=_code(event),
             )
@@ -127,9 +127,9 @@ def _code(event: _Event) -> str:
     return event.event
 
 
-def _name(event: _Event, purpose: str) -> str:
+def _name(event: _Event, meaning: str) -> str:
     # `sg_event_id` differs when SendGrid sends an event again (sendgrid-nodejs 1435), so the meaning is the name.
-    parts = (event.event, event.email.lower(), str(event.timestamp), event.sg_message_id or "", purpose)
+    parts = (event.event, event.email.lower(), str(event.timestamp), event.sg_message_id or "", meaning)
     return "sendgrid:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

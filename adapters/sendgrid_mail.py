@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from adapters._outcomes import Told
 from adapters._sendgrid_api import SendGridApi
-from bridge.adapter import AdapterError, MailLater, MailRefused, Transport
+from bridge.adapter import AdapterError, MailLater, MailRefused, Misconfigured, Transport
 from bridge.vocabulary import Letter
 
 #: Nothing of SendGrid's may be added to a mail: no tracked links, no pixel, no second unsubscribe header.
@@ -42,10 +42,11 @@ class SendGridMail(Transport):
             self._api.post("mail", "send", body=message)
         except Told as told:
             if told.status >= 500:
-                raise MailLater(f"sendgrid answered {told.status}") from None
+                raise MailLater(f"sendgrid answered {told.status}", maybe=True) from None
             raise MailRefused(f"sendgrid answered {told.status}") from None
         except AdapterError as error:  # also a wrong key: the mail is good, the setting is not
-            raise MailLater(error.reason, error.wait) from None
+            refused = isinstance(error, Misconfigured) or error.wait is not None
+            raise MailLater(error.reason, error.wait, maybe=not refused) from None
 
 
 def _message(letter: Letter) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Ledger(Adapter):
             fcntl.flock(file, fcntl.LOCK_EX)
             for member in members:
                 line = {"email": member.email, "on": sorted(member.on), "stopped": sorted(member.stopped)}
-                file.write(json.dumps({**line, "fresh": member.fresh}) + "\n")
+                file.write(json.dumps({**line, "fresh": bool(member.fresh)}) + "\n")
         return [DONE] * len(members)
 
     def erase(self, emails: Sequence[str]) -> list[Outcome]:

@@ -92,7 +92,7 @@ class Jobs(Memory):
         for members in self.open.values():
             for member in members:
                 self.account.people.pop(member.email.lower(), None)
-            super().put([msgspec.structs.replace(member, fresh=True) for member in members])
+            super().put([msgspec.structs.replace(member, fresh=member.on) for member in members])
         self.open.clear()
 
 
@@ -635,7 +635,7 @@ def test_nothing_but_the_allowed_leaves_for_an_esp(house, an):
     claim = house.bridge.links.read(Action.STOP, token, house.clock())
     assert isinstance(claim, Claim)
     assert msgspec.structs.replace(member, link="") == Member(
-        email=an.email, language="nl", on=frozenset({"newsletter"}), fresh=True
+        email=an.email, language="nl", on=frozenset({"newsletter"}), fresh=frozenset({"newsletter"})
     )
     assert an.email not in member.link
     assert set(Member.__struct_fields__) == {
@@ -688,7 +688,7 @@ def test_only_a_yes_since_the_last_time_may_lift_a_stop_there(house, an):
     says_no(house, an, "newsletter")
     house.dispatch()
     house.clock.forward(minutes=1)
-    assert [member.fresh for member in esp.told[told:]] == [False, False, False]
+    assert [member.fresh for member in esp.told[told:]] == [frozenset()] * 3
 
     says_yes(house, an, "newsletter")
     esp.account.down = True

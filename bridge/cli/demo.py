@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from urllib.request import urlopen
 import click
 
 from bridge.bootstrap import Bridge, read_env_file, write_private
-from bridge.cli.options import fail
+from bridge.cli.options import fail, is_free
 from bridge.cli.story import Story
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
@@ -49,7 +48,7 @@ def run(port: int, data: Path | None, *, check: bool) -> int:
 
 def _run(port: int, folder: Path, *, check: bool) -> int:
     for wanted in (port, port + 1, port + 2):
-        if not _is_free(wanted):
+        if not is_free(wanted):
             fail(f"port {wanted} is taken: end what uses it, or choose others with --port")
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
@@ -73,7 +72,9 @@ def _run(port: int, folder: Path, *, check: bool) -> int:
                 _say(url, played.url, folder)
                 pages.wait()
             except KeyboardInterrupt:
-                click.echo("\nended; start again with the same command, everything is still there")
+                click.echo(
+                    "\nended; start again with the same command, the store is still there, the toy platforms begin empty"
+                )
                 return 1 if check else 0
             return 0
 
@@ -88,6 +89,7 @@ Consent Bridge is running. Open:
   {url}/preferences      ask for a link to change your mind
   {url}/privacy          the privacy statement
 
+Ask the store: consent-bridge may-mail ADDRESS newsletter --env-file {folder}/.env
 Files and logs: {folder}    Ctrl-C ends all of it.
 """
     )
@@ -102,15 +104,17 @@ def _environment(folder: Path, url: str, sandbox: Mapping[str, str]) -> dict[str
     if not keys.exists():
         names = ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS")
         write_private(keys, "".join(f"{name}={new_key('demo')}\n" for name in names))
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
-    return {
-        **ours,
+    settings = {
         **read_env_file(keys),
         "BRIDGE_POLICY": str(folder / "policy.toml"),
         "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'consent.db'}",
         "BRIDGE_BASE_URL": url,
         **sandbox,
     }
+    (folder / ".env").unlink(missing_ok=True)  # for commands beside the demo: --env-file demo-data/.env
+    write_private(folder / ".env", "".join(f"{name}={value}\n" for name, value in settings.items()))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    return {**ours, **settings}
 
 
 @contextmanager
@@ -149,21 +153,11 @@ def _fail_with(what: str, log: Path) -> int:
     return 1
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def free_port() -> int:
     """The first of three free ports in a row, from below those that systems give to anybody who asks for any."""
     for _ in range(50):
         port = 20_000 + secrets.randbelow(12_000)
-        if all(_is_free(port + step) for step in range(3)):
+        if all(is_free(port + step) for step in range(3)):
             return port
     fail("no three free ports in a row were found")
     return 0

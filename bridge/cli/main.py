@@ -13,7 +13,7 @@ import click
 
 from bridge.bootstrap import read_settings, write_private
 from bridge.cli.connect import doctor, setup
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, is_free, make_bridge, progress, show
 from bridge.texts import TEMPLATES
 from bridge.vault import new_id, new_key
 
@@ -95,11 +95,14 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
     """
     bridge = make_bridge()
     bridge.database.engine.dispose()
-    if no_dispatch:
-        os.environ["CONSENT_BRIDGE_NO_DISPATCH"] = "1"
+    if not is_free(port, host):
+        fail(f"port {port} is taken: end what uses it, or choose another with --port")
     from granian import Granian
     from granian.constants import Interfaces
     from granian.log import LogLevels
+
+    if no_dispatch:
+        os.environ["CONSENT_BRIDGE_NO_DISPATCH"] = "1"
 
     server = Granian(
         "bridge.handlers.server:application",
@@ -109,6 +112,7 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=8,
+        backpressure=64,  # more wait in the socket's queue: clicks are short
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
         workers_kill_timeout=15,

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -114,3 +115,15 @@ def progress(label: str, out: TextIO, patience: float = 1.0) -> Iterator[Callabl
     yield tell
     if shown:
         bar.render_finish()
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nobody listens there yet: a second server would share the traffic without a word."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
 
 from bridge.decide import STOPS, Decision, concerns, is_live, may_confirm_again, may_mail
 from bridge.notices import Wording
@@ -382,20 +382,23 @@ class Store:
         everyone = self.vault.bucket(f"{kind} everyone", "")
         hour, month = throttle.c.time > now - timedelta(hours=1), throttle.c.time > now - timedelta(days=30)
         counted = or_(and_(throttle.c.bucket == address, month), and_(throttle.c.bucket.in_([network, everyone]), hour))
-        columns = (throttle.c.bucket, func.count().label("times"), func.max(throttle.c.time).label("last"))
+        today = func.sum(case((throttle.c.time > now - timedelta(days=1), 1), else_=0)).label("today")
+        columns = (throttle.c.bucket, func.count().label("times"), today, func.max(throttle.c.time).label("last"))
         rows = batch.db.execute(select(*columns).where(counted).group_by(throttle.c.bucket))
-        seen = {row.bucket: (row.times, row.last) for row in rows}
-        if seen.get(network, (0, None))[0] >= self.quotas.per_network_hour:
+        seen = {row.bucket: (row.times, row.today, row.last) for row in rows}
+        nothing: tuple[int, int, datetime | None] = (0, 0, None)
+        if seen.get(network, nothing)[0] >= self.quotas.per_network_hour:
             raise TooMany(3600)
-        times, last = seen.get(address, (0, None))
+        times, day, last = seen.get(address, nothing)
         quota = self.quotas
-        gap, most = (timedelta(days=1) / quota.per_address_day, quota.per_address_month)
+        soon, most = day >= quota.per_address_day, quota.per_address_month
         if kind != "sign-up":  # who holds a link, or asks for one, is let in more often than a stranger's sign-up
-            gap, most = timedelta(minutes=5), 10 * quota.per_address_month
+            soon = last is not None and now - last < timedelta(minutes=5)
+            most = 10 * quota.per_address_month
         room = (
-            (last is None or now - last >= gap)
+            not soon
             and times < most
-            and seen.get(everyone, (0, None))[0] < quota.global_hour
+            and seen.get(everyone, nothing)[0] < quota.global_hour
             and not (erased and last is not None and not may_confirm_again([last], now, batch.limits))
         )
         buckets = [address, network, everyone] if room else [network]
