@@ -72,9 +72,7 @@ def _run(port: int, folder: Path, *, check: bool) -> int:
                 _say(url, played.url, folder)
                 pages.wait()
             except KeyboardInterrupt:
-                click.echo(
-                    "\nended; start again with the same command, the store is still there, the toy platforms begin empty"
-                )
+                click.echo("\nended; the store is kept for the next start, the toy platforms begin empty")
                 return 1 if check else 0
             return 0
 
