@@ -110,29 +110,29 @@ def all_pages(site: Site, hand: Hand) -> Iterator[str]:
     hand.opens(f"{site.url}/subscribe")
     yield "subscribe"
     hand.page.locator("#email").fill(AN)
-    hand.page.locator(SEND).click()
+    hand.sends(SEND)
     assert hand.page.locator("[role=alert]").count() == 1
     assert "400" in hand.complaints.pop()  # the browser notes the status of an answer that says what is missing
     yield "subscribe, nothing ticked"
     hand.page.locator("#purpose-newsletter").check()
-    hand.page.locator(SEND).click()
+    hand.sends(SEND)
     yield "asked"
     hand.opens(site.mailed(AN, "/confirm/"))
     yield "confirm"
     site.house.clock.forward(minutes=2)
-    hand.page.locator(CONFIRM).click()
+    hand.sends(CONFIRM)
     yield "confirmed"
     hand.opens(f"{site.url}/preferences")
     yield "ask for a link"
     hand.opens(fresh_link(site))
     yield "preferences"
     hand.page.locator("#purpose-offers").check()
-    hand.page.locator(SAVE).click()
+    hand.sends(SAVE)
     yield "preferences, saved"
     hand.opens(site.mailed(AN, "/u/"))
     yield "unsubscribe"
     site.house.clock.forward(minutes=2)
-    hand.page.locator(ONE).click()
+    hand.sends(ONE)
     yield "unsubscribed"
     hand.opens(f"{site.url}/privacy")
     yield "privacy"
