@@ -17,6 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from bridge.policy.shapes import luminance
 from bridge.vocabulary import Method, Status, rfc3339
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -218,7 +219,7 @@ def ink(ground: str) -> str:
 
 def contrast(one: str, other: str) -> float:
     """How well two colours `#rrggbb` can be told apart, from 1 to 21 (WCAG 2.2)."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
@@ -255,11 +256,6 @@ def _shaded(colour: str, end: int, grounds: Sequence[str], wanted: float) -> str
 
 def _hex(channels: Iterable[float]) -> str:
     return "#" + "".join(f"{round(channel * 255):02x}" for channel in channels)
-
-
-def _luminance(colour: str) -> float:
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _channels(colour: str) -> tuple[float, float, float]:

@@ -199,7 +199,7 @@ class Dispatcher:
         claimed = self.bridge.store.queue.claim_pushes(name, adapter.batch)
         if not claimed:
             return 0
-        closed = self.bridge.policy.processor_problem(name, self.bridge.clock().date())
+        closed = self._contract_problem(name)
         if closed:
             log.error("%s: %s; only stops are sent", name, closed)
         results: list[tuple[Push, Outcome]] = []
@@ -225,6 +225,11 @@ class Dispatcher:
             return outcome
         ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
         return Outcome(OutcomeKind.LATER, "paused", min(ends).total_seconds())
+
+    def _contract_problem(self, name: str) -> str | None:
+        """Why nothing new may go to this processor today, by the policy's own calendar (REG-02)."""
+        policy = self.bridge.policy
+        return policy.processor_problem(name, self.bridge.clock().astimezone(policy.zone).date())
 
     def _held(self, name: str, push: Push, closed: str | None) -> Outcome | None:
         """Why this person is not told now: the contract ran out, or a job that names her is still open."""
@@ -299,7 +304,7 @@ class Dispatcher:
         closed = blocks(history, limits)
         on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
         fresh = _new_yes(push, on)
-        if policy.processor_problem(name, now.astimezone(policy.zone).date()):
+        if self._contract_problem(name):
             on, fresh = on - fresh, frozenset()  # without a contract nothing new begins there (REG-02)
         stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
         paused = frozenset(p for p in purposes if p not in on and not closed and _is_paused(push, p, now))
