@@ -18,6 +18,7 @@ from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from bridge.policy.shapes import luminance
+from bridge.spoken import SpokenEnvironment
 from bridge.vocabulary import Method, Status, rfc3339
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -177,7 +178,8 @@ class Texts:
         locale = Locale.parse(_LOCALES.get(code, code), sep="-")
         catalogue = _catalogue(code)
         names = self.names(self.languages)
-        environment = Environment(
+        environment = SpokenEnvironment(
+            catalogue.gettext,
             loader=FileSystemLoader(templates),
             extensions=["jinja2.ext.i18n"],
             autoescape=select_autoescape(enabled_extensions=("html",), default=False),
