@@ -1,7 +1,6 @@
 """What a reader does: sign up, confirm, stop, choose. Each act is decided under her lock and written once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -14,7 +13,7 @@ from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
 from bridge.spool import Parked, Spool
-from bridge.store import Plan, SignUp, Store, StoreAway, UnknownSubject
+from bridge.store import Plan, SignUp, Store, StoreAway
 from bridge.store.values import Person
 from bridge.vault import new_id
 from bridge.vocabulary import (
@@ -200,8 +199,8 @@ class Acts:
     def preferences(self, token: str) -> Preferences:
         """What the preference page shows. An old mail's link sees a masked address and can stop or ask."""
         claim = self._preferences_claim(token)
-        person = self._person(claim)
-        return self._preferences(person, self.store.history(person), fresh=claim.action is Action.FRESH)
+        person, history = self._meant(claim)
+        return self._preferences(person, history, fresh=claim.action is Action.FRESH)
 
     def save(
         self,
@@ -300,10 +299,14 @@ class Acts:
             return self._stop_claim(token)
 
     def _person(self, claim: Claim) -> Person:
-        person = self.store.find(claim.subject, claim.address)
-        if person is None or (claim.action is not Action.STOP and person.id != claim.subject):
+        return self._meant(claim)[0]
+
+    def _meant(self, claim: Claim) -> tuple[Person, list[ConsentEvent]]:
+        """Whom a link means, and what happened to her."""
+        found = self.store.look(claim.subject, claim.address)
+        if found is None or (claim.action is not Action.STOP and found[0].id != claim.subject):
             raise Late
-        return person
+        return found
 
     def _language(self, person: Person) -> str:
         return person.language if person.language in self.policy.languages else self.policy.languages[0]
@@ -364,11 +367,10 @@ class Acts:
         )
 
     def _write_stop(self, stop: Parked) -> Person | None:
-        person = self.store.find(stop.subject, stop.mark)
-        if person is not None:
-            with suppress(UnknownSubject):  # forgotten since we looked: nobody is left to mail
-                self.store.record([self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)])
-        return person
+        def event(person: Person) -> ConsentEvent:
+            return self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
+
+        return self.store.stop(stop.subject, stop.mark, event)
 
     def _preferences(self, person: Person, history: Sequence[ConsentEvent], *, fresh: bool) -> Preferences:
         now = self.clock()

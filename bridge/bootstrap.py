@@ -22,7 +22,7 @@ from bridge.policy import Policy, PolicyError, load
 from bridge.spool import Spool
 from bridge.store import Store
 from bridge.store.engine import Database
-from bridge.store.store import Quotas
+from bridge.store.sign_up import Quotas
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
 from bridge.vocabulary import PREFERENCES, Limits
@@ -256,6 +256,7 @@ class Bridge:
         _ = self.notices, self.texts, self.transport, self.adapters
         schema.check(self.database)
         check_unchanged(self.notices, self.store.words_used())
+        self.store.warm()
         rings = {"vault": self.vault.kids, "link": [key.kid for key in self.settings.link_keys]}
         if missing := self.store.use_keys(rings):
             raise BadSetting(

@@ -1,11 +1,11 @@
 """The tables, and the triggers that keep history what it was. Nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    TIMESTAMP,
     BigInteger,
     Boolean,
     Column,
@@ -21,40 +21,114 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
+
+from bridge.vocabulary import EventType, Method, Status, micros
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
+def moment(value: int) -> datetime:
+    """The moment of a column, aware UTC. A spoilt number must not keep `verify` from naming it."""
+    return _EPOCH + timedelta(microseconds=max(0, min(value, _LAST)))
+
+
 class AwareDateTime(TypeDecorator[datetime]):
-    """A moment that is always aware UTC: timestamptz on PostgreSQL, whole microseconds on SQLite."""
+    """A moment that is always aware UTC: whole microseconds, so that both databases give and take the same number."""
 
     impl = BigInteger
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the column type of this database."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(TIMESTAMP(timezone=True))
-        return dialect.type_descriptor(BigInteger())
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's call
+        """Refuse naive times."""
+        return None if value is None else micros(value)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Refuse naive times: they mean something else on every machine."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without its zone cannot be stored")
-        return value if dialect.name == "postgresql" else (value - _EPOCH) // timedelta(microseconds=1)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's call
         """Give the moment back in UTC."""
+        return None if value is None else moment(value)
+
+
+#: The numbers that words of ours have in the database: their place in these lists, from 1. Only ever add at the end.
+EVENT_TYPES: Sequence[EventType] = (
+    EventType.REQUESTED,
+    EventType.GIVEN,
+    EventType.ENROLLED,
+    EventType.IMPORTED,
+    EventType.REFUSED,
+    EventType.WITHDRAWN,
+    EventType.OBJECTED,
+    EventType.EXPIRED,
+    EventType.REVOKED,
+    EventType.INVALIDATED,
+    EventType.ERASED,
+    EventType.PAUSED,
+    EventType.RESUMED,
+    EventType.RESTRICTED,
+    EventType.UNRESTRICTED,
+    EventType.CHILD_DECLARED,
+    EventType.GUARDIAN_CONFIRMED,
+    EventType.MOVED,
+    EventType.MERGED,
+    EventType.CORRECTED,
+    EventType.SUBSCRIBED,
+    EventType.UNSUBSCRIBED,
+    EventType.BOUNCED,
+    EventType.DEFERRED,
+    EventType.COMPLAINED,
+)
+METHODS: Sequence[Method] = (
+    Method.FORM,
+    Method.CONFIRM_PAGE,
+    Method.PREFERENCE_PAGE,
+    Method.PREFERENCE_LINK,
+    Method.ONE_CLICK,
+    Method.UNSUBSCRIBE_PAGE,
+    Method.IMPORT,
+    Method.STAFF,
+    Method.WEBHOOK,
+    Method.RECONCILE,
+    Method.CLOCK,
+    Method.STOP_LIST,
+)
+STATUSES: Sequence[Status] = (
+    Status.UNKNOWN,
+    Status.REQUESTED,
+    Status.GIVEN,
+    Status.SOFT_OPT_IN,
+    Status.REFUSED,
+    Status.WITHDRAWN,
+    Status.OBJECTED,
+    Status.EXPIRED,
+    Status.REVOKED,
+    Status.INVALIDATED,
+)
+
+
+class Coded(TypeDecorator[str]):
+    """A word of ours as a small number: one byte instead of ten."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, *words: StrEnum) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's call
+        """The number of a word. The error names no value: it may end in a log (MIN-03)."""
         if value is None:
             return None
-        if dialect.name != "postgresql":  # a spoilt number must not keep `verify` from naming it
-            return _EPOCH + timedelta(microseconds=max(0, min(value, _LAST)))
-        moment: datetime = value.astimezone(UTC)
-        return moment
+        if value not in self.words:
+            raise ValueError("no word that this column knows")
+        return [str(word) for word in self.words].index(value) + 1
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's call
+        """The word of a number; one that is none is shown as it is, so that `verify` can name it."""
+        if value is None:
+            return None
+        known = isinstance(value, int) and 1 <= value <= len(self.words)
+        return str(self.words[value - 1]) if known else str(value)
 
 
 #: SQLite numbers its rows itself only for INTEGER keys.
@@ -94,22 +168,36 @@ events = Table(
     Column("id", _Number, primary_key=True, autoincrement=True),
     Column("subject", _Number),
     Column("number", Integer),  # 1, 2, 3 … within the person
-    Column("type", String(20)),
-    Column("purpose", String(32)),
+    Column("type", Coded(*EVENT_TYPES)),
+    Column("purpose", SmallInteger),  # in `names`
     Column("time", AwareDateTime),
-    Column("received", AwareDateTime),
+    Column("received", AwareDateTime),  # empty = at `time`
     Column("asked", AwareDateTime),
     Column("until", AwareDateTime),
-    Column("source", String(32)),
-    Column("method", String(20)),
-    Column("channel", String(32)),
+    Column("source", SmallInteger),  # in `names`
+    Column("method", Coded(*METHODS)),
+    Column("channel", SmallInteger),  # in `names`
     Column("notice", SmallInteger),
     Column("report", String(22)),  # a machine's news: keyed hash of its id, so that it counts once
     Column("sealed", LargeBinary),
     Column("digest", LargeBinary, nullable=False),
     UniqueConstraint("subject", "number"),
-    UniqueConstraint("report"),
     sqlite_autoincrement=True,
+)
+Index(
+    "ix_events_report",
+    events.c.report,
+    unique=True,
+    sqlite_where=events.c.report.is_not(None),
+    postgresql_where=events.c.report.is_not(None),
+)
+
+#: Words that rows repeat, each written once: purposes, channels, sources. Never changed, never removed.
+names = Table(
+    "names",
+    metadata,
+    Column("number", SmallInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("text", String(32), nullable=False, unique=True),
 )
 
 #: Where each person stands: a projection of `events`, written only with them.
@@ -117,8 +205,8 @@ records = Table(
     "records",
     metadata,
     Column("subject", _Number, primary_key=True, autoincrement=False),
-    Column("purpose", String(32), primary_key=True),
-    Column("status", String(16), nullable=False),
+    Column("purpose", SmallInteger, primary_key=True, autoincrement=False),  # in `names`
+    Column("status", Coded(*STATUSES), nullable=False),
     Column("since", AwareDateTime, nullable=False),
     Column("number", Integer, nullable=False),  # the person's last event when this was written
     sqlite_with_rowid=False,
@@ -127,8 +215,8 @@ records = Table(
 Index(
     "ix_records_requested",
     records.c.since,
-    sqlite_where=records.c.status == "requested",
-    postgresql_where=records.c.status == "requested",
+    sqlite_where=text("status = 2"),  # requested
+    postgresql_where=text("status = 2"),
 )
 
 #: What each ESP must still be told: one row per person and adapter. `due` is empty when both sides are equal.

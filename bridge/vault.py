@@ -4,20 +4,22 @@ Every use has a key of its own, derived by HKDF from a root in `BRIDGE_VAULT_KEY
 them. A person's data is sealed with AES-256-GCM under her own random key, which is kept wrapped; without it her data
 is dark, in old backups too.
 
-Format 1 of an event, which an evidence pack must be able to read without us:
+Format 2 of an event, which an evidence pack must be able to read without us:
 `sealed = nonce(12) ‖ AES-256-GCM(person's key, packed, associated data = subject ‖ "/" ‖ number in ASCII)`,
 `packed` = canonical bytes as raw DEFLATE (window 2^10) with the preset dictionary `_DICTIONARY` below,
 `digest = SHA-256("consent-bridge event 1\\n" ‖ digest of that person's previous event, or 32 zero bytes ‖ sealed)`,
 canonical bytes = JSON (RFC 8259, UTF-8, no white space) array
-`[1, key, type, purpose, time, received, asked, until, source, method, channel, notice, evidence]`; times are whole
-microseconds since 1970 UTC, absent values null, `evidence` an object with sorted keys and only what is known.
+`[2, key, type, purpose, time, received, asked, until, source, method, channel, notice, evidence]`; times are whole
+microseconds since 1970 UTC, absent values null, `key` only of a machine's news (null: the event's number is its key),
+`evidence` an object with sorted keys and only what is known, its `wording` the SHA-256 in base64url without padding.
+Format 1 (events before 2026-11-25) begins with 1, has a key for every event and `wording` in hexadecimal digits.
 """
 
 import hmac
 import os
 import secrets
 import zlib
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -29,12 +31,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from bridge.vocabulary import ConsentEvent, EventType, Evidence, Method, normal_email
+from bridge.vocabulary import REPORTED, ConsentEvent, EventType, Evidence, Method, micros, normal_email
 
 _TAG = b"consent-bridge event 1\n"
 FIRST = bytes(32)
-_FORMAT = 1
-#: Part of format 1: what most events hold, so that a sealed event takes half the room.
+_FORMAT = 2
+#: Part of both formats: what most events hold, so that a sealed event takes half the room.
 _DICTIONARY = (
     b'"withdrawn","requested","given","newsletter",null,null,null,"reader","confirm_page","form","one_click",null,'
     b'"footer",1,{"box":"ticked","language":"nl","request":"","template":"","wording":"0123456789abcdef"}]'
@@ -103,11 +105,13 @@ class Vault:
 
     def lookups(self, email: str) -> list[Hash]:
         """The address as the contacts table knows it, under every root, newest first."""
-        return [Hash(kid, _mac(key, normal_email(email))) for kid, key in self._lookup.items()]
+        address = normal_email(email)
+        return [Hash(kid, _mac(key, address)[:16]) for kid, key in self._lookup.items()]
 
     def stop_hashes(self, email: str) -> list[Hash]:
         """The address as the stop list knows it, under every root, newest first (SUP-02)."""
-        return [Hash(kid, _mac(key, normal_email(email))) for kid, key in self._stop_list.items()]
+        address = normal_email(email)
+        return [Hash(kid, _mac(key, address)) for kid, key in self._stop_list.items()]
 
     def bucket(self, kind: str, value: str) -> bytes:
         """What a limit counts by: an address or network as a keyed hash."""
@@ -154,30 +158,33 @@ def unseal(key: AESGCM, sealed: bytes, about: str) -> bytes:
 
 
 def canonical(event: ConsentEvent) -> bytes:
-    """The bytes of an event that are sealed and chained: format 1 of this module's docstring."""
+    """The bytes of an event that are sealed and chained: format 2 of this module's docstring."""
+    evidence = event.evidence
     fields = [
         _FORMAT,
-        event.key,
+        event.key if event.method in REPORTED else None,
         event.type,
         event.purpose,
-        _micros(event.time),
-        _micros(event.received),
-        _micros(event.asked),
-        _micros(event.until),
+        micros(event.time),
+        micros(event.received),
+        None if event.asked is None else micros(event.asked),
+        None if event.until is None else micros(event.until),
         event.source,
         event.method,
         event.channel,
         event.notice,
-        event.evidence,
+        evidence if evidence.wording is None else msgspec.structs.replace(evidence, wording=_short(evidence.wording)),
     ]
     return msgspec.json.encode(fields, order="sorted")
 
 
-def from_canonical(subject: str, data: bytes) -> ConsentEvent:
-    """The event whose canonical bytes these are."""
-    _format, key, kind, purpose, time, received, asked, until, source, method, channel, notice, evidence = (
+def from_canonical(subject: str, number: int, data: bytes) -> ConsentEvent:
+    """The event whose canonical bytes these are, of either format; `number` is its place in the person's chain."""
+    form, key, kind, purpose, time, received, asked, until, source, method, channel, notice, evidence = (
         msgspec.json.decode(data, type=_Canonical)
     )
+    if form > 1 and evidence.wording is not None:
+        evidence = msgspec.structs.replace(evidence, wording=urlsafe_b64decode(evidence.wording + "=").hex())
     return ConsentEvent(
         type=kind,
         subject=subject,
@@ -185,7 +192,7 @@ def from_canonical(subject: str, data: bytes) -> ConsentEvent:
         received=_moment(received),
         source=source,
         method=method,
-        key=key,
+        key=str(number) if key is None else key,
         purpose=purpose,
         asked=_moment(asked) if asked is not None else None,
         until=_moment(until) if until is not None else None,
@@ -196,8 +203,16 @@ def from_canonical(subject: str, data: bytes) -> ConsentEvent:
 
 
 _Canonical = tuple[
-    int, str, EventType, str, int, int, int | None, int | None, str, Method, str | None, int | None, Evidence
+    int, str | None, EventType, str, int, int, int | None, int | None, str, Method, str | None, int | None, Evidence
 ]
+
+
+def _short(sha256_hex: str) -> str:
+    """A SHA-256 in fewer characters. ValueError when it is none."""
+    value = bytes.fromhex(sha256_hex)
+    if len(value) != 32 or value.hex() != sha256_hex:
+        raise ValueError("evidence.wording is no SHA-256 in 64 hexadecimal digits")
+    return _text(value)
 
 
 def digest(previous: bytes, sealed: bytes) -> bytes:
@@ -229,12 +244,8 @@ def _text(value: bytes) -> str:
     return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
 
 
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
+def _moment(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
 
 
 def encode(fields: Mapping[str, object]) -> bytes:

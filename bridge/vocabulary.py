@@ -99,6 +99,9 @@ class Method(StrEnum):
 #: Roads that prove control of the mailbox at that moment.
 CONFIRMED = frozenset({Method.CONFIRM_PAGE, Method.PREFERENCE_PAGE})
 
+#: Roads by which a machine tells its news: each piece has a key of the machine's own, and counts once.
+REPORTED = frozenset({Method.WEBHOOK, Method.RECONCILE})
+
 #: `source` of an event: the reader herself, the operator's staff or programs; else the adapter's name.
 READER = "reader"
 OPERATOR = "operator"
@@ -261,6 +264,8 @@ def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
+    if domain.isascii():  # as it is, for IDNA knows no other form of it
+        return text
     with suppress(UnicodeError):  # a name the internet cannot hold is compared as it is
         # IDNA 2008, as registries and `email-validator` do: the codec "idna" takes faß.example for fass.example.
         domain = idna.encode(domain, uts46=True).decode("ascii")
@@ -272,6 +277,17 @@ def masked_email(email: str) -> str:
     local, _, domain = email.rpartition("@")
     name, _, top = domain.rpartition(".")
     return f"{local[:1]}•••@{name[:1]}•••.{top}"
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """A moment in whole microseconds since 1970, UTC. A naive one means something else on every machine."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone cannot be stored")
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def rfc3339(moment: datetime) -> str:

@@ -74,7 +74,7 @@ BLANKS = ", ".join(f"{column.name} = NULL" for column in events.c if column.name
 HALF_BLANKS = BLANKS.replace("purpose = NULL, ", "")
 
 FORBIDDEN = {
-    "an update": "UPDATE events SET purpose = 'offers' WHERE id = 1",
+    "an update": "UPDATE events SET purpose = 99 WHERE id = 1",
     "an update of nothing": "UPDATE events SET type = type WHERE id = 1",
     "a delete": "DELETE FROM events WHERE id = 1",
     "a delete of all": "DELETE FROM events",
@@ -97,7 +97,7 @@ ONLY_SQLITE = {
 ONLY_POSTGRESQL = {
     "truncated events": "TRUNCATE events",
     "truncated words": "TRUNCATE wordings CASCADE",
-    "an upsert": "INSERT INTO events (id, digest) VALUES (1, '') ON CONFLICT (id) DO UPDATE SET purpose = 'offers'",
+    "an upsert": "INSERT INTO events (id, digest) VALUES (1, '') ON CONFLICT (id) DO UPDATE SET purpose = 99",
 }
 
 
@@ -143,7 +143,7 @@ def test_a_careless_connection_cannot_replace_history_either(home: House, reader
 def test_our_own_road_cannot_change_history(told: House) -> None:
     """CAP-06: UPDATE and DELETE are refused through SQLAlchemy as well."""
     for statement in (
-        update(events).values(purpose="offers"),
+        update(events).values(purpose=99),
         delete(events),
         update(wordings).values(label="Yes"),
         delete(wordings),
@@ -160,7 +160,7 @@ def test_erasure_may_blank_an_event_and_nothing_else(told: House) -> None:
         blanked = db.execute(select(events).where(events.c.id == first.id)).one()
     assert [name for name, value in blanked._mapping.items() if value is not None] == ["id", "digest"]
     assert blanked.digest == first.digest
-    for back in (update(events).values(**first._mapping), update(events).values(purpose="newsletter")):
+    for back in (update(events).values(**first._mapping), update(events).values(purpose=1)):
         with pytest.raises(DBAPIError, match="append-only"):
             write(told, back.where(events.c.id == first.id))
 
@@ -185,7 +185,9 @@ CLEAR = [column.name for column in events.c if column.name not in ("id", "subjec
 
 def test_one_flipped_bit_anywhere_is_named(told: House) -> None:
     """CAP-06: `verify` names the event whose sealed bytes, digest or clear column was changed."""
-    told.hear(Reader(told, AN).told_by_esp(EventType.DEFERRED))
+    late = Reader(told, AN).told_by_esp(EventType.DEFERRED)
+    told.clock.forward(seconds=1)  # heard later than it happened: then both moments are kept
+    told.hear(late)
     told.store.record([paused(told, AN)])
     rows = story(told, AN)
     who = subject(told, AN)
@@ -196,6 +198,8 @@ def test_one_flipped_bit_anywhere_is_named(told: House) -> None:
             value = getattr(row, column)
             for at in (0, 11, 12, 40, -1) if isinstance(value, bytes) else (0,):  # nonce, contents, tag
                 changed = flipped(value, at) if value is not None else other(column, rows)
+                if column in ("type", "method"):  # a column of known words only
+                    changed = next(str(word) for word in events.c[column].type.words if word != value)
                 break_in(told, update(events).where(events.c.id == row.id).values({column: changed}))
                 assert f"{who}/{row.number}" in named(told), f"{column} of event {row.number} ({row.type})"
             break_in(told, update(events).where(events.c.id == row.id).values({column: value}))
@@ -287,7 +291,8 @@ def _own_event_repeated(house: House) -> tuple[list[Any], str]:
 
 
 def _record(house: House, **values: Any) -> Any:
-    mine = (records.c.subject == story(house, AN)[0].subject) & (records.c.purpose == "newsletter")
+    newsletter = house.store.rows.names.number("newsletter")
+    mine = (records.c.subject == story(house, AN)[0].subject) & (records.c.purpose == newsletter)
     return update(records).where(mine).values(values) if values else delete(records).where(mine)
 
 
@@ -309,8 +314,8 @@ def _record_removed(house: House) -> tuple[list[Any], str]:
 
 def _record_invented(house: House) -> tuple[list[Any], str]:
     number = story(house, AN)[0].subject
-    row = {"subject": number, "purpose": "parties", "status": "given", "since": house.clock.now, "number": 1}
-    return [insert(records).values(row)], f"{subject(house, AN)}/parties"
+    row = {"subject": number, "purpose": 99, "status": "given", "since": house.clock.now, "number": 1}
+    return [insert(records).values(row)], f"{subject(house, AN)}/?99"
 
 
 def _person_removed(house: House) -> tuple[list[Any], str]:

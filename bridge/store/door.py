@@ -1,29 +1,44 @@
 """The one door: how events, records, stop list and promised work are written together, in one transaction."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection
 
 from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
-from bridge.store.rows import (
-    PERSON,
-    Opened,
-    chains,
-    columns,
-    open_person,
-    profile_bytes,
-    stops_known,
-    with_stops,
-)
+from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
+from bridge.store.sql import Sql
 from bridge.store.values import Person
-from bridge.tables import events, outbox, person_keys, pushes, records, stop_list, subjects
-from bridge.vault import Vault, about_event, canonical, digest, encode, new_id, pack, seal
-from bridge.vocabulary import EVERY_PURPOSE, READER, ConsentEvent, EventType, Limits, Method, Status
+from bridge.tables import STATUSES
+from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
+from bridge.vocabulary import EVERY_PURPOSE, READER, REPORTED, ConsentEvent, EventType, Limits, Method, Status, micros
+
+_EVENT = Sql(
+    f"INSERT INTO events ({', '.join(COLUMNS)}, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_RECORD = Sql(
+    "INSERT INTO records (subject, purpose, status, since, number) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (subject, purpose) DO UPDATE SET status = excluded.status, since = excluded.since, "
+    "number = excluded.number"
+)
+_PUSH = Sql(
+    "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
+    "stop = pushes.stop OR excluded.stop, attempts = 0, reason = NULL"
+)
+_MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")
+_PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
+_LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
+_STOP = Sql(
+    "INSERT INTO stop_list (hash, scope, kid, reason, since) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (hash, scope) DO UPDATE SET kid = excluded.kid, reason = excluded.reason, since = excluded.since "
+    "WHERE excluded.since >= stop_list.since"
+)
+
+_STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
 
 #: Stops that the stop list remembers as a keyed hash, beyond the person herself.
 LISTED = frozenset(
@@ -44,34 +59,63 @@ _STARTS = frozenset({EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED})
 _JUST_NOW = timedelta(seconds=60)
 
 
+class Stop(NamedTuple):
+    """One entry for the stop list: who said no to what, as a keyed hash."""
+
+    hash: Hash
+    scope: str
+    reason: EventType
+    since: datetime
+
+
+class _Written(NamedTuple):
+    """One event as it is written."""
+
+    event: ConsentEvent
+    subject: int
+    number: int
+    sealed: bytes
+    digest: bytes
+
+
 class Batch:
     """Everything one transaction writes about some people. Load them (locked), add events, flush once."""
 
-    def __init__(self, db: Connection, vault: Vault, adapters: Sequence[str], limits: Limits, now: datetime) -> None:
-        self.db, self.vault, self.adapters, self.limits, self.now = db, vault, adapters, limits, now
+    def __init__(self, db: Connection, rows: Rows, adapters: Sequence[str], limits: Limits, now: datetime) -> None:
+        self.db, self.rows, self.adapters, self.limits, self.now = db, rows, adapters, limits, now
+        self.vault = rows.vault
         self.words: set[str] = set()  # wordings kept by this transaction
         self.people: dict[int, Opened] = {}
         self.history: dict[int, list[ConsentEvent]] = {}
         self._tails: dict[int, tuple[int, bytes]] = {}
-        self._events: list[Mapping[str, object]] = []
-        self._records: dict[tuple[int, str], Mapping[str, object]] = {}
+        self._events: list[_Written] = []
+        self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
         self._pushes: dict[int, bool] = {}
-        self._mails: list[Mapping[str, object]] = []
+        self._mails: list[tuple[object, ...]] = []
         self._letters: dict[tuple[int, str], list[str]] = {}
-        self._stops: dict[tuple[bytes, str], Mapping[str, object]] = {}
+        self._stops: dict[tuple[bytes, str], Stop] = {}
         self._lifted: list[tuple[bytes, str]] = []
         self._profiles: list[tuple[int, bytes]] = []
 
     def load(self, ids: Collection[str]) -> None:
         """Lock these people in a fixed order and read all that was told of them, in three reads."""
-        query = PERSON.where(subjects.c.id.in_(ids)).order_by(subjects.c.number).with_for_update(of=subjects)
-        found = [open_person(self.vault, row) for row in self.db.execute(query)]
+        found = self.rows.locked(self.db, ids)
         if missing := set(ids) - {opened.person.id for opened in found}:
             raise UnknownSubject(f"{len(missing)} people are not known here")
+        self._take_in(found)
+
+    def load_by_link(self, subject: str, mark: str) -> Opened | None:
+        """Lock whom a link means and read her; None when nobody is here any more."""
+        opened = self.rows.locked_by_link(self.db, subject, mark)
+        if opened is not None:
+            self._take_in([opened])
+        return opened
+
+    def _take_in(self, found: Sequence[Opened]) -> None:
         people = [opened.person for opened in found]
-        told, tails = chains(self.db, people)
+        told, tails = self.rows.chains(self.db, people)
         self._tails.update(tails)
-        stops = stops_known(self.db, self.vault, [person.email for person in people])
+        stops = self.rows.stops(self.db, [person.email for person in people])
         for opened in found:
             self.people[opened.number] = opened
             self.history[opened.number] = with_stops(told[opened.number], stops[opened.person.email])
@@ -107,16 +151,9 @@ class Batch:
         """Promise one mail in this same transaction."""
         key = new_id()
         payload = {"purposes": sorted(purposes), "language": language, "request": request, "channel": channel}
-        self._mails.append(
-            {
-                "id": key,
-                "work": f"mail:{kind}",
-                "subject": opened.number,
-                "payload": seal(opened.key, encode(payload), f"{opened.person.id}/{key}"),
-                "made": self.now,
-                "due": self.now,
-            }
-        )
+        sealed = seal(opened.key, encode(payload), f"{opened.person.id}/{key}")
+        now = micros(self.now)
+        self._mails.append((key, f"mail:{kind}", opened.number, sealed, now, now))
 
     def correct(self, opened: Opened, person: Person) -> None:
         """Keep a changed profile (language, declared fields)."""
@@ -127,21 +164,41 @@ class Batch:
         """Write everything, batch-wise. True when work was promised."""
         for (number, kind), purposes in self._letters.items():
             self.mail(self.people[number], kind, set(purposes), language=self.people[number].person.language)
-        for number, profile in self._profiles:
-            self.db.execute(update(subjects).where(subjects.c.number == number).values(profile=profile))
+        _PROFILE.many(self.db, [(profile, number) for number, profile in self._profiles])
         if self._events:
-            self.db.execute(insert(events), self._events)
-        if self._records:
-            self._upsert(records, list(self._records.values()), ("status", "since", "number"))
+            self._write_events()
         remember_stops(self.db, list(self._stops.values()))
-        for value, scope in self._lifted:
-            is_it = (stop_list.c.scope == scope) | ((stop_list.c.scope == "") & (stop_list.c.reason == "erased"))
-            self.db.execute(delete(stop_list).where(stop_list.c.hash == value, is_it))
-        if self._mails:
-            self.db.execute(insert(outbox), self._mails)
-        if self._pushes and self.adapters:
-            self._upsert_pushes()
+        _LIFT.many(self.db, self._lifted)
+        _MAIL.many(self.db, self._mails)
+        due = micros(self.now)
+        _PUSH.many(
+            self.db,
+            [
+                (number, adapter, self._tails[number][0], stop, due)
+                for number, stop in sorted(self._pushes.items())
+                for adapter in self.adapters
+            ],
+        )
         return bool(self._mails or self._pushes)
+
+    def _write_events(self) -> None:
+        """Events and where they leave each person."""
+        names = names_of(written.event for written in self._events) | {purpose for _, purpose in self._records}
+        numbers = self.rows.names.numbers(self.db, names)
+        _EVENT.many(
+            self.db,
+            [
+                (*self.rows.columns(event, subject, number, numbers.__getitem__), sealed, chained)
+                for event, subject, number, sealed, chained in self._events
+            ],
+        )
+        _RECORD.many(
+            self.db,
+            [
+                (subject, numbers[purpose], _STATUS_NUMBERS[status], micros(since), number)
+                for (subject, purpose), (status, since, number) in self._records.items()
+            ],
+        )
 
     def _chain(self, opened: Opened, event: ConsentEvent) -> None:
         number, previous = self._tails[opened.number]
@@ -149,10 +206,10 @@ class Batch:
         sealed = seal(opened.key, pack(canonical(event)), about_event(opened.person.id, number))
         mine = digest(previous, sealed)
         self._tails[opened.number] = (number, mine)
-        clear = columns(event, opened.number, number)
-        self._events.append({**clear, "sealed": sealed, "digest": mine})
+        self._events.append(_Written(event, opened.number, number, sealed, mine))
         # As it will be read again, so that ties are decided now as they will be then.
-        self.history[opened.number].append(msgspec.structs.replace(event, key=clear["report"] or str(number)))
+        known = event if event.method in REPORTED else msgspec.structs.replace(event, key=str(number))
+        self.history[opened.number].append(known)
 
     def _project(self, opened: Opened, event: ConsentEvent) -> None:
         """Where she stands by her own events; the stop list is asked anew each time."""
@@ -162,13 +219,7 @@ class Batch:
             if not concerns(event, purpose):
                 continue
             status, by = standing(told, purpose)
-            self._records[opened.number, purpose] = {
-                "subject": opened.number,
-                "purpose": purpose,
-                "status": status.value,
-                "since": by.time if by else event.time,
-                "number": number,
-            }
+            self._records[opened.number, purpose] = (status, by.time if by else event.time, number)
 
     def _promise(self, opened: Opened, event: ConsentEvent, decision: Decision) -> None:
         work = decision.work
@@ -181,53 +232,12 @@ class Batch:
         if event.type in LISTED:
             newest = self.vault.stop_hashes(opened.person.email)[0]
             self._lifted = [entry for entry in self._lifted if entry != (newest.value, event.purpose)]
-            self._stops[newest.value, event.purpose] = {
-                "hash": newest.value,
-                "scope": event.purpose,
-                "kid": newest.kid,
-                "reason": event.type.value,
-                "since": event.time,
-            }
+            self._stops[newest.value, event.purpose] = Stop(newest, event.purpose, event.type, event.time)
         lifts = event.type is EventType.GIVEN and event.confirmed
         if lifts and decision.after.get(event.purpose) is Status.GIVEN:
             hashes = self.vault.stop_hashes(opened.person.email)
             self._lifted += [(entry.value, event.purpose) for entry in hashes]
             self._stops.pop((hashes[0].value, event.purpose), None)
-
-    def _upsert(self, table: Any, rows: list[Mapping[str, object]], changing: Sequence[str]) -> None:
-        query = _insert(self.db)(table)
-        changes = {name: query.excluded[name] for name in changing}
-        key = [column.name for column in table.primary_key]
-        self.db.execute(query.on_conflict_do_update(index_elements=key, set_=changes), rows)
-
-    def _upsert_pushes(self) -> None:
-        rows = [
-            {
-                "subject": number,
-                "adapter": adapter,
-                "wanted": self._tails[number][0],
-                "put": 0,
-                "stop": stop,
-                "due": self.now,
-                "attempts": 0,
-            }
-            for number, stop in sorted(self._pushes.items())
-            for adapter in self.adapters
-        ]
-        query = _insert(self.db)(pushes)
-        self.db.execute(
-            query.on_conflict_do_update(
-                index_elements=["subject", "adapter"],
-                set_={
-                    "wanted": query.excluded.wanted,
-                    "due": query.excluded.due,
-                    "stop": or_(pushes.c.stop, query.excluded.stop),
-                    "attempts": literal_column("0"),
-                    "reason": None,
-                },
-            ),
-            rows,
-        )
 
 
 def check(event: ConsentEvent, limits: Limits) -> None:
@@ -242,34 +252,9 @@ def check(event: ConsentEvent, limits: Limits) -> None:
         raise IncompleteEvidence(f"{event.type} without its proof: {', '.join(missing)} missing")
 
 
-def _insert(db: Connection) -> Callable[[Any], Any]:
-    return postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
-
-
-def upsert_nothing(db: Connection, table: Any, rows: Sequence[Mapping[str, object]]) -> int:
-    """Insert what is not there yet; how many were new."""
-    if not rows:
-        return 0
-    return int(db.execute(_insert(db)(table).values(list(rows)).on_conflict_do_nothing()).rowcount)
-
-
-def keep_key(db: Connection, row: Mapping[str, object]) -> None:
-    """Keep a new person's key; of a known one the row is written as it was, the same work either way (CAP-09)."""
-    as_it_was = {"kid": person_keys.c.kid}
-    db.execute(_insert(db)(person_keys).values(row).on_conflict_do_update(index_elements=["subject"], set_=as_it_was))
-
-
-def take_turns(db: Connection, bucket: bytes) -> None:
-    """Let requests for one address count each other. On SQLite writers take turns anyway."""
-    if db.dialect.name == "postgresql":
-        db.execute(select(func.pg_advisory_xact_lock(int.from_bytes(bucket[:8], "big", signed=True))))
-
-
-def remember_stops(db: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+def remember_stops(db: Connection, stops: Sequence[Stop]) -> None:
     """Keep stops as keyed hashes only; the latest counts."""
-    query = _insert(db)(stop_list)
-    changes = {name: query.excluded[name] for name in ("kid", "reason", "since")}
-    where = query.excluded.since >= stop_list.c.since
-    in_order = sorted(rows, key=lambda row: (row["hash"], row["scope"]))  # one lock order for all writers
-    if in_order:
-        db.execute(query.on_conflict_do_update(index_elements=["hash", "scope"], set_=changes, where=where), in_order)
+    in_order = sorted(stops, key=lambda stop: (stop.hash.value, stop.scope))  # one lock order for all writers
+    _STOP.many(
+        db, [(stop.hash.value, stop.scope, stop.hash.kid, stop.reason.value, micros(stop.since)) for stop in in_order]
+    )

@@ -3,15 +3,18 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.store.errors import StoreAway
+from bridge.store.group import Group
+
+T = TypeVar("T")
 
 _BUSY_SECONDS = 5.0
 _READ_ONLY = "25006"  # PostgreSQL on a standby, or while it changes places with one
@@ -44,6 +47,18 @@ class Database:
             )
         self._turn = threading.Lock()
         self._patience = busy_seconds
+        self._group = Group(self.writing, busy_seconds)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Carry out one short piece of work and commit it before this returns: all of it or nothing.
+
+        On SQLite the pieces that wait together share one transaction, so that many readers at once pay for one sync of
+        the disk (decision 22). Raises what the work raises, and `StoreAway` when the database cannot.
+        """
+        if self.dialect == "sqlite":
+            return self._group.write(lambda db: self._do(work, db))
+        with self.writing() as db:
+            return work(db)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -65,6 +80,17 @@ class Database:
         """One consistent view for reads: what others write meanwhile is not seen by halves."""
         view: dict[str, Any] = {} if self.dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         with self._guarded(), self.engine.connect().execution_options(**view) as db, db.begin():
+            yield db
+
+    def _do(self, work: Callable[[Connection], T], db: Connection) -> T:
+        with self._guarded():
+            return work(db)
+
+    @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """A connection for a few reads, each of which sees what was committed when it began: the cheapest look."""
+        view: dict[str, Any] = {} if self.dialect == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+        with self._guarded(), self.engine.connect().execution_options(**view) as db:
             yield db
 
     @contextmanager

@@ -1,46 +1,56 @@
-"""Rows to values and back: the mapping, in plain functions."""
+"""Rows to values and back: the mapping, and the reads that deciding needs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection
 
+from bridge.store.names import Names
+from bridge.store.sql import AnyRow, Sql
 from bridge.store.values import Person
-from bridge.tables import events, person_keys, stop_list, subjects
-from bridge.vault import FIRST, Vault, about_event, encode, from_canonical, unpack, unseal
-from bridge.vocabulary import SYSTEM, ConsentEvent, EventType, Method
+from bridge.tables import EVENT_TYPES, METHODS, moment
+from bridge.vault import FIRST, Vault, about_event, from_canonical, unpack, unseal
+from bridge.vocabulary import REPORTED, SYSTEM, ConsentEvent, EventType, Method, micros
 
-#: Roads by which a machine tells its news; each piece counts once.
-REPORTED = frozenset({Method.WEBHOOK, Method.RECONCILE})
+#: Most values in one statement: below what either database takes.
+_AT_ONCE = 5000
 
-#: A row of any shape: which columns it has is said by the query beside it.
-AnyRow = Row[*tuple[Any, ...]]
-
+_COLUMNS = "s.number, s.id, s.mark, s.profile, k.kid, k.wrapped"
+_PEOPLE = "subjects s JOIN person_keys k ON k.subject = s.number"
+_PERSON = f"{_COLUMNS} FROM {_PEOPLE}"
 #: The clear columns that deciding needs, in one place for the reads that decide.
-CLEAR = (
-    events.c.subject,
-    events.c.number,
-    events.c.type,
-    events.c.purpose,
-    events.c.time,
-    events.c.received,
-    events.c.asked,
-    events.c.until,
-    events.c.source,
-    events.c.method,
-    events.c.channel,
-    events.c.notice,
-    events.c.report,
+COLUMNS = (
+    *("subject", "number", "type", "purpose", "time", "received", "asked", "until"),
+    *("source", "method", "channel", "notice", "report"),
 )
+_CLEAR = ", ".join(f"e.{name}" for name in (*COLUMNS[1:], "digest"))
+_BY_NUMBER = Sql(f"SELECT {_PERSON} WHERE s.number IN ({{}})")
+_BY_LOOKUP = Sql(f"SELECT {_PERSON} WHERE s.lookup IN ({{}})")
+_BY_ID_LOCKED = Sql(f"SELECT {_PERSON} WHERE s.id IN ({{}}) ORDER BY s.number [FOR UPDATE OF s]")
+_BY_LINK_LOCKED = Sql(f"SELECT {_PERSON} WHERE s.id = ? OR s.mark = ? ORDER BY s.number [FOR UPDATE OF s]")
+_CHAINS = Sql(f"SELECT e.subject, {_CLEAR} FROM events e WHERE e.subject IN ({{}}) ORDER BY e.subject, e.number")
+#: A person and everything that happened to her at once. Never with a lock: while one waits for it, others tell more.
+_TOGETHER = f"SELECT {_COLUMNS}, {_CLEAR} FROM {_PEOPLE} LEFT JOIN events e ON e.subject = s.number"
+_BY_LINK = Sql(f"{_TOGETHER} WHERE s.id = ? OR s.mark = ? ORDER BY s.number, e.number")
+_STORY = Sql("SELECT number, sealed FROM events WHERE subject = ? ORDER BY number")
+_STOPS = Sql("SELECT hash, kid, reason, scope, since FROM stop_list WHERE hash IN ({})")
 
-#: A person with her key.
-PERSON = select(
-    subjects.c.number, subjects.c.id, subjects.c.mark, subjects.c.profile, person_keys.c.kid, person_keys.c.wrapped
-).join(person_keys, person_keys.c.subject == subjects.c.number)
+_TYPE_NUMBERS: Mapping[str, int] = {word: number for number, word in enumerate(EVENT_TYPES, start=1)}
+_METHOD_NUMBERS: Mapping[str, int] = {word: number for number, word in enumerate(METHODS, start=1)}
 
 
-class _Profile(msgspec.Struct, frozen=True):
+class _Profile(msgspec.Struct, frozen=True, array_like=True):
+    email: str
+    language: str = ""
+    fields: dict[str, str] = {}
+
+
+class _OldProfile(msgspec.Struct, frozen=True):
+    """As profiles were sealed before 2026-11-25."""
+
     email: str
     language: str = ""
     fields: dict[str, str] = {}
@@ -58,14 +68,124 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         return self.person.number
 
 
+class Rows:
+    """Reads people and what happened to them."""
+
+    def __init__(self, vault: Vault, names: Names) -> None:
+        self.vault, self.names = vault, names
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    def people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
+        """People by their numbers; who is not there is left out."""
+        found = (open_person(self.vault, row) for row in _listed(_BY_NUMBER, db, list(numbers)))
+        return {opened.number: opened for opened in found}
+
+    def by_email(self, db: Connection, email: str) -> Opened | None:
+        """The person behind an address."""
+        row = next(iter(_listed(_BY_LOOKUP, db, [entry.value for entry in self.vault.lookups(email)])), None)
+        return None if row is None else open_person(self.vault, row)
+
+    def locked(self, db: Connection, ids: Collection[str]) -> list[Opened]:
+        """These people, locked in the one order that all writers keep."""
+        return [open_person(self.vault, row) for row in _BY_ID_LOCKED.rows(db, tuple(ids), len(ids))]
+
+    def locked_by_link(self, db: Connection, subject: str, mark: str) -> Opened | None:
+        """Whom a link means, locked: the person of that id, or whoever holds that address now (decision 9)."""
+        found = [open_person(self.vault, row) for row in _BY_LINK_LOCKED.rows(db, (subject, mark))]
+        return _meant(found, subject)
+
+    def by_link(self, db: Connection, subject: str, mark: str) -> tuple[Opened, list[ConsentEvent]] | None:
+        """Whom a link means, and what happened to her, in one read."""
+        found = {}
+        for _, group in groupby(_BY_LINK.rows(db, (subject, mark)), itemgetter(0)):
+            rows = list(group)
+            opened = open_person(self.vault, rows[0])
+            told = [clear_event(row[6:], opened.person.id, self._words(db)) for row in rows if row[6] is not None]
+            found[opened.person.id] = (opened, told)
+        return found.get(subject) or next(iter(found.values()), None)
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def histories(self, db: Connection, people: Iterable[Person]) -> dict[int, list[ConsentEvent]]:
+        """Everything that happened to these people, from clear columns."""
+        return self.chains(db, people)[0]
+
+    def chains(
+        self, db: Connection, people: Iterable[Person]
+    ) -> tuple[dict[int, list[ConsentEvent]], dict[int, tuple[int, bytes]]]:
+        """Everything that happened to these people, and number and digest of each one's last event: where hers goes
+        on."""
+        ids = {person.number: person.id for person in people}
+        found: dict[int, list[ConsentEvent]] = {number: [] for number in ids}
+        tails = dict.fromkeys(ids, (0, FIRST))
+        words = self._words(db)
+        for row in _listed(_CHAINS, db, list(ids)):
+            subject = row[0]
+            found[subject].append(clear_event(row[1:], ids[subject], words))
+            tails[subject] = (row[1], row[13])
+        return found, tails
+
+    def story(self, db: Connection, opened: Opened) -> list[ConsentEvent]:
+        """What happened to one person, with all evidence."""
+        return [open_event(opened, number, sealed) for number, sealed in _STORY.rows(db, (opened.number,))]
+
+    def stops(self, db: Connection, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
+        """What the stop list says of these addresses, as events the rules can read (SUP-05)."""
+        by_hash = {(entry.kid, entry.value): email for email in emails for entry in self.vault.stop_hashes(email)}
+        found: dict[str, list[ConsentEvent]] = {email: [] for email in emails}
+        for hash_, kid, reason, scope, since in _listed(_STOPS, db, [value for _kid, value in by_hash]):
+            email = by_hash.get((kid, hash_))
+            if email is not None:
+                found[email].append(stop_event(reason, scope, moment(since)))
+        return found
+
+    def columns(
+        self, event: ConsentEvent, subject: int, number: int, numbers: Callable[[str], int]
+    ) -> tuple[object, ...]:
+        """The clear columns of one event, in the order of `COLUMNS`."""
+        time, received = micros(event.time), micros(event.received)
+        return (
+            subject,
+            number,
+            _TYPE_NUMBERS[event.type],
+            numbers(event.purpose),
+            time,
+            None if received == time else received,
+            None if event.asked is None else micros(event.asked),
+            None if event.until is None else micros(event.until),
+            numbers(event.source),
+            _METHOD_NUMBERS[event.method],
+            None if event.channel is None else numbers(event.channel),
+            event.notice,
+            event.key if event.method in REPORTED else None,
+        )
+
+    def _words(self, db: Connection) -> Callable[[int], str]:
+        return lambda number: self.names.text(db, number)
+
+
+def names_of(events: Iterable[ConsentEvent]) -> set[str]:
+    """The words of these events that `names` holds."""
+    found: set[str] = set()
+    for event in events:
+        found.update((event.purpose, event.source))
+        if event.channel is not None:
+            found.add(event.channel)
+    return found
+
+
 def open_person(vault: Vault, row: AnyRow) -> Opened:
-    """One row of `PERSON`, opened."""
-    key = vault.person(row.id, row.kid, row.wrapped)
-    profile = msgspec.json.decode(unseal(key, row.profile, row.id), type=_Profile)
+    """One row of a person with her key, opened."""
+    number, subject, mark, sealed, kid, wrapped = row[:6]
+    key = vault.person(subject, kid, wrapped)
+    data = unseal(key, sealed, subject)
+    kind: type[_Profile | _OldProfile] = _OldProfile if data[:1] == b"{" else _Profile
+    profile = msgspec.json.decode(data, type=kind)
     person = Person(
-        number=row.number,
-        id=row.id,
-        mark=row.mark,
+        number=number,
+        id=subject,
+        mark=mark,
         email=profile.email,
         language=profile.language,
         fields=profile.fields,
@@ -74,63 +194,34 @@ def open_person(vault: Vault, row: AnyRow) -> Opened:
 
 
 def profile_bytes(person: Person) -> bytes:
-    """What is sealed of a person besides her events."""
-    return encode({"email": person.email, "language": person.language, "fields": dict(person.fields)})
+    """What is sealed of a person besides her events: a JSON array of address, language and, if any, declared fields."""
+    return msgspec.json.encode([person.email, person.language, *([dict(person.fields)] if person.fields else [])])
 
 
-def clear_event(row: AnyRow, subject: str) -> ConsentEvent:
+def clear_event(row: Sequence[Any], subject: str, text: Callable[[int], str]) -> ConsentEvent:
     """An event from its clear columns: enough to decide, without its evidence."""
+    number, type_, purpose, time, received, asked, until, source, method, channel, notice, report = row[:12]
+    when = moment(time)
     return ConsentEvent(
-        type=EventType(row.type),
+        type=EVENT_TYPES[type_ - 1],
         subject=subject,
-        time=row.time,
-        received=row.received,
-        source=row.source,
-        method=Method(row.method),
-        key=row.report or str(row.number),
-        purpose=row.purpose,
-        asked=row.asked,
-        until=row.until,
-        channel=row.channel,
-        notice=row.notice,
+        time=when,
+        received=when if received is None else moment(received),
+        source=text(source),
+        method=METHODS[method - 1],
+        key=report or str(number),
+        purpose=text(purpose),
+        asked=None if asked is None else moment(asked),
+        until=None if until is None else moment(until),
+        channel=None if channel is None else text(channel),
+        notice=notice,
     )
 
 
 def open_event(opened: Opened, number: int, sealed: bytes) -> ConsentEvent:
     """An event with its evidence, from its sealed bytes."""
     person = opened.person
-    return from_canonical(person.id, unpack(unseal(opened.key, sealed, about_event(person.id, number))))
-
-
-def histories(db: Connection, people: Iterable[Person]) -> dict[int, list[ConsentEvent]]:
-    """Everything that happened to these people, in one read, from clear columns."""
-    return chains(db, people)[0]
-
-
-def chains(
-    db: Connection, people: Iterable[Person]
-) -> tuple[dict[int, list[ConsentEvent]], dict[int, tuple[int, bytes]]]:
-    """Everything that happened to these people, and number and digest of each one's last event: where hers goes on."""
-    ids = {person.number: person.id for person in people}
-    found: dict[int, list[ConsentEvent]] = {number: [] for number in ids}
-    tails = dict.fromkeys(ids, (0, FIRST))
-    query = select(*CLEAR, events.c.digest).where(events.c.subject.in_(ids))
-    for row in db.execute(query.order_by(events.c.subject, events.c.number)):
-        found[row.subject].append(clear_event(row, ids[row.subject]))
-        tails[row.subject] = (row.number, row.digest)
-    return found, tails
-
-
-def stops_known(db: Connection, vault: Vault, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
-    """What the stop list says of these addresses, as events the rules can read (SUP-05)."""
-    by_hash = {(entry.kid, entry.value): email for email in emails for entry in vault.stop_hashes(email)}
-    rows = db.execute(select(stop_list).where(stop_list.c.hash.in_([value for _kid, value in by_hash])))
-    found: dict[str, list[ConsentEvent]] = {email: [] for email in emails}
-    for row in rows:
-        email = by_hash.get((row.kid, row.hash))
-        if email is not None:
-            found[email].append(stop_event(row.reason, row.scope, row.since))
-    return found
+    return from_canonical(person.id, number, unpack(unseal(opened.key, sealed, about_event(person.id, number))))
 
 
 def stop_event(reason: str, scope: str, since: Any) -> ConsentEvent:
@@ -149,24 +240,21 @@ def stop_event(reason: str, scope: str, since: Any) -> ConsentEvent:
 
 def with_stops(history: Sequence[ConsentEvent], stops: Sequence[ConsentEvent]) -> list[ConsentEvent]:
     """A person's history and what the stop list knows of her address beyond it."""
+    if not stops:
+        return list(history)
     told = {(event.type, event.purpose, event.time) for event in history}
     return [*history, *(stop for stop in stops if (stop.type, stop.purpose, stop.time) not in told)]
 
 
-def columns(event: ConsentEvent, subject: int, number: int) -> Mapping[str, object]:
-    """The clear columns of one event."""
-    return {
-        "subject": subject,
-        "number": number,
-        "type": event.type.value,
-        "purpose": event.purpose,
-        "time": event.time,
-        "received": event.received,
-        "asked": event.asked,
-        "until": event.until,
-        "source": event.source,
-        "method": event.method.value,
-        "channel": event.channel,
-        "notice": event.notice,
-        "report": event.key if event.method in REPORTED else None,
-    }
+def _meant(found: Sequence[Opened], subject: str) -> Opened | None:
+    return next((opened for opened in found if opened.person.id == subject), next(iter(found), None))
+
+
+def _listed(statement: Sql, db: Connection, values: Sequence[Any]) -> Iterator[AnyRow]:
+    """The rows of a query with a list in it, so many values at once as a statement takes.
+
+    Without values it is asked all the same: nobody can tell from the work whether an address is known (CAP-09).
+    """
+    for first in range(0, len(values) or 1, _AT_ONCE):
+        part = values[first : first + _AT_ONCE]
+        yield from statement.rows(db, part, len(part))

@@ -1,26 +1,30 @@
 """Check that the history is what it was: each chain, sealed events against clear columns, records against events."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 
 from bridge.decide import concerns, standing
 from bridge.store.engine import Database
-from bridge.store.rows import (
-    PERSON,
-    AnyRow,
-    Opened,
-    clear_event,
-    columns,
-    open_event,
-    open_person,
-)
+from bridge.store.names import Names
+from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, open_event, open_person
 from bridge.store.schema import missing_triggers
+from bridge.store.sql import AnyRow, Sql
 from bridge.store.values import Person
-from bridge.tables import events, person_keys, records, subjects
+from bridge.tables import STATUSES, events, person_keys, subjects
+from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent
+
+_PEOPLE = Sql(
+    "SELECT s.number, s.id, s.mark, s.profile, k.kid, k.wrapped FROM subjects s "
+    "JOIN person_keys k ON k.subject = s.number WHERE s.number > ? ORDER BY s.number LIMIT ?"
+)
+_EVENTS = Sql(
+    f"SELECT {', '.join(COLUMNS)}, sealed, digest FROM events WHERE subject IN ({{}}) ORDER BY subject, number"
+)
+_RECORDS = Sql("SELECT subject, purpose, status, since, number FROM records WHERE subject IN ({})")
 
 _CHUNK = 500
 
@@ -47,14 +51,15 @@ def verify(
     """Check the whole history, person by person, in flat memory."""
     problems: list[Problem] = []
     people = seen = 0
+    rows = Rows(vault, Names(database))
     with database.reading() as db:
         total = db.scalar(select(func.count()).select_from(subjects)) or 0
         for chunk in _chunks(db):
             numbers = [row.number for row in chunk]
-            rows, kept = _by_subject(db, events, numbers), _by_subject(db, records, numbers)
+            told, kept = _by_subject(db, _EVENTS, numbers), _by_subject(db, _RECORDS, numbers)
             for row in chunk:
-                mine = rows.get(row.number, [])
-                problems += _check_person(vault, row, mine, kept.get(row.number, []))
+                mine = told.get(row.number, [])
+                problems += _check_person(db, rows, row, mine, kept.get(row.number, []))
                 people, seen = people + 1, seen + len(mine)
             progress(people, total)
         problems += _strays(db)
@@ -64,34 +69,35 @@ def verify(
     return Verdict(people, seen, erased, tuple(problems))
 
 
-def _chunks(db: Connection) -> Iterator[list[AnyRow]]:
+def _chunks(db: Connection) -> Iterator[Sequence[AnyRow]]:
     last = 0
-    while rows := list(db.execute(PERSON.where(subjects.c.number > last).order_by(subjects.c.number).limit(_CHUNK))):
+    while rows := _PEOPLE.rows(db, (last, _CHUNK)):
         yield rows
         last = rows[-1].number
 
 
-def _by_subject(db: Connection, table: Table, numbers: list[int]) -> dict[int, list[AnyRow]]:
-    query = select(table).where(table.c.subject.in_(numbers)).order_by(table.c.subject, table.c.number)
+def _by_subject(db: Connection, statement: Sql, numbers: list[int]) -> dict[int, list[AnyRow]]:
     found: dict[int, list[AnyRow]] = {}
-    for row in db.execute(query):
+    for row in statement.rows(db, numbers, len(numbers)):
         found.setdefault(row.subject, []).append(row)
     return found
 
 
-def _check_person(vault: Vault, row: AnyRow, mine: list[AnyRow], kept: list[AnyRow]) -> Iterator[Problem]:
+def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[AnyRow], kept: list[AnyRow]) -> Iterator[Problem]:
     try:
-        opened = open_person(vault, row)
+        opened = open_person(rows.vault, row)
     except Sealed as error:
         yield Problem(row.id, str(error))
         return
-    chain = list(_check_chain(opened, mine))
+    chain = list(_check_chain(rows, opened, mine))
     yield from chain
     if not chain:
-        yield from _check_records(opened.person, [clear_event(row, opened.person.id) for row in mine], kept)
+        told = [clear_event(one[1:], opened.person.id, lambda number: rows.names.text(db, number)) for one in mine]
+        known = {rows.names.text(db, record.purpose): record for record in kept}
+        yield from _check_records(opened.person, told, known)
 
 
-def _check_chain(opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
+def _check_chain(rows: Rows, opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
     previous = FIRST
     for expected, row in enumerate(mine, start=1):
         where = f"{opened.person.id}/{row.number}"
@@ -109,17 +115,16 @@ def _check_chain(opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
         except (Sealed, ValueError) as error:
             yield Problem(where, f"cannot be opened: {error}")
             return
-        clear = columns(event, row.subject, row.number)
-        wrong = [name for name, value in clear.items() if getattr(row, name) != value]
+        clear = rows.columns(event, row.subject, row.number, rows.names.number)
+        wrong = [name for name, here, sealed in zip(COLUMNS, row, clear, strict=False) if here != sealed]
         if wrong:
             yield Problem(where, f"clear columns differ from what was sealed: {', '.join(wrong)}")
         previous = row.digest
 
 
-def _check_records(person: Person, told: list[ConsentEvent], kept: list[AnyRow]) -> Iterator[Problem]:
+def _check_records(person: Person, told: list[ConsentEvent], known: dict[str, AnyRow]) -> Iterator[Problem]:
     """Each record against the events it was made from, and each purpose against its record."""
-    known = {record.purpose: record for record in kept}
-    for record in kept:
+    for record in known.values():
         if record.number > len(told):
             yield Problem(f"{person.id}/{len(told) + 1}", "this event is missing: a record was written after it")
             return
@@ -131,15 +136,16 @@ def _check_records(person: Person, told: list[ConsentEvent], kept: list[AnyRow])
         elif purpose not in purposes:
             yield Problem(where, "a record without an event")
         else:
-            yield from _check_record(where, known[purpose], told)
+            yield from _check_record(where, purpose, known[purpose], told)
 
 
-def _check_record(where: str, record: AnyRow, told: list[ConsentEvent]) -> Iterator[Problem]:
-    number, last = [(n, e) for n, e in enumerate(told, start=1) if concerns(e, record.purpose)][-1]
-    status, by = standing(told, record.purpose)
-    if record.status != status:
-        yield Problem(where, f"the record says {record.status}, the events say {status}")
-    elif (record.number, record.since) != (number, by.time if by else last.time):
+def _check_record(where: str, purpose: str, record: AnyRow, told: list[ConsentEvent]) -> Iterator[Problem]:
+    number, last = [(n, e) for n, e in enumerate(told, start=1) if concerns(e, purpose)][-1]
+    status, by = standing(told, purpose)
+    said = STATUSES[record.status - 1] if 0 < record.status <= len(STATUSES) else record.status
+    if said != status:
+        yield Problem(where, f"the record says {said}, the events say {status}")
+    elif (record.number, moment_of(record.since)) != (number, by.time if by else last.time):
         yield Problem(where, "the record names another event or moment than the events do")
 
 

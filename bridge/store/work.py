@@ -1,7 +1,7 @@
 """Work that leaves the house: claimed with a lease, done without a lock, and finished or put off."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, and_, case, delete, func, literal, or_, selec
 
 from bridge.decide import paused_until
 from bridge.store.engine import Database
-from bridge.store.rows import PERSON, Opened, histories, open_person, stops_known, with_stops
+from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Mail, Push
-from bridge.tables import AwareDateTime, outbox, pushes, subjects
-from bridge.vault import Vault, new_id, unseal
+from bridge.tables import AwareDateTime, outbox, pushes
+from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent, Outcome, OutcomeKind
 
 #: Longer than any call to an ESP or mail server may take: who holds a lease is alone.
@@ -35,8 +35,8 @@ class _Payload(msgspec.Struct, frozen=True):
 class WorkQueue:
     """Claims, finishes and puts off promised work. Several processes at once lose and double nothing."""
 
-    def __init__(self, database: Database, vault: Vault, clock: Callable[[], datetime]) -> None:
-        self.database, self.vault, self.clock = database, vault, clock
+    def __init__(self, database: Database, rows: Rows, clock: Callable[[], datetime]) -> None:
+        self.database, self.rows, self.clock = database, rows, clock
 
     def claim_mails(self, most: int = 20) -> list[Mail]:
         """Mails that are due, leased to the caller."""
@@ -128,16 +128,15 @@ class WorkQueue:
             moments = [db.scalar(select(func.min(outbox.c.due))), db.scalar(select(func.min(pushes.c.due)))]
         return min((moment for moment in moments if moment), default=None)
 
-    def _people(self, db: Connection, numbers: Iterable[int]) -> dict[int, Opened]:
-        rows = db.execute(PERSON.where(subjects.c.number.in_(list(numbers))))
-        return {row.number: open_person(self.vault, row) for row in rows}
+    def _people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
+        return self.rows.people(db, numbers)
 
     def _told(
         self, db: Connection, people: Iterable[Opened]
     ) -> dict[int, tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]]]:
         persons = [opened.person for opened in people]
-        told = histories(db, persons)
-        stops = stops_known(db, self.vault, [person.email for person in persons])
+        told = self.rows.histories(db, persons)
+        stops = self.rows.stops(db, [person.email for person in persons])
         return {person.number: (told[person.number], stops[person.email]) for person in persons}
 
 

@@ -6,12 +6,11 @@ Triggers are not made here: `bridge.store.schema.upgrade` makes them anew after 
 import sqlalchemy as sa
 from alembic import op
 
-from bridge.tables import AwareDateTime
-
 revision = "0001"
 down_revision = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TIME = sa.BigInteger().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 
 
 def upgrade() -> None:
@@ -23,10 +22,10 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=True),
         sa.Column("type", sa.String(length=20), nullable=True),
         sa.Column("purpose", sa.String(length=32), nullable=True),
-        sa.Column("time", AwareDateTime(), nullable=True),
-        sa.Column("received", AwareDateTime(), nullable=True),
-        sa.Column("asked", AwareDateTime(), nullable=True),
-        sa.Column("until", AwareDateTime(), nullable=True),
+        sa.Column("time", TIME, nullable=True),
+        sa.Column("received", TIME, nullable=True),
+        sa.Column("asked", TIME, nullable=True),
+        sa.Column("until", TIME, nullable=True),
         sa.Column("source", sa.String(length=32), nullable=True),
         sa.Column("method", sa.String(length=20), nullable=True),
         sa.Column("channel", sa.String(length=32), nullable=True),
@@ -51,12 +50,12 @@ def upgrade() -> None:
         sa.Column("work", sa.String(length=24), nullable=False),
         sa.Column("subject", NUMBER, nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
-        sa.Column("made", AwareDateTime(), nullable=False),
-        sa.Column("due", AwareDateTime(), nullable=False),
+        sa.Column("made", TIME, nullable=False),
+        sa.Column("due", TIME, nullable=False),
         sa.Column("attempts", sa.SmallInteger(), server_default="0", nullable=False),
-        sa.Column("leased", AwareDateTime(), nullable=True),
+        sa.Column("leased", TIME, nullable=True),
         sa.Column("lease", sa.String(length=22), nullable=True),
-        sa.Column("handed", AwareDateTime(), nullable=True),
+        sa.Column("handed", TIME, nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -76,9 +75,9 @@ def upgrade() -> None:
         sa.Column("wanted", sa.Integer(), nullable=False),
         sa.Column("put", sa.Integer(), server_default="0", nullable=False),
         sa.Column("stop", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("due", AwareDateTime(), nullable=True),
+        sa.Column("due", TIME, nullable=True),
         sa.Column("attempts", sa.SmallInteger(), server_default="0", nullable=False),
-        sa.Column("leased", AwareDateTime(), nullable=True),
+        sa.Column("leased", TIME, nullable=True),
         sa.Column("lease", sa.String(length=22), nullable=True),
         sa.Column("job", sa.Text(), nullable=True),
         sa.Column("reason", sa.String(length=64), nullable=True),
@@ -98,7 +97,7 @@ def upgrade() -> None:
         sa.Column("subject", NUMBER, autoincrement=False, nullable=False),
         sa.Column("purpose", sa.String(length=32), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("since", AwareDateTime(), nullable=False),
+        sa.Column("since", TIME, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "purpose"),
         sqlite_with_rowid=False,
@@ -117,7 +116,7 @@ def upgrade() -> None:
         sa.Column("scope", sa.String(length=32), nullable=False),
         sa.Column("kid", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(length=20), nullable=False),
-        sa.Column("since", AwareDateTime(), nullable=False),
+        sa.Column("since", TIME, nullable=False),
         sa.PrimaryKeyConstraint("hash", "scope"),
     )
     op.create_table(
@@ -128,7 +127,7 @@ def upgrade() -> None:
         sa.Column("lookup", sa.LargeBinary(), nullable=False),
         sa.Column("mark", sa.String(length=10), nullable=False),
         sa.Column("profile", sa.LargeBinary(), nullable=False),
-        sa.Column("created", AwareDateTime(), nullable=False),
+        sa.Column("created", TIME, nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("id", name=op.f("uq_subjects_id")),
         sa.UniqueConstraint("lookup", name=op.f("uq_subjects_lookup")),
@@ -139,7 +138,7 @@ def upgrade() -> None:
         "throttle",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("bucket", sa.LargeBinary(), nullable=False),
-        sa.Column("time", AwareDateTime(), nullable=False),
+        sa.Column("time", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_throttle_bucket_time", "throttle", ["bucket", "time"], unique=False)
@@ -152,7 +151,7 @@ def upgrade() -> None:
         sa.Column("language", sa.String(length=8), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("first_used", AwareDateTime(), nullable=False),
+        sa.Column("first_used", TIME, nullable=False),
         sa.PrimaryKeyConstraint("sha256"),
         sa.UniqueConstraint("purpose", "version", "language", name=op.f("uq_wordings_purpose_version_language")),
     )

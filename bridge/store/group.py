@@ -1,0 +1,143 @@
+"""Group commit: of the writers that wait together, one carries out the work of all in one transaction."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from bridge.store.errors import StoreAway
+
+T = TypeVar("T")
+
+#: No transaction takes in more work than this, or goes on taking it in for longer: clicks never wait long.
+_MOST = 128
+_SECONDS = 0.025
+
+
+class _Ticket:
+    """One writer's work on its way."""
+
+    def __init__(self, work: Callable[[Connection], Any]) -> None:
+        self.work = work
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.done = False
+        self.leads = False
+        self._woken = threading.Lock()
+        self._woken.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        """Until it is done, or its turn to lead; False when nothing happened for so long."""
+        return self._woken.acquire(timeout=seconds)
+
+    def wake(self) -> None:
+        """Let its writer go on."""
+        self._woken.release()
+
+
+class Group:
+    """Who comes first leads: opens the transaction, does its own work and that of all who wait, commits, wakes them.
+
+    Each piece of work stands in a savepoint of its own: what fails is undone by itself and told to its own writer. When
+    the transaction as a whole fails, every writer in it is told that nothing was written.
+    """
+
+    def __init__(self, writing: Callable[[], AbstractContextManager[Connection]], patience: float) -> None:
+        self._writing, self._patience = writing, patience
+        self._door = threading.Lock()
+        self._waiting: deque[_Ticket] = deque()
+        self._led = False
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Carry out one piece of work; returns after its commit."""
+        ticket = _Ticket(work)
+        with self._door:
+            ticket.leads = not self._led
+            if ticket.leads:
+                self._led = True
+            else:
+                self._waiting.append(ticket)
+        if not ticket.leads and not ticket.wait(self._patience):
+            self._give_up(ticket)
+        if ticket.leads and not ticket.done:
+            self._lead(ticket)
+        if ticket.error is not None:
+            raise ticket.error
+        value: T = ticket.value
+        return value
+
+    def _give_up(self, ticket: _Ticket) -> None:
+        """Leave the queue. Whose work is under way already must see it out, or a "no" could be told twice over."""
+        with self._door:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+                raise StoreAway("other writers hold the database")
+        ticket.wait(-1)
+
+    def _lead(self, first: _Ticket) -> None:
+        group = [first]
+        try:
+            self._carry_out(group)
+        except BaseException as error:
+            for ticket in group:
+                ticket.value, ticket.error = None, error if ticket is first else _for_others(error)
+        finally:
+            for ticket in group:
+                ticket.done = True
+            self._hand_on()
+            for ticket in group[1:]:
+                ticket.wake()
+
+    def _carry_out(self, group: list[_Ticket]) -> None:
+        """One transaction. Alone, a writer needs no savepoint."""
+        with self._writing() as db:
+            until = time.monotonic() + _SECONDS
+            with self._door:
+                alone = not self._waiting
+            if alone:
+                group[0].value = group[0].work(db)
+                return
+            _do(db, group[0])
+            while len(group) < _MOST and time.monotonic() < until:
+                with self._door:
+                    if not self._waiting:
+                        return
+                    group.append(self._waiting.popleft())
+                _do(db, group[-1])
+
+    def _hand_on(self) -> None:
+        """Who has waited longest leads next."""
+        with self._door:
+            if not self._waiting:
+                self._led = False
+                return
+            ticket = self._waiting.popleft()
+            ticket.leads = True
+        ticket.wake()
+
+
+def _do(db: Connection, ticket: _Ticket) -> None:
+    """One piece of work in a savepoint of its own. An error that took the whole transaction with it goes on up."""
+    db.exec_driver_sql("SAVEPOINT piece")
+    try:
+        ticket.value = ticket.work(db)
+    except Exception as error:
+        if not _in_transaction(db):
+            raise
+        db.exec_driver_sql("ROLLBACK TO piece")
+        ticket.error = error
+    db.exec_driver_sql("RELEASE piece")
+
+
+def _in_transaction(db: Connection) -> bool:
+    """Whether SQLite still has the transaction: a full disk or a broken file ends it without asking."""
+    return bool(getattr(db.connection.dbapi_connection, "in_transaction", False))
+
+
+def _for_others(error: BaseException) -> StoreAway:
+    """What the others in a failed transaction are told."""
+    return StoreAway(str(error) if isinstance(error, StoreAway) else f"the transaction failed: {type(error).__name__}")

@@ -1,0 +1,128 @@
+"""What can be asked of the store: people, what happened to them, whether they may be mailed, what waits."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import and_, func, select
+
+from bridge.decide import may_mail
+from bridge.notices import Wording
+from bridge.store.engine import Database
+from bridge.store.errors import UnknownSubject
+from bridge.store.names import Names
+from bridge.store.rows import Rows, with_stops
+from bridge.store.sql import AnyRow
+from bridge.store.values import Person, Task
+from bridge.tables import outbox, pushes, wordings
+from bridge.vault import Vault
+from bridge.vocabulary import Answer, ConsentEvent, Limits
+
+
+class Reads:
+    """The looking half of the store. `limits` gives the policy's limits as they stand at a moment."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        limits: Callable[[datetime], Limits] = lambda _now: Limits(),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.database, self.vault, self.limits, self.clock = database, vault, limits, clock
+        self.rows = Rows(vault, Names(database))
+
+    def warm(self) -> None:
+        """Read what every first request needs, so that none of them does."""
+        self.rows.names.read()
+
+    def find(self, subject: str, mark: str) -> Person | None:
+        """Whom a link means: the person of that id, or whoever holds that address now (decision 9)."""
+        found = self.look(subject, mark)
+        return found[0] if found else None
+
+    def look(self, subject: str, mark: str) -> tuple[Person, list[ConsentEvent]] | None:
+        """Whom a link means, and what happened to her: enough to decide, in two reads.
+
+        The stop list is read last: what is told in between can only be one more stop.
+        """
+        with self.database.looking() as db:
+            found = self.rows.by_link(db, subject, mark)
+            if found is None:
+                return None
+            person = found[0].person
+            return person, with_stops(found[1], self.rows.stops(db, [person.email])[person.email])
+
+    def person(self, email: str) -> Person | None:
+        """The person behind an address."""
+        with self.database.looking() as db:
+            opened = self.rows.by_email(db, email)
+        return opened.person if opened else None
+
+    def history(self, person: Person) -> list[ConsentEvent]:
+        """What happened to one person and what the stop list knows of her address: enough to decide."""
+        with self.database.reading() as db:
+            told = self.rows.histories(db, [person])[person.number]
+            return with_stops(told, self.rows.stops(db, [person.email])[person.email])
+
+    def stops(self, email: str) -> list[ConsentEvent]:
+        """What the stop list knows of an address we may not hold."""
+        with self.database.reading() as db:
+            return self.rows.stops(db, [email])[email]
+
+    def story(self, person: Person) -> list[ConsentEvent]:
+        """What happened to one person, with all evidence."""
+        with self.database.reading() as db:
+            opened = self.rows.people(db, [person.number]).get(person.number)
+            if opened is None:
+                raise UnknownSubject("this person is no longer here")
+            return self.rows.story(db, opened)
+
+    def may_mail(self, email: str, purpose: str, at: datetime | None = None) -> Answer:
+        """May this address be mailed for this purpose, today or as the store knew it at a past moment; and why."""
+        moment = at or self.clock()
+        person = self.person(email)
+        known = self.history(person) if person else self.stops(email)
+        told = [event for event in known if event.received <= moment and event.time <= moment + timedelta(minutes=5)]
+        return may_mail(told, purpose, moment, self.limits(moment))
+
+    def words(self, sha256: str) -> Wording | None:
+        """The exact words of that hash, as they were shown."""
+        with self.database.reading() as db:
+            row = db.execute(select(wordings).where(wordings.c.sha256 == sha256)).first()
+        return _words(row) if row else None
+
+    def words_used(self) -> dict[tuple[str, int, str], str]:
+        """The hash of every wording ever shown, by purpose, version and language (CAP-07)."""
+        columns = (wordings.c.purpose, wordings.c.version, wordings.c.language, wordings.c.sha256)
+        with self.database.reading() as db:
+            return {
+                (purpose, version, language): sha for purpose, version, language, sha in db.execute(select(*columns))
+            }
+
+    def shown(self, purpose: str, version: int, language: str) -> Wording | None:
+        """The words of a purpose, version and language, if they were ever shown."""
+        where = and_(wordings.c.purpose == purpose, wordings.c.version == version, wordings.c.language == language)
+        with self.database.reading() as db:
+            row = db.execute(select(wordings).where(where)).first()
+        return _words(row) if row else None
+
+    def tasks(self) -> list[Task]:
+        """What waits, for people and monitors: mails, and pushes per ESP."""
+        with self.database.reading() as db:
+            mails = db.execute(select(func.count(), func.min(outbox.c.made))).one()
+            found = [Task(name="mail", waiting=mails[0], oldest=mails[1])]
+            query = select(pushes.c.adapter, func.count(), func.min(pushes.c.due)).where(pushes.c.due.is_not(None))
+            rows = db.execute(query.group_by(pushes.c.adapter))
+            return found + [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
+
+
+def _words(row: AnyRow) -> Wording:
+    return Wording(
+        purpose=row.purpose,
+        version=row.version,
+        language=row.language,
+        label=row.label,
+        text=row.text,
+        sha256=row.sha256,
+    )
