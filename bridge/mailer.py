@@ -126,8 +126,10 @@ def stop_token(links: Links, subject: str, mark: str, made: datetime, purposes: 
 
 
 def template_hash(kind: MailKind) -> str:
-    """The first 16 hex digits of the SHA-256 over a mail's template files: which words asked (section 4)."""
-    files = sorted((TEMPLATES / "email" / kind).iterdir())
+    """The first 16 hex digits of the SHA-256 over a mail's template files and what all mails share: which words
+    asked (section 4).
+    """
+    files = [*sorted((TEMPLATES / "email" / kind).iterdir()), *sorted(TEMPLATES.glob("mail*"))]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -47,7 +47,7 @@ def bridge() -> Bridge:
 
 def create_app(house: Bridge) -> BridgeApp:
     """The application around one bridge."""
-    from bridge.web import pages, webhooks
+    from bridge.web import pages, papers, webhooks
 
     app = BridgeApp("bridge", static_folder=None, template_folder=None)
     app.bridge = house
@@ -57,6 +57,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # no address answers with a redirect (WDR-06)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(papers.bp)
     app.register_blueprint(webhooks.bp)
     app.after_request(_headers)
     app.register_error_handler(HTTPException, _http_error)

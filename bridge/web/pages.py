@@ -1,14 +1,12 @@
-"""What a reader opens from a site or a mail: sign up, confirm, unsubscribe, preferences, the papers.
+"""What a reader opens from a site or a mail: sign up, confirm, unsubscribe, preferences.
 
 A GET or HEAD never changes anything: mail scanners open every link (CON-05, WDR-05).
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
+from datetime import date, timedelta
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError
 from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
@@ -18,17 +16,10 @@ from bridge.notices import Wording
 from bridge.store import StoreAway
 from bridge.store.values import Person
 from bridge.vocabulary import Method, masked_email
+from bridge.web import forms
 from bridge.web.app import bridge, language, page, problem
 
 bp = Blueprint("pages", __name__)
-
-_LONGEST_VALUE = 320
-
-#: What Python makes of bytes that are no UTF-8: such an address or name was never typed.
-_UNREADABLE = "\ufffd"
-
-#: Wordings are counted from 1; a number beyond this was never one, and is more than a database column holds.
-_MOST_VERSIONS = 1_000_000
 
 
 # -- sign up ----------------------------------------------------------------------------------------------------
@@ -37,31 +28,31 @@ _MOST_VERSIONS = 1_000_000
 @bp.get("/subscribe")
 def ask_subscribe() -> Response:
     """Show the form of a channel, every box empty (CAP-01)."""
-    return _subscribe_page(language(), _channel(request.args.get("channel")), email="", errors={})
+    return _subscribe_page(language(), forms.channel(request.args.get("channel")), email="", errors={})
 
 
 @bp.post("/subscribe")
 def subscribe() -> Response:
     """Take the form. The answer is the same for every address (CAP-09)."""
     house = bridge()
-    spoken = language(_one("language"))
-    channel = _channel(request.form.get("channel"))
+    spoken = language(forms.one("language"))
+    channel = forms.channel(request.form.get("channel"))
     say = house.texts.gettext
     errors = {}
     try:
-        email = _address(_one("email"))
+        email = forms.address(forms.one("email"))
     except EmailNotValidError:
         errors["email"] = say(spoken, "This does not look like an e-mail address. Example: name@example.org")
     offered = house.policy.channels[channel].purposes
-    purposes = [p for p in dict.fromkeys(_many("purpose")) if p in offered]
-    if set(_many("purpose")) - set(offered):
+    purposes = [p for p in dict.fromkeys(forms.many("purpose")) if p in offered]
+    if set(forms.many("purpose")) - set(offered):
         errors["page"] = say(spoken, "This form was out of date. Here is the current one.")
     elif not purposes:
         errors["purpose"] = say(spoken, "Please tick at least one box: we need your own choice.")
     fields = _declared(purposes, errors, spoken)
     if errors:
-        return _subscribe_page(spoken, channel, email=_one("email"), errors=errors, status=400)
-    house.acts.sign_up(email, purposes, channel=channel, language=spoken, network=_network(), fields=fields)
+        return _subscribe_page(spoken, channel, email=forms.one("email"), errors=errors, status=400)
+    house.acts.sign_up(email, purposes, channel=channel, language=spoken, network=forms.network(), fields=fields)
     return page("asked", lang=spoken)
 
 
@@ -81,7 +72,7 @@ def _subscribe_page(spoken: str, channel: str, *, email: str, errors: dict[str, 
             {
                 "id": f.id,
                 "label": f.label[spoken],
-                "value": _one(f.id) if request.method == "POST" else "",
+                "value": forms.one(f.id) if request.method == "POST" else "",
                 "choices": f.choices,
                 "max_length": f.max_length,
             }
@@ -119,10 +110,10 @@ def _declared(purposes: Sequence[str], errors: dict[str, str], spoken: str) -> d
     house = bridge()
     found = {}
     for field in house.policy.fields.values():
-        value = _one(field.id).strip()
+        value = forms.one(field.id).strip()
         if not value or not set(field.purposes) & set(purposes):
             continue
-        readable = value.isprintable() and _UNREADABLE not in value and len(value) <= field.max_length
+        readable = value.isprintable() and forms.UNREADABLE not in value and len(value) <= field.max_length
         if not readable or (field.choices and value not in field.choices):
             errors[field.id] = house.texts.gettext(spoken, "Please check what you wrote here.")
         else:
@@ -249,14 +240,14 @@ def ask_link() -> Response:
 @bp.post("/preferences")
 def send_link() -> Response:
     """Mail a fresh link. The answer is the same for every address (CAP-09)."""
-    spoken = language(_one("language"))
+    spoken = language(forms.one("language"))
     try:
-        email = _address(_one("email"))
+        email = forms.address(forms.one("email"))
     except EmailNotValidError:
         say = bridge().texts.gettext
         wrong = {"email": say(spoken, "This does not look like an e-mail address. Example: name@example.org")}
-        return page("link", status=400, lang=spoken, action="/preferences", email=_one("email"), errors=wrong)
-    bridge().acts.ask_link(email, network=_network(), language=spoken)
+        return page("link", status=400, lang=spoken, action="/preferences", email=forms.one("email"), errors=wrong)
+    bridge().acts.ask_link(email, network=forms.network(), language=spoken)
     return page("link_sent", lang=spoken)
 
 
@@ -272,22 +263,24 @@ def change_preferences(token: str) -> Response:
     house = bridge()
     errors: dict[str, str] = {}
     saved: str | None = None
-    if _one("stop") == "all":
+    if forms.one("stop") == "all":
         return _stop_all(token)
-    if _one("save") == "purposes":
-        wanted, was = _known(_many("purpose")), _known(_many("was"))
-        if set(_many("purpose")) - set(house.policy.purposes):
+    if forms.one("save") == "purposes":
+        wanted, was = forms.known(forms.many("purpose")), forms.known(forms.many("was"))
+        if set(forms.many("purpose")) - set(house.policy.purposes):
             abort(400)
-        saved = house.acts.save(token, wanted=wanted, was=was, made=_made(), network=_network(), shown=_chosen())
+        saved = house.acts.save(
+            token, wanted=wanted, was=was, made=forms.made(), network=forms.network(), shown=_chosen()
+        )
         if saved == "late":
             saved, errors = None, {"page": _say("You stopped this in the meantime. Look again, then save once more.")}
         elif saved == "full":
             full = _say("We mailed you a short while ago and do not mail again so soon. Switch on with a new link.")
             saved, errors = None, {"page": full}
     elif "language" in request.form:
-        if _one("language") not in house.policy.languages:
+        if forms.one("language") not in house.policy.languages:
             abort(400)
-        house.acts.set_language(token, _one("language"))
+        house.acts.set_language(token, forms.one("language"))
         saved = "language"
     elif "pause_until" in request.form:
         saved = _pause(token, errors)
@@ -307,7 +300,7 @@ def _stop_all(token: str) -> Response:
 
 def _pause(token: str, errors: dict[str, str]) -> str | None:
     today = bridge().clock().astimezone(bridge().policy.zone).date()
-    text = _one("pause_until")
+    text = forms.one("pause_until")
     if not text:
         bridge().acts.pause(token, None)
         return "resumed"
@@ -358,139 +351,6 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
         errors=errors,
         link_url="/preferences",
     )
-
-
-# -- papers -----------------------------------------------------------------------------------------------------
-
-
-@bp.get("/privacy")
-def privacy() -> Response:
-    """The privacy statement, from the policy."""
-    return _privacy()
-
-
-@bp.get("/privacy/<version>")
-def privacy_version(version: str) -> Response:
-    """The statement of that version; only the current one is kept until statements are published."""
-    if version != _statement_version():
-        abort(404)
-    return _privacy()
-
-
-def _privacy() -> Response:
-    house = bridge()
-    spoken = language()
-    policy = house.policy
-    return page(
-        "privacy",
-        lang=spoken,
-        purposes=[
-            {
-                "name": p.name[spoken],
-                "description": p.description[spoken],
-                "basis": p.basis.value,
-                "frequency": p.frequency[spoken],
-                "recipients": list(p.recipients),
-            }
-            for p in policy.purposes.values()
-        ],
-        processors=[
-            {"name": p.name, "service": p.service, "country": p.country, "transfer_tool": p.transfer_tool}
-            for p in policy.processors.values()
-        ],
-        retention=_retention(),
-        version=_statement_version(),
-        date=datetime.fromtimestamp(house.settings.policy.stat().st_mtime, UTC),
-        postal_address=policy.mail.postal_address,
-    )
-
-
-def _retention() -> list[dict[str, object]]:
-    kept = bridge().policy
-    return [
-        {"what": "pending", "how_long": kept.limits_.pending_ttl},
-        {"what": "consent", "how_long": kept.limits_.consent_max_age},
-        {"what": "profile", "how_long": kept.retention.profile},
-        {"what": "evidence", "how_long": kept.retention.evidence},
-        {"what": "stop_list", "how_long": kept.retention.stop_list},
-    ]
-
-
-def _statement_version() -> str:
-    """The version is what the statement is made of: the policy's own bytes."""
-    return sha256(bridge().settings.policy.read_bytes()).hexdigest()[:12]
-
-
-@bp.get("/notices/<purpose>/<int:version>/<spoken>")
-def notice(purpose: str, version: int, spoken: str) -> Response:
-    """The exact words once shown beside a box (CAP-07)."""
-    house = bridge()
-    if version > _MOST_VERSIONS or not purpose.isprintable() or not spoken.isprintable():
-        abort(404)
-    words = house.notices.get((purpose, version, spoken)) or house.store.shown(purpose, version, spoken)
-    if words is None:
-        abort(404)
-    known = house.policy.purposes.get(purpose)
-    tongue = spoken if spoken in house.policy.languages else language()
-    return page(
-        "notice",
-        lang=tongue,
-        purpose=known.name[tongue] if known else purpose,
-        version=version,
-        language=spoken,
-        label=words.label,
-        notice=words.text,
-        sha256=words.sha256,
-    )
-
-
-# -- reading forms ----------------------------------------------------------------------------------------------
-
-
-def _one(name: str) -> str:
-    """One value of the form; empty when it is missing or absurdly long."""
-    value = request.form.get(name, "")
-    return value if len(value) <= _LONGEST_VALUE and "\x00" not in value else ""
-
-
-def _many(name: str) -> list[str]:
-    return [value for value in request.form.getlist(name) if len(value) <= _LONGEST_VALUE]
-
-
-def _known(values: Sequence[str]) -> list[str]:
-    return [value for value in dict.fromkeys(values) if value in bridge().policy.purposes]
-
-
-def _made() -> datetime | None:
-    text = _one("made")
-    return datetime.fromtimestamp(int(text), UTC) if text.isascii() and text.isdigit() and len(text) <= 11 else None
-
-
-def _address(text: str) -> str:
-    """The address as typed, if it can be one. Asks no name server: the answer must not depend on the domain."""
-    if _UNREADABLE in text:
-        raise EmailNotValidError
-    return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
-
-
-def _channel(wanted: str | None) -> str:
-    channels = bridge().policy.channels
-    if not wanted:
-        return next(iter(channels))
-    if wanted not in channels:
-        abort(400 if request.method == "POST" else 404)
-    return wanted
-
-
-def _network() -> str:
-    """The client's network, for limits only; kept as a keyed hash (/24 or /56)."""
-    try:
-        address = ip_address((request.remote_addr or "").partition("%")[0])
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return str(ip_network(f"{address}/{24 if address.version == 4 else 56}", strict=False))
 
 
 def _chosen() -> str | None:

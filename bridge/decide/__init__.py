@@ -1,0 +1,61 @@
+"""The rules: who may be mailed, and why. Pure: values in, values out, no clock, no database, no settings.
+
+Rule numbers R1 to R16 are those of section 3 of the requirements the project is built on; each test names its rule.
+"""
+
+from bridge.decide.history import (
+    MAILABLE,
+    NEXT,
+    STOPS,
+    Standing,
+    blocks,
+    concerns,
+    paused_until,
+    settled,
+    standing,
+    status,
+    strictest,
+    whole,
+)
+from bridge.decide.mails import (
+    gate,
+    is_live,
+    is_on,
+    may_ask,
+    may_ask_once_more,
+    may_confirm_again,
+    may_mail,
+    pending,
+)
+from bridge.decide.news import Decision, Work, decide, is_news
+from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
+
+__all__ = [
+    "MAILABLE",
+    "NEXT",
+    "SALE_FACTS",
+    "STOPS",
+    "Decision",
+    "Standing",
+    "Work",
+    "blocks",
+    "concerns",
+    "decide",
+    "gate",
+    "is_live",
+    "is_news",
+    "is_on",
+    "may_ask",
+    "may_ask_once_more",
+    "may_confirm_again",
+    "may_mail",
+    "missing_evidence",
+    "paused_until",
+    "pending",
+    "settled",
+    "soft_opt_in_gaps",
+    "standing",
+    "status",
+    "strictest",
+    "whole",
+]

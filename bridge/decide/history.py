@@ -1,0 +1,210 @@
+"""Where a person stands: her whole history in, one status and the blocks out, whatever order the news came in."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from bridge.vocabulary import (
+    CONFIRMED,
+    EVERY_PURPOSE,
+    OPERATOR,
+    READER,
+    Block,
+    ConsentEvent,
+    EventType,
+    Limits,
+    Method,
+    Status,
+)
+
+T = EventType
+S = Status
+
+#: What ends a yes, whoever says it, and where it leaves the person. Strictest last: it wins within one second.
+STOPS: Mapping[EventType, Status] = {
+    T.EXPIRED: S.EXPIRED,
+    T.REFUSED: S.REFUSED,
+    T.WITHDRAWN: S.WITHDRAWN,
+    T.UNSUBSCRIBED: S.WITHDRAWN,
+    T.REVOKED: S.REVOKED,
+    T.INVALIDATED: S.INVALIDATED,
+    T.OBJECTED: S.OBJECTED,
+    T.COMPLAINED: S.OBJECTED,
+    T.ERASED: S.UNKNOWN,
+}
+
+_SEVERITY = {event: rank for rank, event in enumerate(STOPS)}
+
+_MOVES: Mapping[tuple[Status, EventType], Status] = {
+    (S.UNKNOWN, T.REQUESTED): S.REQUESTED,
+    (S.UNKNOWN, T.ENROLLED): S.SOFT_OPT_IN,
+    (S.REQUESTED, T.ENROLLED): S.SOFT_OPT_IN,
+    **{(status, T.GIVEN): S.GIVEN for status in S},
+}
+
+#: Every status × every event. A start reaches a stopped status only when it answers a question put after the stop.
+NEXT: Mapping[Status, Mapping[EventType, Status]] = {
+    status: {event: STOPS.get(event) or _MOVES.get((status, event), status) for event in T} for status in S
+}
+
+#: Whose word counts for a start, and by which road. An ESP's never does.
+_BELIEVED: Mapping[tuple[EventType, str], frozenset[Method]] = {
+    (T.REQUESTED, READER): frozenset({Method.FORM, Method.PREFERENCE_LINK, Method.PREFERENCE_PAGE}),
+    (T.GIVEN, READER): CONFIRMED | {Method.FORM},
+    (T.GIVEN, OPERATOR): frozenset({Method.IMPORT, Method.STAFF}),
+    (T.ENROLLED, OPERATOR): frozenset({Method.IMPORT, Method.STAFF}),
+}
+
+#: Said to us as a whole, whatever list the news came by: no purpose goes on after these (R5, R6).
+FOR_ALL = frozenset({T.OBJECTED, T.COMPLAINED})
+
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+MAILABLE = frozenset({S.GIVEN, S.SOFT_OPT_IN})
+
+
+class Standing(NamedTuple):
+    """Where a person stands for one purpose, and the event that put her there."""
+
+    status: Status
+    by: ConsentEvent | None
+
+
+def whole(moment: datetime) -> datetime:
+    """A time in whole seconds: ESPs tell no finer, and who spoke last is compared in these."""
+    return moment.replace(microsecond=0)
+
+
+def settled(events: Iterable[ConsentEvent]) -> list[ConsentEvent]:
+    """The events once each, with claimed times that lie ahead of their arrival cut (R1)."""
+    first: dict[str, ConsentEvent] = {}
+    for event in events:
+        known = first.get(event.key)
+        if known is None or event.received < known.received:
+            first[event.key] = event
+    return [_cut(event) for event in first.values()]
+
+
+def standing(events: Iterable[ConsentEvent], purpose: str) -> Standing:
+    """Where a person stands for a purpose, in whatever order and however often the news came in (R1 to R6).
+
+    Anyone's word stops the mail. Only the reader's own confirmed answer starts it again, and only to a question
+    that was put after the last stop; on a tie the stop wins.
+    """
+    mine = about(settled(events), purpose)
+    stop = last_stop(mine)
+    status, by = (STOPS[stop.type], stop) if stop else (S.UNKNOWN, None)
+    for event in sorted(mine, key=_order):
+        if event.type in STOPS or not is_believed(event) or (stop and not answers(event, stop)):
+            continue
+        after = NEXT[status][event.type]
+        if after is not status or after is NEXT[S.UNKNOWN][event.type]:  # told again: the last telling counts
+            status, by = after, event
+    return Standing(status, by)
+
+
+def concerns(event: ConsentEvent, purpose: str) -> bool:
+    """Whether an event counts for a purpose: it is about it, about the whole person, or an objection (R5, R6)."""
+    return event.purpose in (purpose, EVERY_PURPOSE) or event.type in FOR_ALL
+
+
+def status(events: Iterable[ConsentEvent], purpose: str) -> Status:
+    """Where a person stands for a purpose. No clock: what time does to it is for `may_mail`."""
+    return standing(events, purpose).status
+
+
+def blocks(events: Iterable[ConsentEvent], limits: Limits) -> dict[Block, ConsentEvent]:
+    """Why nothing may be sent to this person, whatever the purpose; each with the event that says so."""
+    mine = settled(events)
+    found: dict[Block, ConsentEvent] = {}
+    bounce = _last_bounce(mine, limits)
+    if bounce and not any(answers(event, bounce) for event in mine):
+        found[Block.BOUNCED] = bounce
+    for start, end, block in (
+        (T.RESTRICTED, T.UNRESTRICTED, Block.RESTRICTED),
+        (T.CHILD_DECLARED, T.GUARDIAN_CONFIRMED, Block.CHILD_UNVERIFIED),
+    ):
+        closed, opened = latest(mine, start), latest(mine, end)
+        if closed and not (opened and whole(opened.time) > whole(closed.time)):
+            found[block] = closed
+    erased = latest(mine, T.ERASED)
+    if erased and not any(answers(event, erased) for event in mine):
+        found[Block.ERASED] = erased
+    return found
+
+
+def paused_until(events: Iterable[ConsentEvent], purpose: str) -> datetime | None:
+    """The end of the pause that was asked for last, if any."""
+    latest = latest_of([e for e in events if e.purpose in (purpose, EVERY_PURPOSE)], frozenset({T.PAUSED, T.RESUMED}))
+    return latest.until if latest and latest.type is T.PAUSED else None
+
+
+_STRICTNESS = (
+    S.GIVEN,
+    S.SOFT_OPT_IN,
+    S.REQUESTED,
+    S.UNKNOWN,
+    S.EXPIRED,
+    S.REFUSED,
+    S.WITHDRAWN,
+    S.REVOKED,
+    S.INVALIDATED,
+    S.OBJECTED,
+)
+
+
+def strictest(one: Status, other: Status) -> Status:
+    """Where two records of one address stand together (R14)."""
+    return max(one, other, key=_STRICTNESS.index)
+
+
+def about(events: Iterable[ConsentEvent], purpose: str) -> list[ConsentEvent]:
+    """What counts for a purpose: news of it, of the whole person, and every objection (R5, R6)."""
+    return [event for event in events if concerns(event, purpose)]
+
+
+def last_stop(events: Iterable[ConsentEvent]) -> ConsentEvent | None:
+    stops = (event for event in events if event.type in STOPS)
+    return max(stops, key=lambda e: (whole(e.time), _SEVERITY[e.type], e.key), default=None)
+
+
+def is_believed(event: ConsentEvent) -> bool:
+    """A start by someone whose word counts, and for a purpose by name: no yes stretches to all (CAP-02)."""
+    return event.purpose != EVERY_PURPOSE and event.method in _BELIEVED.get((event.type, event.source), frozenset())
+
+
+def answers(event: ConsentEvent, stop: ConsentEvent) -> bool:
+    """A confirmed yes of the reader's own, to a question put after the stop. No question = never."""
+    if event.type is not T.GIVEN or not event.confirmed or event.asked is None:
+        return False
+    return whole(min(event.asked, event.time)) > whole(stop.time)
+
+
+def latest(events: Iterable[ConsentEvent], kind: EventType) -> ConsentEvent | None:
+    return latest_of(events, frozenset({kind}))
+
+
+def latest_of(events: Iterable[ConsentEvent], kinds: frozenset[EventType]) -> ConsentEvent | None:
+    return max((e for e in events if e.type in kinds), key=_order, default=None)
+
+
+def _cut(event: ConsentEvent) -> ConsentEvent:
+    if event.time <= event.received + _CLOCK_TOLERANCE:
+        return event
+    return msgspec.structs.replace(event, time=event.received)
+
+
+def _order(event: ConsentEvent) -> tuple[datetime, str]:
+    return event.time, event.key
+
+
+def _last_bounce(events: Collection[ConsentEvent], limits: Limits) -> ConsentEvent | None:
+    """The last news that the address is dead: a hard bounce, or so many soft ones within the window (R7)."""
+    hard = latest(events, T.BOUNCED)
+    soft = sorted((e for e in events if e.type is T.DEFERRED), key=_order)
+    need = limits.soft_bounces
+    runs = (soft[end - need + 1 : end + 1] for end in range(need - 1, len(soft)))
+    counted = [run[-1] for run in runs if run[-1].time - run[0].time <= limits.soft_bounce_window]
+    return max((e for e in (hard, *counted) if e), key=_order, default=None)

@@ -1,0 +1,175 @@
+"""What may leave, and whom we may ask: each question is answered with every reason. Unknown means no."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from bridge.decide.history import (
+    FOR_ALL,
+    MAILABLE,
+    about,
+    blocks,
+    is_believed,
+    last_stop,
+    latest,
+    latest_of,
+    paused_until,
+    settled,
+    standing,
+    status,
+    whole,
+)
+from bridge.vocabulary import EVERY_PURPOSE, Answer, Block, ConsentEvent, EventType, Limits, MailKind, Status, rfc3339
+
+T = EventType
+S = Status
+
+
+def may_mail(events: Iterable[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> Answer:
+    """Whether marketing for this purpose may go to this person now, and every reason. Unknown means no (SND-01)."""
+    mine = settled(events)
+    status, by = standing(mine, purpose)
+    against = [
+        *_against_status(status, by),
+        *_against_age(status, by, now, limits),
+        *_against_wording(status, by, purpose, limits),
+        *(f"{block}, {_told(event)}" for block, event in blocks(mine, limits).items()),
+    ]
+    pause = paused_until(mine, purpose)
+    if pause and pause > now:
+        against.append(f"paused until {rfc3339(pause)} by the reader")
+    if purpose in limits.closed:
+        against.append(limits.closed[purpose])
+    if against:
+        return Answer(may=False, status=status, why=tuple(against))
+    return Answer(may=True, status=status, why=(_told(by) if by else "",))
+
+
+def is_on(events: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> bool:
+    """Whether an ESP should hold this purpose as on: the same answer as `may_mail`."""
+    return may_mail(events, purpose, now, limits).may
+
+
+def is_live(events: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> bool:
+    """Whether a confirmed yes stands that needs no new confirmation: not too old, words still valid, address alive."""
+    status, by = standing(events, purpose)
+    if status is not S.GIVEN or Block.BOUNCED in blocks(events, limits):
+        return False
+    return not _against_age(status, by, now, limits) and not _against_wording(status, by, purpose, limits)
+
+
+def pending(events: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> ConsentEvent | None:
+    """The request that still waits for its confirmation, if any (R4, R9)."""
+    mine = about(settled(events), purpose)
+    asked = latest(filter(is_believed, mine), T.REQUESTED)
+    if asked is None or now - asked.time > limits.pending_ttl:
+        return None
+    stop = last_stop(mine)
+    if stop and whole(stop.time) >= whole(asked.time):
+        return None
+    return None if is_live(events, purpose, now, limits) else asked
+
+
+def gate(
+    kind: MailKind, events: Collection[ConsentEvent], purposes: Collection[str], now: datetime, limits: Limits
+) -> Answer:
+    """Whether this kind of mail may leave now (SND-01). Asked just before hand-over; unknown is no."""
+    first = status(events, next(iter(purposes), EVERY_PURPOSE))
+    against: list[str] = []
+    closed = blocks(events, limits)
+    unknown = [why for purpose in purposes for why in _against_unknown(purpose, limits)]
+    if kind is MailKind.MARKETING:
+        answers = [may_mail(events, purpose, now, limits) for purpose in purposes]
+        against = [why for answer in answers if not answer.may for why in answer.why]
+    elif kind is MailKind.CONFIRM:
+        against = unknown + [f"nothing pending for {p}" for p in purposes if not pending(events, p, now, limits)]
+        against += [f"{block}" for block in closed if block in (Block.RESTRICTED, Block.CHILD_UNVERIFIED)]
+    elif kind in (MailKind.WELCOME, MailKind.SUBSCRIBED):
+        against = unknown + [f"no live yes for {p}" for p in purposes if status(events, p) not in MAILABLE]
+        against += [f"{block}" for block in closed]
+    elif kind is MailKind.GOODBYE:
+        against = unknown + _against_goodbye(events, purposes, limits) + [f"{block}" for block in closed]
+    elif kind in (MailKind.LINK, MailKind.ANSWER):
+        against = ["erased"] if Block.ERASED in closed or not events else []
+        return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
+    else:
+        against = [f"no rule lets {kind!s} out"]
+    if not purposes:
+        against.append("no purpose named")
+    return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} is due",))
+
+
+def may_ask(events: Iterable[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> Answer:
+    """Whether we may ask for a yes by ourselves (R6, R16). The person's own form is never refused."""
+    mine = settled(events)
+    against = []
+    if any(e.type in FOR_ALL for e in mine):
+        against.append("objected or complained: never asked again")
+    stop = latest_of(about(mine, purpose), frozenset({T.WITHDRAWN, T.UNSUBSCRIBED, T.REFUSED}))
+    if stop and now - stop.time < limits.ask_again_after:
+        against.append(f"said no {rfc3339(stop.time)}: not asked again within {limits.ask_again_after.days} days")
+    against += [f"{block}" for block in blocks(mine, limits)]
+    return Answer(may=not against, status=status(mine, purpose), why=tuple(against) or ("never said no",))
+
+
+def may_ask_once_more(
+    events: Collection[ConsentEvent], purpose: str, *, asked_before: bool, now: datetime, limits: Limits
+) -> Answer:
+    """Whether the once-only question may go to a contact with incomplete proof (R11, AUD-04)."""
+    answer = may_ask(events, purpose, now, limits)
+    against = [] if answer.may else list(answer.why)
+    if asked_before:
+        against.append("was asked once before, and once is all there is")
+    if answer.status is not S.UNKNOWN:
+        against.append(f"status is {answer.status}")
+    return Answer(may=not against, status=answer.status, why=tuple(against) or ("never asked before",))
+
+
+def may_confirm_again(sent: Collection[datetime], now: datetime, limits: Limits) -> bool:
+    """Whether an erased person who signs up anew may get another confirmation mail (R12)."""
+    return all(now - moment >= limits.erased_ask_again_after for moment in sent)
+
+
+def _against_status(status: Status, by: ConsentEvent | None) -> list[str]:
+    if status in MAILABLE:
+        return []
+    return [_told(by) if by else "no yes on record"]
+
+
+def _against_age(status: Status, by: ConsentEvent | None, now: datetime, limits: Limits) -> list[str]:
+    if by is None or status not in MAILABLE:
+        return []
+    if status is S.SOFT_OPT_IN and not limits.soft_opt_in:
+        return ["soft opt-in is not allowed by the country's profile"]
+    age = limits.consent_max_age if status is S.GIVEN else limits.soft_max_age
+    return [f"expired {rfc3339(by.time + age)}: {_told(by)}"] if now >= by.time + age else []
+
+
+def _against_wording(status: Status, by: ConsentEvent | None, purpose: str, limits: Limits) -> list[str]:
+    since = limits.notice_since.get(purpose)
+    if since is None:
+        return _against_unknown(purpose, limits)
+    if by is None or status is not S.GIVEN:
+        return []
+    if by.notice is None or by.notice < since:
+        return [f"the words agreed to (version {by.notice}) no longer cover this purpose (since version {since})"]
+    return []
+
+
+def _against_unknown(purpose: str, limits: Limits) -> list[str]:
+    return [] if purpose in limits.notice_since else [f"unknown purpose {purpose!r}"]
+
+
+def _against_goodbye(events: Collection[ConsentEvent], purposes: Collection[str], limits: Limits) -> list[str]:
+    against = [] if limits.goodbye else ["the profile asks for no goodbye mail"]
+    for purpose in purposes:
+        state = status(events, purpose)
+        if state not in (S.WITHDRAWN, S.OBJECTED):
+            against.append(f"{purpose} is not stopped")
+    if any(e.type is T.COMPLAINED for e in events):
+        against.append("complained: no mail at all")
+    return against
+
+
+def _told(event: ConsentEvent) -> str:
+    """One event in words: `withdrawn 2026-11-23T10:04:57Z by reader (one-click)`."""
+    return f"{event.type} {rfc3339(event.time)} by {event.source} ({event.method.replace('_', '-')})"

@@ -1,0 +1,87 @@
+"""What one more event changes, and the work it gives."""
+
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from bridge.decide.history import FOR_ALL, MAILABLE, STOPS, about, blocks, last_stop, settled, status, whole
+from bridge.decide.mails import is_on
+from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType, Limits, Status
+
+T = EventType
+S = Status
+
+#: What may put a stopped person back on a list, here or at an ESP: a stop after one of these is news.
+_REOPENS = frozenset({T.REQUESTED, T.GIVEN, T.ENROLLED, T.IMPORTED, T.SUBSCRIBED, T.MERGED})
+
+#: Events after which ESPs are told how things are even where no status changed, of people they may know.
+_ALWAYS_TOLD = frozenset({T.PAUSED, T.RESUMED, T.CORRECTED, T.MOVED, T.GIVEN})
+
+
+class Work(StrEnum):
+    """What one event gives to do, promised in the same transaction."""
+
+    WELCOME = "welcome"
+    GOODBYE = "goodbye"
+    PUSH = "push"
+    STOP = "stop"  # a push that goes first and is never given up
+
+
+_Change = tuple[Mapping[str, Status], Mapping[str, Status]]
+
+
+class Decision(NamedTuple):
+    """What an event changes: per purpose the status before and after, and the work that follows."""
+
+    before: Mapping[str, Status]
+    after: Mapping[str, Status]
+    work: frozenset[Work]
+
+
+def decide(history: Collection[ConsentEvent], event: ConsentEvent, limits: Limits) -> Decision:
+    """What one more event changes, and the work it gives. `history` is everything of this person."""
+    later = [*history, event]
+    purposes = {e.purpose for e in later} - {EVERY_PURPOSE}
+    before = {purpose: status(history, purpose) for purpose in purposes}
+    after = {purpose: status(later, purpose) for purpose in purposes}
+    return Decision(before, after, frozenset(_work(history, event, (before, after), limits)))
+
+
+def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
+    """Whether a reader's stop says anything that the last one did not.
+
+    A second click on the same link is no second event (WDR-10). A click after she asked again is: it must stop
+    that request too, so that a "no" is never overtaken.
+    """
+    told = settled(history)
+    ends = (T.WITHDRAWN, T.UNSUBSCRIBED, *FOR_ALL)
+    stop = last_stop(e for e in about(told, event.purpose) if e.type in ends)
+    if not stop:
+        return True
+    concerned = (e for e in told if e.purpose == event.purpose or EVERY_PURPOSE in (e.purpose, event.purpose))
+    return any(e.type in _REOPENS and whole(e.time) >= whole(stop.time) for e in concerned)
+
+
+def _work(history: Collection[ConsentEvent], event: ConsentEvent, change: _Change, limits: Limits) -> Iterable[Work]:
+    before, after = change
+    changed = {purpose for purpose in after if before[purpose] is not after[purpose]}
+    # A receipt answers her own yes; a file of proven contacts mails nobody.
+    if event.type is T.GIVEN and event.by_reader and any(after[p] is S.GIVEN for p in changed):
+        yield Work.WELCOME
+    left = event.type in (T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED) and any(before[p] in MAILABLE for p in changed)
+    if left and limits.goodbye:
+        yield Work.GOODBYE
+    blocked, blocked_now = blocks(history, limits).keys(), blocks([*history, event], limits).keys()
+    if blocked_now - blocked or (event.type in STOPS and (changed or event.by_reader)):
+        yield Work.STOP
+        return
+    if event.type is T.SUBSCRIBED and not is_on([*history, event], event.purpose, event.received, limits):
+        yield Work.STOP  # the ESP says on, we say off: it is set right first
+        return
+    if any(after[p] in MAILABLE or before[p] in MAILABLE for p in changed):
+        yield Work.PUSH
+        return
+    # Before she first said yes no ESP hears of her (CON-02), whatever she changes here.
+    known = any(state not in (S.UNKNOWN, S.REQUESTED) for state in after.values())
+    if known and (blocked - blocked_now or event.type in _ALWAYS_TOLD):
+        yield Work.PUSH

@@ -1,0 +1,65 @@
+"""What a reader's form says, read with care: nothing absurdly long, nothing unreadable, nothing unknown."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from email_validator import EmailNotValidError, validate_email
+from flask import abort, request
+
+from bridge.web.app import bridge
+
+_LONGEST_VALUE = 320
+
+#: What Python makes of bytes that are no UTF-8: such an address or name was never typed.
+UNREADABLE = "\ufffd"
+
+
+def one(name: str) -> str:
+    """One value of the form; empty when it is missing or absurdly long."""
+    value = request.form.get(name, "")
+    return value if len(value) <= _LONGEST_VALUE and "\x00" not in value else ""
+
+
+def many(name: str) -> list[str]:
+    """Every value that was sent under a name, without what is absurdly long."""
+    return [value for value in request.form.getlist(name) if len(value) <= _LONGEST_VALUE]
+
+
+def known(values: Sequence[str]) -> list[str]:
+    """Those of the values that are purposes of the policy, once each."""
+    return [value for value in dict.fromkeys(values) if value in bridge().policy.purposes]
+
+
+def made() -> datetime | None:
+    """When the page was made that sent this form, as it says itself; None where it says nothing readable."""
+    text = one("made")
+    return datetime.fromtimestamp(int(text), UTC) if text.isascii() and text.isdigit() and len(text) <= 11 else None
+
+
+def address(text: str) -> str:
+    """The address as typed, if it can be one. Asks no name server: the answer must not depend on the domain."""
+    if UNREADABLE in text:
+        raise EmailNotValidError
+    return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+
+
+def channel(wanted: str | None) -> str:
+    """The channel a form belongs to: the first of the policy where none is named, and no unknown one."""
+    channels = bridge().policy.channels
+    if not wanted:
+        return next(iter(channels))
+    if wanted not in channels:
+        abort(400 if request.method == "POST" else 404)
+    return wanted
+
+
+def network() -> str:
+    """The client's network, for limits only; kept as a keyed hash (/24 or /56)."""
+    try:
+        address = ip_address((request.remote_addr or "").partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(ip_network(f"{address}/{24 if address.version == 4 else 56}", strict=False))
