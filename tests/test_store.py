@@ -111,7 +111,8 @@ def withdraws(house: House, email: str, purpose: str = "newsletter") -> None:
 def no_room_in(house: House, table: str) -> Iterator[None]:
     """Every insert into this table fails as on a full or failing disk, after all that came before it."""
     if house.bridge.database.dialect == "sqlite":
-        make = [f"CREATE TRIGGER no_room_in_{table} BEFORE INSERT ON {table} BEGIN SELECT abs(-9223372036854775807 - 1); END"]
+        fails = "BEGIN SELECT abs(-9223372036854775807 - 1); END"
+        make = [f"CREATE TRIGGER no_room_in_{table} BEFORE INSERT ON {table} {fails}"]
         drop = [f"DROP TRIGGER no_room_in_{table}"]
     else:
         make = [
