@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection
 
 from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
-from bridge.store.sql import Sql
+from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.tables import STATUSES
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
@@ -81,7 +80,7 @@ class _Written(NamedTuple):
 class Batch:
     """Everything one transaction writes about some people. Load them (locked), add events, flush once."""
 
-    def __init__(self, db: Connection, rows: Rows, adapters: Sequence[str], limits: Limits, now: datetime) -> None:
+    def __init__(self, db: Hand, rows: Rows, adapters: Sequence[str], limits: Limits, now: datetime) -> None:
         self.db, self.rows, self.adapters, self.limits, self.now = db, rows, adapters, limits, now
         self.vault = rows.vault
         self.words: set[str] = set()  # wordings kept by this transaction
@@ -252,7 +251,7 @@ def check(event: ConsentEvent, limits: Limits) -> None:
         raise IncompleteEvidence(f"{event.type} without its proof: {', '.join(missing)} missing")
 
 
-def remember_stops(db: Connection, stops: Sequence[Stop]) -> None:
+def remember_stops(db: Hand, stops: Sequence[Stop]) -> None:
     """Keep stops as keyed hashes only; the latest counts."""
     in_order = sorted(stops, key=lambda stop: (stop.hash.value, stop.scope))  # one lock order for all writers
     _STOP.many(

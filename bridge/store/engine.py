@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.store.errors import StoreAway
+from bridge.store.errors import StoreAway, StoreBroken
 from bridge.store.group import Group
+from bridge.store.sql import Hand
 
 T = TypeVar("T")
 
@@ -45,35 +46,66 @@ class Database:
             raise ValueError(
                 f"BRIDGE_DATABASE_URL: {self.dialect} is not supported; use sqlite:/// or postgresql+psycopg://"
             )
+        assert self.engine.dialect.dbapi is not None  # noqa: S101 - both drivers were just loaded
+        self._driver: Any = self.engine.dialect.dbapi
         self._turn = threading.Lock()
         self._patience = busy_seconds
-        self._group = Group(self.writing, busy_seconds)
+        self._group = Group(self._by_hand, busy_seconds)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Hand], T]) -> T:
         """Carry out one short piece of work and commit it before this returns: all of it or nothing.
 
         On SQLite the pieces that wait together share one transaction, so that many readers at once pay for one sync of
         the disk (decision 22). Raises what the work raises, and `StoreAway` when the database cannot.
         """
         if self.dialect == "sqlite":
-            return self._group.write(lambda db: self._do(work, db))
-        with self.writing() as db:
-            return work(db)
+            return self._group.write(lambda hand: self._do(work, hand))
+        with self._by_hand() as hand:
+            return work(hand)
+
+    def _do(self, work: Callable[[Hand], T], hand: Hand) -> T:
+        with self._guarded():
+            return work(hand)
+
+    @contextmanager
+    def _by_hand(self) -> Iterator[Hand]:
+        """One transaction that writes, on the driver's own connection."""
+        with self._own_turn(), self._guarded():
+            connection = self.engine.raw_connection()
+            try:
+                hand = Hand(connection.cursor(), self.dialect)
+                if self.dialect == "sqlite":
+                    hand.cursor.execute("BEGIN IMMEDIATE")
+                yield hand
+                connection.commit()
+            finally:
+                connection.close()  # the pool takes back what was not committed
+
+    @contextmanager
+    def looking(self) -> Iterator[Hand]:
+        """A few reads, each of which sees what was committed when it began: the cheapest look."""
+        with self._guarded():
+            connection = self.engine.raw_connection()
+            try:
+                if self.dialect == "sqlite":
+                    yield Hand(connection.cursor(), self.dialect)
+                    return
+                driver: Any = connection.dbapi_connection
+                driver.autocommit = True
+                try:
+                    yield Hand(driver.cursor(), self.dialect)
+                finally:
+                    if not driver.closed:
+                        driver.autocommit = False
+            finally:
+                connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction that writes: all of it or nothing. Raises `StoreAway` when the database cannot."""
-        if self.dialect != "sqlite":
-            with self._guarded(), self.engine.begin() as db:
-                yield db
-            return
-        if not self._turn.acquire(timeout=self._patience):
-            raise StoreAway("another writer holds the database")
-        try:
-            with self._guarded(), self.engine.connect().execution_options(immediate=True) as db, db.begin():
-                yield db
-        finally:
-            self._turn.release()
+        made = self.engine.connect
+        with self._own_turn(), self._guarded(), made().execution_options(immediate=True) as db, db.begin():
+            yield db
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -82,29 +114,43 @@ class Database:
         with self._guarded(), self.engine.connect().execution_options(**view) as db, db.begin():
             yield db
 
-    def _do(self, work: Callable[[Connection], T], db: Connection) -> T:
-        with self._guarded():
-            return work(db)
-
     @contextmanager
-    def looking(self) -> Iterator[Connection]:
-        """A connection for a few reads, each of which sees what was committed when it began: the cheapest look."""
-        view: dict[str, Any] = {} if self.dialect == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
-        with self._guarded(), self.engine.connect().execution_options(**view) as db:
-            yield db
+    def _own_turn(self) -> Iterator[None]:
+        """On SQLite the writers of a process take turns, so that none of them waits in its busy handler."""
+        if self.dialect != "sqlite":
+            yield
+            return
+        if not self._turn.acquire(timeout=self._patience):
+            raise StoreAway("another writer holds the database")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except PoolTimeout as error:
             raise StoreAway(_reason(error)) from None
         except DBAPIError as error:
-            if error.connection_invalidated or type(error) is DatabaseError:  # the file is damaged, or no database
+            if error.connection_invalidated:
                 raise StoreAway("the connection was lost") from None
-            if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
-                raise StoreAway("the database takes no writes") from None
+            self._judge(error.orig)
             raise
+        except self._driver.Error as error:
+            self._judge(error)
+            raise StoreBroken(_reason(error)) from None
+
+    def _judge(self, error: Any) -> None:
+        """Raise `StoreAway` where the database cannot just now; return where a statement of ours is at fault."""
+        driver = self._driver
+        if isinstance(error, driver.OperationalError | driver.InterfaceError):
+            raise StoreAway(_reason(error)) from None
+        if type(error) is driver.DatabaseError:  # the file is damaged, or no database
+            raise StoreAway("the connection was lost") from None
+        if getattr(error, "sqlstate", None) == _READ_ONLY:
+            raise StoreAway("the database takes no writes") from None
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,10 @@ class StoreAway(Exception):
     """The database is locked, full or unreachable: nothing was written; try again shortly."""
 
 
+class StoreBroken(Exception):
+    """The database refused a statement of ours: a mistake of this program; nothing was written."""
+
+
 class OldSchema(Exception):
     """The database has another schema than this program: run `consent-bridge db upgrade`."""
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 from bridge.store.errors import StoreAway
+from bridge.store.sql import Hand
 
 T = TypeVar("T")
 
@@ -21,7 +20,7 @@ _SECONDS = 0.025
 class _Ticket:
     """One writer's work on its way."""
 
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
+    def __init__(self, work: Callable[[Hand], Any]) -> None:
         self.work = work
         self.value: Any = None
         self.error: BaseException | None = None
@@ -46,13 +45,13 @@ class Group:
     the transaction as a whole fails, every writer in it is told that nothing was written.
     """
 
-    def __init__(self, writing: Callable[[], AbstractContextManager[Connection]], patience: float) -> None:
+    def __init__(self, writing: Callable[[], AbstractContextManager[Hand]], patience: float) -> None:
         self._writing, self._patience = writing, patience
         self._door = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
         self._led = False
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Hand], T]) -> T:
         """Carry out one piece of work; returns after its commit."""
         ticket = _Ticket(work)
         with self._door:
@@ -94,20 +93,20 @@ class Group:
 
     def _carry_out(self, group: list[_Ticket]) -> None:
         """One transaction. Alone, a writer needs no savepoint."""
-        with self._writing() as db:
+        with self._writing() as hand:
             until = time.monotonic() + _SECONDS
             with self._door:
                 alone = not self._waiting
             if alone:
-                group[0].value = group[0].work(db)
+                group[0].value = group[0].work(hand)
                 return
-            _do(db, group[0])
+            _do(hand, group[0])
             while len(group) < _MOST and time.monotonic() < until:
                 with self._door:
                     if not self._waiting:
                         return
                     group.append(self._waiting.popleft())
-                _do(db, group[-1])
+                _do(hand, group[-1])
 
     def _hand_on(self) -> None:
         """Who has waited longest leads next."""
@@ -120,22 +119,22 @@ class Group:
         ticket.wake()
 
 
-def _do(db: Connection, ticket: _Ticket) -> None:
+def _do(hand: Hand, ticket: _Ticket) -> None:
     """One piece of work in a savepoint of its own. An error that took the whole transaction with it goes on up."""
-    db.exec_driver_sql("SAVEPOINT piece")
+    hand.cursor.execute("SAVEPOINT piece")
     try:
-        ticket.value = ticket.work(db)
+        ticket.value = ticket.work(hand)
     except Exception as error:
-        if not _in_transaction(db):
+        if not _in_transaction(hand):
             raise
-        db.exec_driver_sql("ROLLBACK TO piece")
+        hand.cursor.execute("ROLLBACK TO piece")
         ticket.error = error
-    db.exec_driver_sql("RELEASE piece")
+    hand.cursor.execute("RELEASE piece")
 
 
-def _in_transaction(db: Connection) -> bool:
+def _in_transaction(hand: Hand) -> bool:
     """Whether SQLite still has the transaction: a full disk or a broken file ends it without asking."""
-    return bool(getattr(db.connection.dbapi_connection, "in_transaction", False))
+    return bool(hand.cursor.connection.in_transaction)
 
 
 def _for_others(error: BaseException) -> StoreAway:

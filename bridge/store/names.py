@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection
 
 from bridge.store.engine import Database
-from bridge.store.sql import Sql
+from bridge.store.sql import Hand, Sql
 
 _ALL = Sql("SELECT number, text FROM names")
 _ADD = Sql("INSERT INTO names (text) VALUES (?) ON CONFLICT DO NOTHING")
@@ -23,7 +23,7 @@ class Names:
         self._numbers: dict[str, int] = {}
         self._texts: dict[int, str] = {}
 
-    def text(self, db: Connection, number: int) -> str:
+    def text(self, db: Hand | Connection, number: int) -> str:
         """The word of a number that `db` just read; it may have been written by the transaction under way."""
         found = self._texts.get(number)
         if found is None:
@@ -31,7 +31,7 @@ class Names:
             found = self._texts.get(number) or _read(db).get(number)
         return f"?{number}" if found is None else found  # a spoilt number must not keep `verify` from naming it
 
-    def numbers(self, db: Connection, texts: Collection[str]) -> dict[str, int]:
+    def numbers(self, db: Hand | Connection, texts: Collection[str]) -> dict[str, int]:
         """The numbers of these words, written within this transaction where they are new."""
         known = self._numbers
         if not all(text in known for text in texts):
@@ -52,10 +52,10 @@ class Names:
 
     def read(self) -> None:
         """Take in what is there now."""
-        with self._database.reading() as db:
+        with self._database.looking() as db:
             self._texts = _read(db)
         self._numbers = {text: number for number, text in self._texts.items()}
 
 
-def _read(db: Connection) -> dict[int, str]:
+def _read(db: Hand | Connection) -> dict[int, str]:
     return {row[0]: row[1] for row in _ALL.rows(db)}

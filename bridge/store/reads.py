@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Row, and_, func, select
 
 from bridge.decide import may_mail
 from bridge.notices import Wording
@@ -11,7 +12,6 @@ from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
-from bridge.store.sql import AnyRow
 from bridge.store.values import Person, Task
 from bridge.tables import outbox, pushes, wordings
 from bridge.vault import Vault
@@ -61,13 +61,13 @@ class Reads:
 
     def history(self, person: Person) -> list[ConsentEvent]:
         """What happened to one person and what the stop list knows of her address: enough to decide."""
-        with self.database.reading() as db:
+        with self.database.looking() as db:  # the stop list last: what is told in between can only be one more stop
             told = self.rows.histories(db, [person])[person.number]
             return with_stops(told, self.rows.stops(db, [person.email])[person.email])
 
     def stops(self, email: str) -> list[ConsentEvent]:
         """What the stop list knows of an address we may not hold."""
-        with self.database.reading() as db:
+        with self.database.looking() as db:
             return self.rows.stops(db, [email])[email]
 
     def story(self, person: Person) -> list[ConsentEvent]:
@@ -117,7 +117,7 @@ class Reads:
             return found + [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
 
 
-def _words(row: AnyRow) -> Wording:
+def _words(row: Row[*tuple[Any, ...]]) -> Wording:
     return Wording(
         purpose=row.purpose,
         version=row.version,

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from bridge.store.names import Names
-from bridge.store.sql import AnyRow, Sql
+from bridge.store.sql import AnyRow, Hand, Sql
 from bridge.store.values import Person
 from bridge.tables import EVENT_TYPES, METHODS, moment
 from bridge.vault import FIRST, Vault, about_event, from_canonical, unpack, unseal
@@ -76,26 +76,26 @@ class Rows:
 
     # -- people -------------------------------------------------------------------------------------------------
 
-    def people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
+    def people(self, db: Hand | Connection, numbers: Collection[int]) -> dict[int, Opened]:
         """People by their numbers; who is not there is left out."""
         found = (open_person(self.vault, row) for row in _listed(_BY_NUMBER, db, list(numbers)))
         return {opened.number: opened for opened in found}
 
-    def by_email(self, db: Connection, email: str) -> Opened | None:
+    def by_email(self, db: Hand | Connection, email: str) -> Opened | None:
         """The person behind an address."""
         row = next(iter(_listed(_BY_LOOKUP, db, [entry.value for entry in self.vault.lookups(email)])), None)
         return None if row is None else open_person(self.vault, row)
 
-    def locked(self, db: Connection, ids: Collection[str]) -> list[Opened]:
+    def locked(self, db: Hand | Connection, ids: Collection[str]) -> list[Opened]:
         """These people, locked in the one order that all writers keep."""
         return [open_person(self.vault, row) for row in _BY_ID_LOCKED.rows(db, tuple(ids), len(ids))]
 
-    def locked_by_link(self, db: Connection, subject: str, mark: str) -> Opened | None:
+    def locked_by_link(self, db: Hand | Connection, subject: str, mark: str) -> Opened | None:
         """Whom a link means, locked: the person of that id, or whoever holds that address now (decision 9)."""
         found = [open_person(self.vault, row) for row in _BY_LINK_LOCKED.rows(db, (subject, mark))]
         return _meant(found, subject)
 
-    def by_link(self, db: Connection, subject: str, mark: str) -> tuple[Opened, list[ConsentEvent]] | None:
+    def by_link(self, db: Hand | Connection, subject: str, mark: str) -> tuple[Opened, list[ConsentEvent]] | None:
         """Whom a link means, and what happened to her, in one read."""
         found = {}
         for _, group in groupby(_BY_LINK.rows(db, (subject, mark)), itemgetter(0)):
@@ -107,12 +107,12 @@ class Rows:
 
     # -- what happened ------------------------------------------------------------------------------------------
 
-    def histories(self, db: Connection, people: Iterable[Person]) -> dict[int, list[ConsentEvent]]:
+    def histories(self, db: Hand | Connection, people: Iterable[Person]) -> dict[int, list[ConsentEvent]]:
         """Everything that happened to these people, from clear columns."""
         return self.chains(db, people)[0]
 
     def chains(
-        self, db: Connection, people: Iterable[Person]
+        self, db: Hand | Connection, people: Iterable[Person]
     ) -> tuple[dict[int, list[ConsentEvent]], dict[int, tuple[int, bytes]]]:
         """Everything that happened to these people, and number and digest of each one's last event: where hers goes
         on."""
@@ -126,11 +126,11 @@ class Rows:
             tails[subject] = (row[1], row[13])
         return found, tails
 
-    def story(self, db: Connection, opened: Opened) -> list[ConsentEvent]:
+    def story(self, db: Hand | Connection, opened: Opened) -> list[ConsentEvent]:
         """What happened to one person, with all evidence."""
         return [open_event(opened, number, sealed) for number, sealed in _STORY.rows(db, (opened.number,))]
 
-    def stops(self, db: Connection, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
+    def stops(self, db: Hand | Connection, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
         """What the stop list says of these addresses, as events the rules can read (SUP-05)."""
         by_hash = {(entry.kid, entry.value): email for email in emails for entry in self.vault.stop_hashes(email)}
         found: dict[str, list[ConsentEvent]] = {email: [] for email in emails}
@@ -161,7 +161,7 @@ class Rows:
             event.key if event.method in REPORTED else None,
         )
 
-    def _words(self, db: Connection) -> Callable[[int], str]:
+    def _words(self, db: Hand | Connection) -> Callable[[int], str]:
         return lambda number: self.names.text(db, number)
 
 
@@ -250,7 +250,7 @@ def _meant(found: Sequence[Opened], subject: str) -> Opened | None:
     return next((opened for opened in found if opened.person.id == subject), next(iter(found), None))
 
 
-def _listed(statement: Sql, db: Connection, values: Sequence[Any]) -> Iterator[AnyRow]:
+def _listed(statement: Sql, db: Hand | Connection, values: Sequence[Any]) -> Iterator[AnyRow]:
     """The rows of a query with a list in it, so many values at once as a statement takes.
 
     Without values it is asked all the same: nobody can tell from the work whether an address is known (CAP-09).

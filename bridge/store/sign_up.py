@@ -59,7 +59,7 @@ class SignUps:
         lookups = self.vault.lookups(email)
         values = [entry.value for entry in lookups]
         known = _KNOWN.rows(batch.db, values, len(values))
-        subject = known[0].id if known else new_id()
+        subject = known[0][1] if known else new_id()
         kid, wrapped = self.vault.new_person(subject)
         key = self.vault.person(subject, kid, wrapped)
         person = Person(number=0, id=subject, email=email, mark=self._mark(email), language=language, fields=fields)
@@ -86,7 +86,7 @@ class SignUps:
         """
         db = batch.db
         address = self.vault.bucket(f"{kind} address", normal_email(form.email))
-        if db.dialect.name == "postgresql":  # let requests for one address count each other
+        if db.dialect == "postgresql":  # let requests for one address count each other
             _TAKE_TURNS.rows(db, (int.from_bytes(address[:8], "big", signed=True),))
         network = self.vault.bucket("network", form.network)
         everyone = self.vault.bucket(f"{kind} everyone", "")

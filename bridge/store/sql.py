@@ -1,12 +1,24 @@
 """Statements written once and sent as they are: building them anew each time costs more than they do."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 #: A row of any shape: which columns it has is said by the statement beside it.
-AnyRow = Row[*tuple[Any, ...]]
+AnyRow = tuple[Any, ...]
+
+
+class Hand(NamedTuple):
+    """A transaction under way, without anything around the driver's own cursor."""
+
+    cursor: Any  # sqlite3.Cursor or psycopg.Cursor
+    dialect: str
+
+    @classmethod
+    def of(cls, db: "Hand | Connection") -> "Hand":
+        """The same of a connection of SQLAlchemy's, within its transaction."""
+        return db if isinstance(db, Hand) else cls(db.connection.cursor(), db.dialect.name)
 
 
 class Sql:
@@ -21,28 +33,33 @@ class Sql:
         self._texts = {"sqlite": plain, "postgresql": plain.replace("?", "%s") + lock.removesuffix("]")}
         self._listed: dict[tuple[str, int], str] = {}
 
-    def rows(self, db: Connection, values: Sequence[Any] = (), listed: int | None = None) -> Sequence[AnyRow]:
+    def rows(self, db: Hand | Connection, values: Sequence[Any] = (), listed: int | None = None) -> list[AnyRow]:
         """All rows of a query."""
-        return db.exec_driver_sql(self._text(db, listed), tuple(values)).all()
+        hand = Hand.of(db)
+        hand.cursor.execute(self._text(hand.dialect, listed), values)
+        found: list[AnyRow] = hand.cursor.fetchall()
+        return found
 
-    def run(self, db: Connection, values: Sequence[Any] = (), listed: int | None = None) -> int:
+    def run(self, db: Hand | Connection, values: Sequence[Any] = (), listed: int | None = None) -> int:
         """How many rows a statement changed."""
-        return db.exec_driver_sql(self._text(db, listed), tuple(values)).rowcount
+        hand = Hand.of(db)
+        hand.cursor.execute(self._text(hand.dialect, listed), values)
+        return int(hand.cursor.rowcount)
 
-    def many(self, db: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    def many(self, db: Hand | Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """The same statement for many rows; nothing for none."""
+        hand = Hand.of(db)
         if len(rows) == 1:
-            db.exec_driver_sql(self._text(db, None), rows[0])
+            hand.cursor.execute(self._texts[hand.dialect], rows[0])
         elif rows:
-            db.exec_driver_sql(self._text(db, None), list(rows))
+            hand.cursor.executemany(self._texts[hand.dialect], rows)
 
-    def _text(self, db: Connection, listed: int | None) -> str:
-        name = db.dialect.name
+    def _text(self, dialect: str, listed: int | None) -> str:
         if listed is None:
-            return self._texts[name]
-        text = self._listed.get((name, listed))
+            return self._texts[dialect]
+        text = self._listed.get((dialect, listed))
         if text is None:
-            places = ", ".join(["?" if name == "sqlite" else "%s"] * listed) or "NULL"
-            text = self._texts[name].replace("{}", places)
-            self._listed[name, listed] = text
+            places = ", ".join(["?" if dialect == "sqlite" else "%s"] * listed) or "NULL"
+            text = self._texts[dialect].replace("{}", places)
+            self._listed[dialect, listed] = text
         return text

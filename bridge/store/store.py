@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, exists, select, update
+from sqlalchemy import and_, delete, exists, select, update
 
 from bridge.decide import STOPS, Decision, is_live, may_mail
 from bridge.notices import Wording
@@ -15,7 +15,7 @@ from bridge.store.errors import BadInput
 from bridge.store.reads import Reads
 from bridge.store.rows import Opened, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
-from bridge.store.sql import Sql
+from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
@@ -243,7 +243,7 @@ class Store(Reads):
         """One piece of work in one transaction; then, after its commit, whoever sends is nudged."""
         at = now or self.clock()
 
-        def carry_out(db: Connection) -> tuple[T, Batch, bool]:
+        def carry_out(db: Hand) -> tuple[T, Batch, bool]:
             batch = Batch(db, self.rows, self.adapters, self.limits(at), at)
             return work(batch), batch, batch.flush()
 
@@ -260,11 +260,11 @@ class Store(Reads):
             for entry in self.vault.lookups(email):
                 by_hash.setdefault(entry.value, []).append(email)
         rows = _IDS.rows(batch.db, tuple(by_hash), len(by_hash))
-        return {email: row.id for row in rows for email in by_hash[row.lookup]}
+        return {email: subject for subject, lookup in rows for email in by_hash[lookup]}
 
     def _known_reports(self, batch: Batch, adapter: str, reports: Sequence[Report]) -> set[str]:
         keys = [key for r in reports for key in self.vault.report_keys(f"{adapter}\n{r.key}\n{r.purpose}")]
-        return {row.report for row in _REPORTS.rows(batch.db, keys, len(keys))}
+        return {report for (report,) in _REPORTS.rows(batch.db, keys, len(keys))}
 
     def _take(self, batch: Batch, opened: Opened, report: Report, *, adapter: str, key: str) -> bool:
         """One report of a known person as an event."""

@@ -1,7 +1,7 @@
 """Check that the history is what it was: each chain, sealed events against clear columns, records against events."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, func, select
 
@@ -27,6 +27,36 @@ _EVENTS = Sql(
 _RECORDS = Sql("SELECT subject, purpose, status, since, number FROM records WHERE subject IN ({})")
 
 _CHUNK = 500
+
+
+class _Told(NamedTuple):
+    """One event as it is kept: its clear columns in their order, sealed bytes and digest."""
+
+    subject: int
+    number: int
+    type: int
+    purpose: int
+    time: int
+    received: int | None
+    asked: int | None
+    until: int | None
+    source: int
+    method: int
+    channel: int | None
+    notice: int | None
+    report: str | None
+    sealed: bytes | None
+    digest: bytes
+
+
+class _Record(NamedTuple):
+    """One row of `records`."""
+
+    subject: int
+    purpose: int
+    status: int
+    since: int
+    number: int
 
 
 class Problem(NamedTuple):
@@ -55,11 +85,12 @@ def verify(
     with database.reading() as db:
         total = db.scalar(select(func.count()).select_from(subjects)) or 0
         for chunk in _chunks(db):
-            numbers = [row.number for row in chunk]
-            told, kept = _by_subject(db, _EVENTS, numbers), _by_subject(db, _RECORDS, numbers)
-            for row in chunk:
-                mine = told.get(row.number, [])
-                problems += _check_person(db, rows, row, mine, kept.get(row.number, []))
+            numbers = [row[0] for row in chunk]
+            told = _by_subject(_Told(*row) for row in _EVENTS.rows(db, numbers, len(numbers)))
+            kept = _by_subject(_Record(*row) for row in _RECORDS.rows(db, numbers, len(numbers)))
+            for number, row in zip(numbers, chunk, strict=True):
+                mine = told.get(number, [])
+                problems += _check_person(db, rows, row, mine, kept.get(number, []))
                 people, seen = people + 1, seen + len(mine)
             progress(people, total)
         problems += _strays(db)
@@ -73,21 +104,24 @@ def _chunks(db: Connection) -> Iterator[Sequence[AnyRow]]:
     last = 0
     while rows := _PEOPLE.rows(db, (last, _CHUNK)):
         yield rows
-        last = rows[-1].number
+        last = rows[-1][0]
 
 
-def _by_subject(db: Connection, statement: Sql, numbers: list[int]) -> dict[int, list[AnyRow]]:
-    found: dict[int, list[AnyRow]] = {}
-    for row in statement.rows(db, numbers, len(numbers)):
+_Row = TypeVar("_Row", _Told, _Record)
+
+
+def _by_subject(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
+    found: dict[int, list[_Row]] = {}
+    for row in rows:
         found.setdefault(row.subject, []).append(row)
     return found
 
 
-def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[AnyRow], kept: list[AnyRow]) -> Iterator[Problem]:
+def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[_Told], kept: list[_Record]) -> Iterator[Problem]:
     try:
         opened = open_person(rows.vault, row)
     except Sealed as error:
-        yield Problem(row.id, str(error))
+        yield Problem(row[1], str(error))
         return
     chain = list(_check_chain(rows, opened, mine))
     yield from chain
@@ -97,7 +131,7 @@ def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[AnyRow], k
         yield from _check_records(opened.person, told, known)
 
 
-def _check_chain(rows: Rows, opened: Opened, mine: list[AnyRow]) -> Iterator[Problem]:
+def _check_chain(rows: Rows, opened: Opened, mine: list[_Told]) -> Iterator[Problem]:
     previous = FIRST
     for expected, row in enumerate(mine, start=1):
         where = f"{opened.person.id}/{row.number}"
@@ -122,7 +156,7 @@ def _check_chain(rows: Rows, opened: Opened, mine: list[AnyRow]) -> Iterator[Pro
         previous = row.digest
 
 
-def _check_records(person: Person, told: list[ConsentEvent], known: dict[str, AnyRow]) -> Iterator[Problem]:
+def _check_records(person: Person, told: list[ConsentEvent], known: dict[str, _Record]) -> Iterator[Problem]:
     """Each record against the events it was made from, and each purpose against its record."""
     for record in known.values():
         if record.number > len(told):
@@ -139,7 +173,7 @@ def _check_records(person: Person, told: list[ConsentEvent], known: dict[str, An
             yield from _check_record(where, purpose, known[purpose], told)
 
 
-def _check_record(where: str, purpose: str, record: AnyRow, told: list[ConsentEvent]) -> Iterator[Problem]:
+def _check_record(where: str, purpose: str, record: _Record, told: list[ConsentEvent]) -> Iterator[Problem]:
     number, last = [(n, e) for n, e in enumerate(told, start=1) if concerns(e, purpose)][-1]
     status, by = standing(told, purpose)
     said = STATUSES[record.status - 1] if 0 < record.status <= len(STATUSES) else record.status

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection
 
 from bridge.notices import Wording
 from bridge.store.door import Batch
 from bridge.store.errors import BadInput
-from bridge.store.sql import Sql
+from bridge.store.sql import Hand, Sql
 from bridge.vocabulary import ConsentEvent, micros
 
 _THERE = Sql("SELECT sha256 FROM wordings WHERE sha256 = ?")
@@ -55,6 +54,6 @@ def _keep(batch: Batch, words: Wording) -> None:
         )
 
 
-def _kept(db: Connection, words: Wording) -> str | None:
+def _kept(db: Hand, words: Wording) -> str | None:
     rows = _SAME.rows(db, (words.purpose, words.version, words.language))
     return rows[0][0] if rows else None
