@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from colorsys import hls_to_rgb, rgb_to_hls
 from datetime import date, datetime
 from gettext import GNUTranslations
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_time
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from bridge.policy.shapes import luminance
@@ -266,18 +263,19 @@ def _channels(colour: str) -> tuple[float, float, float]:
 
 
 def _catalogue(code: str) -> GNUTranslations:
-    """The translations of one language; a regional one (`nl-BE`) may lean on its mother (`nl`)."""
+    """The translations of one language; a regional one (`nl-BE`) may lean on its mother (`nl`).
+
+    What is read here was compiled from the `.po` file beside it: a start needs none of the translators' tools.
+    """
     for name in (code, _primary(code)):
-        path = CATALOGUES / f"{name}.po"
+        path = CATALOGUES / f"{name}.mo"
         if path.is_file():
-            compiled = BytesIO()
             with path.open("rb") as file:
-                write_mo(compiled, read_po(file))
-            compiled.seek(0)
-            return GNUTranslations(compiled)
+                return GNUTranslations(file)
     raise MissingCatalogue(
-        f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.po'}: "
-        "add that catalogue (scripts/translations.py --new CODE begins one) or take the language out"
+        f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.mo'}: "
+        "add that catalogue (scripts/translations.py --new CODE begins one, --update compiles it) "
+        "or take the language out"
     )
 
 

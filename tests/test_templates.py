@@ -656,6 +656,20 @@ class TestWords:
         found = script["problems"]("nl", script["extracted"](), tmp_path)
         assert [line[: len(told)] for line in found] == [told]
 
+    def test_a_catalogue_that_was_not_compiled_is_told(self, tmp_path: Path) -> None:
+        """The program reads the compiled file: a new word that readers would not see is named."""
+        script = _script()
+        catalogues = tmp_path / "bridge" / "translations"
+        catalogues.mkdir(parents=True)
+        text = (HOUSE / "bridge" / "translations" / "nl.po").read_text("utf-8")
+        (catalogues / "nl.po").write_text(text, encoding="utf-8")
+        assert not script["is_compiled"]("nl", tmp_path)
+        script["compile_catalogue"]("nl", tmp_path)
+        assert script["is_compiled"]("nl", tmp_path)
+        assert (catalogues / "nl.mo").read_bytes() == (HOUSE / "bridge" / "translations" / "nl.mo").read_bytes()
+        (catalogues / "nl.po").write_text(text.replace('msgstr "Inschrijven"', 'msgstr "Word lid"'), encoding="utf-8")
+        assert not script["is_compiled"]("nl", tmp_path)
+
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_every_status_and_method_has_words(self, texts: Texts, language: str) -> None:
         """No reader ever meets a word of the machine."""
@@ -674,7 +688,7 @@ class TestWords:
 
     def test_a_language_without_catalogue(self) -> None:
         """The operator is told which file is missing."""
-        with pytest.raises(MissingCatalogue, match=r"'fr'.*fr\.po"):
+        with pytest.raises(MissingCatalogue, match=r"'fr'.*fr\.mo"):
             Texts(("en", "fr"), ZoneInfo("UTC"))
 
     def test_a_regional_language_leans_on_its_mother(self) -> None:
