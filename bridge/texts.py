@@ -14,7 +14,6 @@ from babel import Locale
 from babel.dates import format_date, format_time
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from bridge.policy.shapes import luminance
 from bridge.spoken import SpokenEnvironment
 from bridge.vocabulary import Method, Status, rfc3339
 
@@ -218,7 +217,7 @@ def ink(ground: str) -> str:
 
 def contrast(one: str, other: str) -> float:
     """How well two colours `#rrggbb` can be told apart, from 1 to 21 (WCAG 2.2)."""
-    darker, lighter = sorted((luminance(one), luminance(other)))
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
@@ -243,6 +242,13 @@ def wrapped(text: str) -> str:
         for line in text.strip().splitlines()
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` as WCAG 2 defines it."""
+    parts = _channels(colour)
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _shaded(colour: str, end: int, grounds: Sequence[str], wanted: float) -> str:
