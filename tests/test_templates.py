@@ -323,6 +323,12 @@ class TestPages:
             assert set(state["errors"].values()) <= {words.strip() for _, words in found.words} or name == "link"
 
     @every_page
+    def test_no_proof_of_identity_is_asked(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """RGT-08: control of the mailbox is identity enough: no page takes a file or a password."""
+        kinds = {e.attributes.get("type") for e in page(texts, name, language, state).all("input")}
+        assert kinds <= {"checkbox", "date", "email", "hidden", "text"}
+
+    @every_page
     def test_forms_post_where_told(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
         """Every form posts to the address it was given and has a button; nothing else leaves the page."""
         found = page(texts, name, language, state)
