@@ -1,5 +1,6 @@
 """Whether the database is at this program's schema, asked at each start: without the migrations' tools."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -8,13 +9,19 @@ from sqlalchemy import String, column, select, table
 from bridge.store.engine import Database
 
 _VERSIONS = Path(__file__).resolve().parent.parent / "migrations" / "versions"
+_NAMED = re.compile(r'^(revision|down_revision)\b.*= "(\w+)"$', re.MULTILINE)
 _THERE = select(column("version_num", String)).select_from(table("alembic_version"))
 
 
 @cache
 def head() -> str:
-    """The schema this program needs: the number of its last migration."""
-    return max(path.stem.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py"))
+    """The schema this program needs: that of the migration which no other one follows."""
+    named: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
+    for path in _VERSIONS.glob("*.py"):
+        for which, value in _NAMED.findall(path.read_text(encoding="utf-8")):
+            named[which].add(value)
+    (last,) = named["revision"] - named["down_revision"]
+    return last
 
 
 def check(database: Database) -> None:
