@@ -20,7 +20,7 @@ from bridge.notices import Notices, check_unchanged
 from bridge.notices import read as read_notices
 from bridge.policy import Policy, PolicyError, load
 from bridge.spool import Spool
-from bridge.store import Store
+from bridge.store import Store, revision
 from bridge.store.engine import Database
 from bridge.store.sign_up import Quotas
 from bridge.texts import Texts
@@ -249,12 +249,10 @@ class Bridge:
 
     def ready(self) -> None:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
-        from bridge.store import schema  # alembic is needed at a start, on no request road
-
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
         _ = self.notices, self.texts, self.transport, self.adapters
-        schema.check(self.database)
+        revision.check(self.database)
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()
         rings = {"vault": self.vault.kids, "link": [key.kid for key in self.settings.link_keys]}

@@ -6,18 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from colorsys import hls_to_rgb, rgb_to_hls
 from datetime import date, datetime
 from gettext import GNUTranslations
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_time
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from bridge.policy.shapes import luminance
 from bridge.spoken import SpokenEnvironment
 from bridge.vocabulary import Method, Status, rfc3339
 
@@ -221,7 +217,7 @@ def ink(ground: str) -> str:
 
 def contrast(one: str, other: str) -> float:
     """How well two colours `#rrggbb` can be told apart, from 1 to 21 (WCAG 2.2)."""
-    darker, lighter = sorted((luminance(one), luminance(other)))
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
@@ -248,6 +244,13 @@ def wrapped(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
+def _luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` as WCAG 2 defines it."""
+    parts = _channels(colour)
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def _shaded(colour: str, end: int, grounds: Sequence[str], wanted: float) -> str:
     """The nearest shade of a colour, on its way to black (0) or white (1), that stands out from these grounds."""
     hue, lightness, saturation = rgb_to_hls(*_channels(colour))
@@ -266,18 +269,19 @@ def _channels(colour: str) -> tuple[float, float, float]:
 
 
 def _catalogue(code: str) -> GNUTranslations:
-    """The translations of one language; a regional one (`nl-BE`) may lean on its mother (`nl`)."""
+    """The translations of one language; a regional one (`nl-BE`) may lean on its mother (`nl`).
+
+    What is read here was compiled from the `.po` file beside it: a start needs none of the translators' tools.
+    """
     for name in (code, _primary(code)):
-        path = CATALOGUES / f"{name}.po"
+        path = CATALOGUES / f"{name}.mo"
         if path.is_file():
-            compiled = BytesIO()
             with path.open("rb") as file:
-                write_mo(compiled, read_po(file))
-            compiled.seek(0)
-            return GNUTranslations(compiled)
+                return GNUTranslations(file)
     raise MissingCatalogue(
-        f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.po'}: "
-        "add that catalogue (scripts/translations.py --new CODE begins one) or take the language out"
+        f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.mo'}: "
+        "add that catalogue (scripts/translations.py --new CODE begins one, --update compiles it) "
+        "or take the language out"
     )
 
 

@@ -1,17 +1,19 @@
 #!/usr/bin/env python
 """Compare the catalogues with the sentences in templates and code; exit 1 if one is missing, unsure or left over.
 
-`--update` writes new sentences into every catalogue and takes old ones out; `--new CODE` begins a language.
+`--update` writes new sentences into every catalogue, takes old ones out and compiles it; `--new CODE` begins one more.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -19,6 +21,9 @@ CATALOGUES = HOUSE / "bridge" / "translations"
 
 #: The language that sentences are written in: its catalogue may stay empty.
 SOURCE = "en"
+
+#: Compiled catalogues carry no date: the same sentences are the same file.
+_NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 #: `texts.gettext(language, "…")`, `mark("…")`, and what the pages make of them: `say("…")`, `say(language, "…")`.
 Spec = tuple[int | tuple[int, int] | tuple[int, str], ...]
@@ -102,6 +107,23 @@ def update(code: str, sentences: Catalog) -> None:
     path.write_text("\n".join(kept).strip() + "\n", encoding="utf-8")
 
 
+def compile_catalogue(code: str, house: Path = HOUSE) -> None:
+    """Write what the program reads (`.mo`) beside what translators write (`.po`)."""
+    catalogue = _read(code, house)
+    catalogue.creation_date = catalogue.revision_date = _NO_DATE
+    with _compiled(code, house).open("wb") as file:
+        write_mo(file, catalogue)
+
+
+def is_compiled(code: str, house: Path = HOUSE) -> bool:
+    """Whether the program reads what the translators wrote last."""
+    if not _compiled(code, house).is_file():
+        return False
+    with _compiled(code, house).open("rb") as file:
+        there = read_mo(file)
+    return _said(there) == _said(_read(code, house))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Report, or write with `--update` and `--new`, then report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,7 +135,10 @@ def main(arguments: list[str] | None = None) -> int:
         update(code, sentences)
     if options.new:
         update(options.new, sentences)
+    for code in languages() if options.update or options.new else []:
+        compile_catalogue(code)
     found = [line for code in languages() for line in problems(code, sentences)]
+    found += [f"{code}: not compiled: run it with --update" for code in languages() if not is_compiled(code)]
     print("\n".join(found) or f"{len(sentences)} sentences, complete in {', '.join(languages())}")
     return 1 if found else 0
 
@@ -132,8 +157,18 @@ def _read(code: str, house: Path = HOUSE) -> Catalog:
         return read_po(file, locale=code.replace("-", "_"), abort_invalid=True)
 
 
+def _compiled(code: str, house: Path) -> Path:
+    return house / "bridge" / "translations" / f"{code}.mo"
+
+
+def _said(catalogue: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Each translated sentence with its words."""
+    words = {_strings(message.id): _strings(message.string) for message in catalogue if message.id}
+    return {sentence: said for sentence, said in words.items() if said and all(said)}
+
+
 def _strings(string: object) -> tuple[str, ...]:
-    """A translation's forms: one, or one for each plural."""
+    """The forms of a sentence or its translation: one, or one for each plural."""
     if isinstance(string, str):
         return (string,)
     return tuple(string) if isinstance(string, list | tuple) else ()

@@ -1,5 +1,6 @@
 """`make demo`: everything embedded starts, plays its story, and leaves nothing behind."""
 
+import os
 import re
 import signal
 import socket
@@ -13,7 +14,8 @@ import pytest
 
 from bridge.cli.demo import free_port
 
-DEMO = [sys.executable, "-m", "bridge.cli", "demo"]
+COMMAND = [sys.executable, "-m", "bridge.cli"]
+DEMO = [*COMMAND, "demo"]
 
 
 def test_the_whole_story_holds(tmp_path: Path) -> None:
@@ -30,7 +32,8 @@ def test_the_whole_story_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
-    """Ctrl-C, or being told to end, ends every process it started; what it made stays and holds keys for one only."""
+    """Ctrl-C, or being told to end, ends every process it started; what it made stays, answers
+    questions, and holds keys for one only."""
     port = free_port()
     command = [*DEMO, "--port", str(port), "--data", str(tmp_path / "data")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
@@ -43,6 +46,9 @@ def test_it_starts_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> N
         assert len(children) >= 2
         with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
             assert answer.status == 200
+        heard = [line for child in children for line in child.net_connections() if line.status == psutil.CONN_LISTEN]
+        assert len(heard) >= 3
+        assert {line.laddr.ip for line in heard} <= {"127.0.0.1", "::1"}, "README: nothing leaves your machine"
 
         demo.send_signal(ending)
         assert demo.wait(60) == 0
@@ -51,6 +57,14 @@ def test_it_starts_and_ends_cleanly(tmp_path: Path, ending: signal.Signals) -> N
     assert f"http://127.0.0.1:{port}/subscribe" in "".join(said)
     assert (tmp_path / "data" / "consent.db").exists()
     assert (tmp_path / "data" / "keys.env").stat().st_mode & 0o077 == 0
+    settings = ["--env-file", str(tmp_path / "data" / ".env")]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    for question, answer in (
+        (["verify"], "the history is whole"),
+        (["may-mail", "an@site.example", "newsletter"], "no ("),
+    ):
+        said = subprocess.run([*COMMAND, *question, *settings], env=ours, capture_output=True, text=True, check=False)
+        assert answer in said.stdout, said.stderr
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

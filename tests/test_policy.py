@@ -7,13 +7,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from bridge.policy import COUNTRIES, STRICT, Policy, PolicyError, Span, is_third_country, load, parse_span, profile
 from bridge.policy.personal import forbidden_label, forbidden_name
 from bridge.policy.reading import Reading
 from bridge.policy.rules import refusals
+from bridge.texts import ink
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 STARTER = (TEMPLATES / "starter" / "policy.toml").read_text(encoding="utf-8")
@@ -426,7 +426,6 @@ def test_lengths_of_time_are_read_strictly(text: str, span: Span | None) -> None
 
 def test_lengths_of_time_say_themselves() -> None:
     assert [str(parse_span(text)) for text in ("72h", "1 day", "36 months")] == ["72 hours", "1 day", "36 months"]
-    assert [Span(72, "hours").iso, Span(15, "days").iso, Span(36, "months").iso] == ["PT72H", "P15D", "P36M"]
     assert Span(36, "months").time == timedelta(days=1096)
     assert Span(60, "months").time > Span(59, "months").time
 
@@ -526,7 +525,7 @@ def test_a_logo_beside_the_policy_is_found(write: Write, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("accent", "ink"),
+    ("accent", "readable"),
     [
         ("#9b1c31", "#ffffff"),
         ("#1a5fb4", "#ffffff"),
@@ -535,9 +534,9 @@ def test_a_logo_beside_the_policy_is_found(write: Write, tmp_path: Path) -> None
         ("#000000", "#ffffff"),
     ],
 )
-def test_text_on_the_accent_is_readable(write: Write, accent: str, ink: str) -> None:
+def test_text_on_the_accent_is_readable(write: Write, accent: str, readable: str) -> None:
     """A11Y-01: 4.5:1."""
-    assert load(write(starter(('"#9b1c31"', f'"{accent}"')))).looks.on_accent == ink
+    assert ink(load(write(starter(('"#9b1c31"', f'"{accent}"')))).looks.accent) == readable
 
 
 @pytest.mark.parametrize(
@@ -620,7 +619,6 @@ def test_a_policy_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         policy.country = "NL"  # type: ignore[misc]  # the refusal is what is tested
     assert policy.zone is policy.zone
-    assert msgspec.structs.replace(policy.looks, accent="#ffffff").on_accent == "#000000"
 
 
 def test_the_sender_is_split_into_name_and_address() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from bridge.bootstrap import Bridge
-from bridge.store import OldSchema, schema
+from bridge.store import OldSchema, revision, schema
 from bridge.store.engine import Database
 from bridge.tables import TRIGGERS, AwareDateTime, metadata
 from bridge.vault import new_id
@@ -116,6 +116,19 @@ def test_an_old_schema_says_what_to_run(
             schema.upgrade(bridge.database)
     bridge.database.engine.dispose()
     assert schema.current(empty) == there
+
+
+def test_a_start_asks_without_the_migrations_tools(empty: Database) -> None:
+    """Issue 3, point 6: the quick look at a start knows the same head, and refuses what the long one refuses."""
+    assert revision.head() == schema.head()
+    with pytest.raises(OldSchema, match=r"no tables.*consent-bridge db upgrade"):
+        revision.check(empty)
+    schema.upgrade(empty)
+    revision.check(empty)
+    with empty.writing() as db:
+        db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(OldSchema, match="newer version"):
+        revision.check(empty)
 
 
 def test_two_upgrades_at_once_are_harmless(empty: Database, empty_url: str) -> None:

@@ -323,6 +323,12 @@ class TestPages:
             assert set(state["errors"].values()) <= {words.strip() for _, words in found.words} or name == "link"
 
     @every_page
+    def test_no_proof_of_identity_is_asked(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
+        """RGT-08: control of the mailbox is identity enough: no page takes a file or a password."""
+        kinds = {e.attributes.get("type") for e in page(texts, name, language, state).all("input")}
+        assert kinds <= {"checkbox", "date", "email", "hidden", "text"}
+
+    @every_page
     def test_forms_post_where_told(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
         """Every form posts to the address it was given and has a button; nothing else leaves the page."""
         found = page(texts, name, language, state)
@@ -656,6 +662,20 @@ class TestWords:
         found = script["problems"]("nl", script["extracted"](), tmp_path)
         assert [line[: len(told)] for line in found] == [told]
 
+    def test_a_catalogue_that_was_not_compiled_is_told(self, tmp_path: Path) -> None:
+        """The program reads the compiled file: a new word that readers would not see is named."""
+        script = _script()
+        catalogues = tmp_path / "bridge" / "translations"
+        catalogues.mkdir(parents=True)
+        text = (HOUSE / "bridge" / "translations" / "nl.po").read_text("utf-8")
+        (catalogues / "nl.po").write_text(text, encoding="utf-8")
+        assert not script["is_compiled"]("nl", tmp_path)
+        script["compile_catalogue"]("nl", tmp_path)
+        assert script["is_compiled"]("nl", tmp_path)
+        assert (catalogues / "nl.mo").read_bytes() == (HOUSE / "bridge" / "translations" / "nl.mo").read_bytes()
+        (catalogues / "nl.po").write_text(text.replace('msgstr "Inschrijven"', 'msgstr "Word lid"'), encoding="utf-8")
+        assert not script["is_compiled"]("nl", tmp_path)
+
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_every_status_and_method_has_words(self, texts: Texts, language: str) -> None:
         """No reader ever meets a word of the machine."""
@@ -674,7 +694,7 @@ class TestWords:
 
     def test_a_language_without_catalogue(self) -> None:
         """The operator is told which file is missing."""
-        with pytest.raises(MissingCatalogue, match=r"'fr'.*fr\.po"):
+        with pytest.raises(MissingCatalogue, match=r"'fr'.*fr\.mo"):
             Texts(("en", "fr"), ZoneInfo("UTC"))
 
     def test_a_regional_language_leans_on_its_mother(self) -> None:

@@ -228,3 +228,14 @@ def test_nothing_of_the_call_is_logged(house: House, an: Reader, caplog: pytest.
     assert caplog.records
     for word in (an.email, "kanarie", "geheim"):
         assert word not in caplog.text
+
+
+def test_nothing_of_the_call_is_kept_but_its_news(house: House, an: Reader) -> None:
+    """MIN-05: the raw body is in no table, nor in what is sealed; what was not asked for is gone with the answer."""
+    an.has_consented("newsletter")
+    (told,) = json.loads(news(an, "unsubscribed"))
+    posts(house, json.dumps([told | {"campaign": "kanarie"}, {"note": "kanarie"}]).encode())
+    house.dispatch()
+
+    assert an.story()[-1].type.value == "unsubscribed"
+    assert "kanarie" not in everything_stored(house) + repr(an.story())

@@ -10,8 +10,6 @@ from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_b
 from bridge.store import OldSchema, StoreAway
 from bridge.vocabulary import Finding
 
-_OURS = "settings, policy, keys and database"
-
 
 @click.command()
 @click.argument("adapter")

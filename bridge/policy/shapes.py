@@ -51,11 +51,6 @@ class Span(msgspec.Struct, frozen=True):
             return timedelta(days=math.ceil(self.count * 365.25 / 12))
         return timedelta(**{self.unit: self.count})
 
-    @property
-    def iso(self) -> str:
-        """As ISO 8601 writes it, for records: PT72H, P15D, P36M."""
-        return f"PT{self.count}H" if self.unit == "hours" else f"P{self.count}{self.unit[0].upper()}"
-
     def __str__(self) -> str:
         return f"{self.count} {self.unit[:-1] if self.count == 1 else self.unit}"
 
@@ -104,19 +99,6 @@ class Looks(Part, frozen=True, kw_only=True):
     name: str
     logo: str = ""  # a file beside the policy
     accent: str = "#1a5fb4"
-
-    @property
-    def on_accent(self) -> str:
-        """White or black: what reads best (at least 4.5:1) on the accent colour."""
-        light = luminance(self.accent)
-        return "#ffffff" if 1.05 / (light + 0.05) >= 4.5 else "#000000"
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance of `#rrggbb` as WCAG 2 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 class LimitChoices(Part, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.bootstrap import LOOPBACK, Bridge
 from bridge.links import BadLink, ExpiredLink
-from bridge.store import OldSchema, StoreAway, TooMany, UnknownSubject
+from bridge.store import OldSchema, StoreAway, TooMany, UnknownSubject, revision
 from bridge.texts import TEMPLATES, palette
 
 log = logging.getLogger("bridge.web")
@@ -106,10 +106,8 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
     @app.get("/readyz")
     def readyz() -> Response:
         """The database is there and has the right schema."""
-        from bridge.store import schema
-
         try:
-            schema.check(house.database)
+            revision.check(house.database)
         except (StoreAway, OldSchema) as error:
             response = problem(503, "not ready", str(error))
             response.headers["Retry-After"] = "5"
