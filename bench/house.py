@@ -41,6 +41,9 @@ _ALONE = 4_000
 
 _SECONDS_APART = 4
 
+#: Longer than an ESP's job is waited for between two looks.
+A_WHILE = timedelta(seconds=60)
+
 #: How each purpose is known at the ESPs.
 _PLACES = """[purposes.at.mailchimp]
 audience = "a1b2c3d4e5"
