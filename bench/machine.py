@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,10 +68,12 @@ def kind() -> str:
 
 
 @contextmanager
-def bar(label: str, length: int) -> Iterator["click._termui_impl.ProgressBar[int]"]:
-    """A progress bar on stderr; silent where nobody looks."""
-    with click.progressbar(length=length, label=f"{label:<40}", file=sys.stderr, update_min_steps=1) as shown:
-        yield shown
+def bar(label: str, length: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr where somebody looks: call what is given with how many more are done."""
+    with click.progressbar(
+        length=length, label=f"{label:<40}", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as shown:
+        yield lambda more: shown.update(min(more, max(0, length - shown.pos)))
 
 
 def say(text: str) -> None:

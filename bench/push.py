@@ -142,11 +142,11 @@ def _alone(run: Run, esp: Esp, bridge: Bridge, name: str, single: float) -> Row:
     most = max(adapter.batch, getattr(adapter, "bulk", 0))
     esp.clear()
     took = 0.0
-    with machine.bar(f"{name}: {count:,} people, the adapter alone", count) as shown:
+    with machine.bar(f"{name}: {count:,} people, the adapter alone", count) as done:
         for first in range(1, count + 1, most):
             members = [_member(bridge, number) for number in range(first, min(first + most, count + 1))]
             took += _cpu(partial(_told, adapter, members))
-            shown.update(len(members))
+            done(len(members))
     each = took / count
     return row(
         "push",
@@ -248,10 +248,10 @@ def _until_told(bridge: Bridge, label: str) -> None:
     clock, dispatcher = bridge.clock, Dispatcher(bridge)
     assert isinstance(clock, house.Clock)
     left, idle = _waiting(bridge), 0
-    with machine.bar(label, left) as shown:
+    with machine.bar(label, left) as done:
         while left:
             taken = sum(dispatcher.pushes(name) for name in house.ADAPTERS)
-            shown.update(min(taken, left - shown.pos))
+            done(taken)
             if taken:
                 idle = 0
                 continue
