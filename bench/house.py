@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
 
 from bench import machine
 from bridge.adapter import Transport
@@ -443,13 +444,18 @@ def size(bridge: Bridge) -> int:
     return (pages - free) * each
 
 
+_PARTS = {
+    "sqlite": "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC",
+    "postgresql": "SELECT c.relname, pg_relation_size(c.oid) FROM pg_class c "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind IN ('r', 'i') "
+    "ORDER BY 2 DESC",
+}
+
+
 def parts(bridge: Bridge) -> dict[str, int]:
     """Bytes of each table and index, the largest first; nothing where SQLite was built without `dbstat`."""
-    from sqlalchemy.exc import DBAPIError
-
-    query = "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"
     try:
         with bridge.database.engine.connect() as db:
-            return {str(name): int(took) for name, took in db.exec_driver_sql(query)}
-    except DBAPIError:
+            return {str(name): int(took) for name, took in db.exec_driver_sql(_PARTS[db.dialect.name])}
+    except OperationalError:
         return {}

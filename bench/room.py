@@ -33,6 +33,8 @@ def _on(run: Run, place: Place) -> list[Row]:
     rows.append(made(f"the same by real acts, {run.size.acts:,} people", f"{lasting:,.0f}"))
     rows.append(made("the same in her first month, with what the sign-up limits count", f"{fresh:,.0f}"))
     if run.verbose:
+        if not pair.parts:
+            rows.append(made("of these, each table and index", "this SQLite was built without dbstat"))
         rows += [
             made(f"of these, {name}", f"{took / pair.people:,.1f}")
             for name, took in pair.parts.items()
