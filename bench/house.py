@@ -294,7 +294,8 @@ class _Maker:
         for number in numbers:
             for name, changes in self._reader(number).items():
                 for row, change in zip(self._model.rows[name], changes, strict=True):
-                    own = {key: _plain(self._bind[name, key](value)) for key, value in change.items() if key in row}
+                    mine = {key: value for key, value in change.items() if row[key] is not None}  # empty stays so
+                    own = {key: _plain(self._bind[name, key](value)) for key, value in mine.items()}
                     rows[name].append(tuple({**row, **own}.values()))
         return rows
 

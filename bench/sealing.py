@@ -67,11 +67,11 @@ def _watched() -> Iterator["Counter[str]"]:
             if inside:
                 return function(*args, **kwargs)
             inside.append(name)
-            started = time.perf_counter()
+            started = time.thread_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                took[name] += time.perf_counter() - started  # type: ignore[assignment]  # a Counter of seconds
+                took[name] += time.thread_time() - started  # type: ignore[assignment]  # a Counter of seconds
                 inside.pop()
 
         return call
