@@ -140,6 +140,8 @@ class StandIn:
                 return 200, b"[]"
             case "POST", "/marketing/contacts/search/emails":
                 return 404, b'{"errors":[{"message":"not found"}]}'
+            case "DELETE", "/suppression/bounces" | "/suppression/spam_reports":  # of all whose addresses it is given
+                return 204, b""
             case "DELETE", _:
                 return 404, b'{"errors":[{"message":"not found"}]}'
         return 201, b"{}"
