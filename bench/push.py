@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from sqlalchemy import update
 
-from bench import house, machine
+from bench import crowd, house, machine
 from bench.figures import Row, at_most, no_goal, row
 from bench.places import Place
 from bench.run import Run
@@ -193,7 +193,7 @@ def _check(outcome: Outcome) -> None:
 def _dispatched(run: Run, place: Place, esp: Esp, single: float) -> list[Row]:
     count = run.size.pushes
     bridge = house.open_house(house.environment(run.folder, place.url("pushes"), esp.base))
-    house.fill(bridge, count, told=False)
+    crowd.fill(bridge, count, told=False)
     esp.clear()
     took = _cpu(partial(_until_told, bridge, f"{place.name}: telling both ESPs"))
     told = esp.told()

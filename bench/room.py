@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bench import house
+from bench import crowd, house
 from bench.figures import Row, at_most, row
 from bench.places import Place, Sqlite
 from bench.run import Run
@@ -27,7 +27,7 @@ def _on(run: Run, place: Place) -> list[Row]:
     house.act(bridge, range(1, run.size.acts + 1))
     fresh = (house.size(bridge) - empty) / run.size.acts
     house.forget_limits(bridge)
-    house.settle(bridge)
+    crowd.settle(bridge)
     lasting = (house.size(bridge) - empty) / run.size.acts
     bridge.database.engine.dispose()
     rows.append(made(f"the same by real acts, {run.size.acts:,} people", f"{lasting:,.0f}"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import floor, house, load
+from bench import crowd, floor, house, load
 from bench.places import Place
 from bridge.vault import new_key
 
@@ -77,9 +77,9 @@ class Pair:
         self.settings = house.environment(folder, url)
         self.bridge = house.open_house(self.settings)
         self.empty = house.size(self.bridge)
-        house.fill(self.bridge, people)
+        crowd.fill(self.bridge, people)
         self.filled, self.parts = house.size(self.bridge), house.parts(self.bridge)
-        self.proven = house.prove(self.bridge, place.url(f"{name}_proof"))
+        self.proven = crowd.prove(self.bridge, place.url(f"{name}_proof"))
         floor.fill(self._floor_url, people)
         self._floor_key, self._used = new_key("floor"), 0
 

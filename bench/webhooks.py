@@ -2,7 +2,7 @@
 
 import time
 
-from bench import floor, house
+from bench import crowd, floor, house
 from bench.figures import Row, no_goal, row
 from bench.places import Place
 from bench.run import Run
@@ -19,7 +19,7 @@ def webhooks(run: Run) -> list[Row]:
 def _on(run: Run, place: Place) -> Row:
     count = run.size.news
     bridge = house.open_house(house.environment(run.folder, place.url("news")))
-    house.fill(bridge, count)
+    crowd.fill(bridge, count)
     began = time.perf_counter()
     heard = sum(bridge.store.hear("mailchimp", batch) for batch in house.news(count, EventType.BOUNCED, BATCH))
     rate = heard / (time.perf_counter() - began)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import figures, house, machine
+from bench import crowd, figures, house, machine
 from bench.__main__ import SECTIONS, main
 from bridge.store.verify import verify
 from bridge.vocabulary import Method
@@ -130,7 +130,7 @@ def test_sections_and_databases_are_chosen_by_name(capsys: pytest.CaptureFixture
 def test_a_filled_house_is_what_real_acts_make(tmp_path: Path, database_url: str) -> None:
     """Filled people verify, may be mailed, and stop by their links, like those who came through the pages."""
     bridge = house.open_house(house.environment(tmp_path, database_url))
-    house.fill(bridge, 30)
+    crowd.fill(bridge, 30)
     for number in (1, 2, 30):
         answer = bridge.store.may_mail(house.address(number), "newsletter")
         assert answer.may, answer
