@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test test-browser lint bench pins clean
+.PHONY: demo test test-browser lint bench bench-full pins clean
 
 .venv/run.stamp: pins/run.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -35,6 +35,9 @@ lint: .venv/test.stamp
 
 bench: .venv/test.stamp
 	@$(BIN)/python -m bench
+
+bench-full: .venv/test.stamp
+	@$(BIN)/python -m bench --full
 
 pins:
 	@scripts/pin

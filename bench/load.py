@@ -1,39 +1,94 @@
 """Servers on one core, requests from another, and the CPU that the servers took."""
 
 import os
+import selectors
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from typing import NamedTuple
 
-import psutil
+from bench import machine
 
-SERVER_CORE, LOAD_CORE = 0, 1
+#: As `consent-bridge serve` has them.
+SERVE_THREADS = 8
 
 
 class Cost(NamedTuple):
     """What some requests took."""
 
     requests: int
+    failed: int  # answered with something else than 200
     cpu: float  # seconds of the server, all its processes
+    backends: float  # seconds of the database server's processes that work for it
     seconds: float
+    waits: tuple[float, ...]  # seconds of each request, sorted
+    generator: float  # share of its core that asking took
 
     @property
     def milliseconds(self) -> float:
         """CPU of the server for one request."""
         return self.cpu / self.requests * 1000
 
+    @property
+    def together(self) -> float:
+        """The same with the database server's."""
+        return (self.cpu + self.backends) / self.requests * 1000
 
-def pin(core: int) -> bool:
-    """Keep this process on one core, where the system and the machine allow it."""
-    if not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2:
-        return False
-    os.sched_setaffinity(0, {core})
-    return True
+    @property
+    def rate(self) -> float:
+        """Good answers a second."""
+        return (self.requests - self.failed) / self.seconds
+
+    def wait(self, share: float) -> float:
+        """Milliseconds in which that share of the requests was answered."""
+        return self.waits[min(len(self.waits) - 1, int(len(self.waits) * share))] * 1000
+
+
+class Server(NamedTuple):
+    """A program that answers."""
+
+    pid: int
+    port: int
+    backends: Callable[[], list[int]]
+
+
+@contextmanager
+def server(
+    target: str, environment: Mapping[str, str], *, threads: int, backends: Callable[[], list[int]] = list
+) -> Iterator[Server]:
+    """A granian server on the server's core, one worker, the same for both sides."""
+    port = free_port()
+    options = ["--interface", "wsgi", "--factory", "--workers", "1", "--blocking-threads", str(threads)]
+    options += ["--backpressure", "64", "--log-level", "error"]
+    command = [sys.executable, "-m", "granian", "--host", "127.0.0.1", "--port", str(port), *options, target]
+    with machine.pinned(machine.SERVER_CORE):
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    try:
+        _until_it_answers(port, process)
+        yield Server(process.pid, port, backends)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise SystemExit("a server did not start")
 
 
 def free_port() -> int:
@@ -43,56 +98,110 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def server(target: str, port: int, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """A granian server on the server's core: the same for both sides, one worker."""
-    options = ["--interface", "wsgi", "--factory", "--workers", "1", "--blocking-threads", "4", "--log-level", "error"]
-    command = [sys.executable, "-m", "granian", "--host", "127.0.0.1", "--port", str(port), *options, target]
-    pin(SERVER_CORE)
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
-    pin(LOAD_CORE)
-    try:
-        _wait(port, process)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
+def page(token: str) -> bytes:
+    """A browser opens a preference link."""
+    return (
+        f"GET /preferences/{token} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\nAccept-Language: nl\r\n\r\n"
+    ).encode()
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if _ask(HTTPConnection("127.0.0.1", port, timeout=2), "GET", "/healthz") == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("a server did not start")
+def click(token: str) -> bytes:
+    """A mail program posts its one click (RFC 8058)."""
+    body = "List-Unsubscribe=One-Click"
+    return (
+        f"POST /u/{token} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
 
 
-def measure(process: psutil.Process, port: int, method: str, paths: Sequence[str]) -> Cost:
-    """Send these requests over one kept connection; every answer must be 200."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    before, started = _cpu(process), time.perf_counter()
-    for path in paths:
-        status = _ask(connection, method, path)
-        if status != 200:
-            raise SystemExit(f"a measured request answered {status}: the figures would mean nothing")
-    cost = Cost(len(paths), _cpu(process) - before, time.perf_counter() - started)
-    connection.close()
+def measure(asked: Server, requests: Sequence[bytes], connections: int, *, patient: bool = False) -> Cost:
+    """Send these over kept connections, each asking again when it has its answer.
+
+    Every answer must be 200, or the figures would mean nothing; `patient` counts other answers instead.
+    """
+    own, theirs = machine.family(asked.pid), asked.backends()
+    with machine.pinned(machine.LOAD_CORE):
+        before, before_theirs = machine.cpu_seconds(own), machine.cpu_seconds(theirs)
+        started, mine = time.perf_counter(), time.process_time()
+        waits, failed = _drive(asked.port, requests, connections)
+        seconds, asking = time.perf_counter() - started, time.process_time() - mine
+    cost = Cost(
+        requests=len(requests),
+        failed=failed,
+        cpu=machine.cpu_seconds(own) - before,
+        backends=machine.cpu_seconds(theirs) - before_theirs,
+        seconds=seconds,
+        waits=tuple(sorted(waits)),
+        generator=asking / seconds,
+    )
+    if failed and not patient:
+        raise SystemExit(f"{failed} of {len(requests)} measured requests failed: the figures would mean nothing")
     return cost
 
 
-def _ask(connection: HTTPConnection, method: str, path: str) -> int:
-    body, headers = None, {"Accept": "text/html"}
-    if method == "POST":
-        body, headers = "List-Unsubscribe=One-Click", {"Content-Type": "application/x-www-form-urlencoded"}
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status
+class _Connection:
+    """One kept connection, one request at a time."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._got, self._asked = b"", 0.0
+
+    def ask(self, request: bytes) -> None:
+        """Send; requests are far smaller than the socket's buffer."""
+        self._got, self._asked = b"", time.perf_counter()
+        self.socket.sendall(request)
+
+    def take(self) -> tuple[bool, float] | None:
+        """What has come; once the answer is whole, whether it was 200 and how long it took."""
+        some = self.socket.recv(65536)
+        if not some:
+            raise SystemExit("a server closed a measured connection: the figures would mean nothing")
+        self._got += some
+        head, found, body = self._got.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        _, _, rest = head.lower().partition(b"content-length:")
+        if len(body) < int(rest.partition(b"\r\n")[0] or 0):
+            return None
+        return head.startswith(b"HTTP/1.1 200"), time.perf_counter() - self._asked
 
 
-def _cpu(process: psutil.Process) -> float:
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+def _drive(port: int, requests: Sequence[bytes], connections: int) -> tuple[list[float], int]:
+    todo, waits, failed = deque(requests), list[float](), 0
+    with ExitStack() as stack, selectors.DefaultSelector() as chosen:
+        for _ in range(min(connections, len(todo))):
+            connection = _Connection(port)
+            stack.callback(connection.socket.close)
+            chosen.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.ask(todo.popleft())
+        while len(waits) < len(requests):
+            ready = chosen.select(60)
+            if not ready:
+                raise SystemExit("a server left a measured request without an answer for a minute")
+            for key, _ in ready:
+                answered = key.data.take()
+                if answered is None:
+                    continue
+                good, wait = answered
+                waits.append(wait)
+                failed += not good
+                if todo:
+                    key.data.ask(todo.popleft())
+    return waits, failed
+
+
+def rounds(sides: Sequence[Callable[[int], Cost]], count: int) -> list[list[Cost]]:
+    """Each side in turn, some rounds of all (ABAB); the first is not counted. Costs by side."""
+    costs: list[list[Cost]] = [[] for _ in sides]
+    for number in range(count + 1):
+        for side, told in zip(sides, costs, strict=True):
+            cost = side(number)
+            if number:
+                told.append(cost)
+    return costs
+
+
+def steadiest(costs: Sequence[Cost]) -> Cost:
+    """The round with the least CPU a request: other programs can only add to it."""
+    return min(costs, key=lambda cost: cost.together)
