@@ -1,4 +1,7 @@
-"""Many mail programs click at once: SQLite with every commit on the disk, beside the floor's plain threads."""
+"""Many mail programs click at once: SQLite with every commit on the disk, beside the floor's plain threads.
+
+The bridge has the threads that `serve` gives it, the floor one for each client.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,6 +12,7 @@ from bench.figures import Row, at_least, at_most, no_goal, row
 from bench.load import Cost, Server, click, measure, rounds, steadiest
 from bench.places import Sqlite
 from bench.run import Pair, Run
+from bridge.handlers.server import THREADS
 
 
 def clients(run: Run) -> list[Row]:
@@ -26,7 +30,7 @@ def _on(run: Run, pair: Pair) -> list[Row]:
         return measure(server, requests, run.size.clients, patient=patient)
 
     with ExitStack() as stack:
-        ours = stack.enter_context(pair.serve_ours(run.size.clients))
+        ours = stack.enter_context(pair.serve_ours(THREADS))
         theirs = stack.enter_context(pair.serve_floor(run.size.clients))
         sides = [partial(side, pair.tokens, False, ours), partial(side, pair.floor_tokens, True, theirs)]
         mine, floors = rounds(sides, run.size.rounds)

@@ -162,7 +162,6 @@ class _Maker:
             "lookup": lookup.value,
             "mark": person.mark,
             "profile": seal(key, profile_bytes(person), person.id),
-            "created": story[0].time,
         }
         changes = {name: [{"subject": number} for _ in rows] for name, rows in model.rows.items()}
         since = [{"subject": number, "since": story[-1].time} for _ in model.rows["records"]]

@@ -14,9 +14,6 @@ from typing import NamedTuple
 
 from bench import machine
 
-#: As `consent-bridge serve` has them.
-SERVE_THREADS = 8
-
 
 class Cost(NamedTuple):
     """What some requests took."""

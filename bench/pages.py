@@ -6,9 +6,10 @@ from functools import partial
 
 from bench import sealing
 from bench.figures import Row, at_most, row
-from bench.load import SERVE_THREADS, Cost, Server, click, measure, page, rounds, steadiest
+from bench.load import Cost, Server, click, measure, page, rounds, steadiest
 from bench.places import Place
 from bench.run import Pair, Run
+from bridge.handlers.server import THREADS
 
 MOST, GROWTH = 2.0, 1.15
 
@@ -22,8 +23,8 @@ def _on(run: Run, place: Place) -> list[Row]:
     pairs = [run.pair(place, people) for people in dict.fromkeys((run.size.small, run.size.large))]
     with ExitStack() as stack:
         servers = [
-            *(stack.enter_context(pair.serve_ours(SERVE_THREADS)) for pair in pairs),
-            *(stack.enter_context(pair.serve_floor(SERVE_THREADS)) for pair in pairs),
+            *(stack.enter_context(pair.serve_ours(THREADS)) for pair in pairs),
+            *(stack.enter_context(pair.serve_floor(THREADS)) for pair in pairs),
         ]
         looks = [pair.anybody(run.size.requests, run.size.rounds) for pair in pairs]
         clicks = [pair.drawn(run.size.requests, run.size.rounds) for pair in pairs]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from hashlib import sha256
 
 import msgspec
 
@@ -28,6 +27,7 @@ from bridge.vocabulary import (
     Method,
     Status,
     masked_email,
+    short_hash,
 )
 
 LONGEST_PAUSE = timedelta(days=366)
@@ -419,4 +419,4 @@ def _is_late(story: Sequence[ConsentEvent], given: ConsentEvent) -> bool:
 
 def _short(token: str) -> str:
     """Which link was used, without keeping the link."""
-    return sha256(token.encode()).hexdigest()[:16]
+    return short_hash(token.encode())

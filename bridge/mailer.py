@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.headerregistry import Address
-from hashlib import sha256
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from bridge.links import FRESH_LIFE, Action, Claim, Links
 from bridge.policy import Policy
 from bridge.texts import TEMPLATES, Texts
-from bridge.vocabulary import EVERY_PURPOSE, Letter, MailKind
+from bridge.vocabulary import EVERY_PURPOSE, Letter, MailKind, short_hash
 
 #: Mails a reader can leave from: they carry the list headers (RFC 2369, RFC 8058).
 _LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED})
@@ -126,11 +125,11 @@ def stop_token(links: Links, subject: str, mark: str, made: datetime, purposes: 
 
 
 def template_hash(kind: MailKind) -> str:
-    """The first 16 hex digits of the SHA-256 over a mail's template files and what all mails share: which words
+    """A short hash of a mail's template files and what all mails share: which words
     asked (section 4).
     """
     files = [*sorted((TEMPLATES / "email" / kind).iterdir()), *sorted(TEMPLATES.glob("mail*"))]
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    return short_hash(b"".join(file.read_bytes() for file in files))
 
 
 def _phrase(name: str) -> str:

@@ -148,7 +148,6 @@ subjects = Table(
     Column("lookup", LargeBinary, nullable=False, unique=True),  # keyed hash of the address
     Column("mark", String(10), nullable=False, index=True),  # the short hash that links carry
     Column("profile", LargeBinary, nullable=False),  # sealed: address as typed, language, declared fields
-    Column("created", AwareDateTime, nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -1,10 +1,12 @@
 """The words of the house, each in one place; everything else is built from these."""
 
 import unicodedata
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple
 
 import idna
@@ -127,8 +129,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: str | None = None  # of page, wording and mail
     box: str | None = None  # "ticked": state of the box as posted
     request: str | None = None  # id that ties request, mail and answer together
-    template: str | None = None  # SHA-256 (16 hex digits) of the mail's templates; with the request it gives the mail
-    token: str | None = None  # short hash of the link that was used
+    template: str | None = None  # `short_hash` of the mail's templates; with the request it gives the mail
+    token: str | None = None  # `short_hash` of the link that was used
     document: str | None = None  # reference of a paper or import file
     single_opt_in: str | None = None  # the policy's written reason where no confirmation is asked
     sale: Mapping[str, str] | None = None  # facts of a soft opt-in
@@ -270,6 +272,11 @@ def normal_email(email: str) -> str:
         # IDNA 2008, as registries and `email-validator` do: the codec "idna" takes faß.example for fass.example.
         domain = idna.encode(domain, uts46=True).decode("ascii")
     return f"{local}{at}{domain}"
+
+
+def short_hash(data: bytes) -> str:
+    """Which of some known things was meant: the first 64 bits of the SHA-256, in 11 characters of base64url."""
+    return urlsafe_b64encode(sha256(data).digest()[:8])[:11].decode("ascii")
 
 
 def masked_email(email: str) -> str:

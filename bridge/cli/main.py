@@ -101,6 +101,8 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
+    from bridge.handlers.server import THREADS
+
     if no_dispatch:
         os.environ["CONSENT_BRIDGE_NO_DISPATCH"] = "1"
 
@@ -111,7 +113,7 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=1,
-        blocking_threads=8,
+        blocking_threads=THREADS,
         backpressure=64,  # more wait in the socket's queue: clicks are short
         log_level=LogLevels.warning,
         respawn_failed_workers=True,

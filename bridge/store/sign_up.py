@@ -19,9 +19,7 @@ from bridge.vault import Vault, new_id, seal
 from bridge.vocabulary import READER, ConsentEvent, EventType, Method, micros, normal_email
 
 _KNOWN = Sql("SELECT number, id, lookup FROM subjects WHERE lookup IN ({})")
-_NEW = Sql(
-    "INSERT INTO subjects (id, kid, lookup, mark, profile, created) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-)
+_NEW = Sql("INSERT INTO subjects (id, kid, lookup, mark, profile) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
 #: KEY-03: a hit is rewritten under the newest root.
 _SEEN = Sql("UPDATE subjects SET kid = ?, lookup = ? WHERE id = ?")
 #: A new person's key; of a known one the row is written as it was.
@@ -54,7 +52,7 @@ class SignUps:
         self.vault, self.quotas = vault, quotas
         self._mark = mark
 
-    def ensure(self, batch: Batch, email: str, language: str, fields: Mapping[str, str], now: datetime) -> Opened:
+    def ensure(self, batch: Batch, email: str, language: str, fields: Mapping[str, str]) -> Opened:
         """The person behind an address, made if new, with the same statements either way (CAP-09)."""
         lookups = self.vault.lookups(email)
         values = [entry.value for entry in lookups]
@@ -68,7 +66,7 @@ class SignUps:
         if known:
             _SEEN.run(batch.db, (newest.kid, newest.value, subject))
         else:
-            _NEW.run(batch.db, (subject, newest.kid, newest.value, person.mark, profile, micros(now)))
+            _NEW.run(batch.db, (subject, newest.kid, newest.value, person.mark, profile))
         ((number, subject, _lookup),) = _KNOWN.rows(batch.db, values, len(values))
         _KEY.run(batch.db, (number, kid, wrapped))
         batch.load({subject})

@@ -144,7 +144,7 @@ class Store(Reads):
         kind = "preferences" if form.channel == PREFERENCES else "sign-up"
         if not self.sign_ups.has_room(batch, form, now, erased=erased, kind=kind):
             return
-        opened = self.sign_ups.ensure(batch, form.email, form.language, form.fields, now)
+        opened = self.sign_ups.ensure(batch, form.email, form.language, form.fields)
         request = new_id()
         told = [requested(form, purpose, opened.person.id, request, now) for purpose in sorted(form.evidence)]
         told = [single(event, batch.history[opened.number]) for event in told]

@@ -21,7 +21,6 @@ _CODED: Mapping[str, Mapping[str, Sequence[str]]] = {
     "records": {"status": STATUSES},
 }
 _TIMES = {
-    "subjects": ("created",),
     "events": ("time", "received", "asked", "until"),
     "records": ("since",),
     "pushes": ("due", "leased"),
@@ -52,6 +51,7 @@ def upgrade() -> None:
     else:
         _rewrite()
     op.execute("UPDATE subjects SET lookup = substr(lookup, 1, 16)")
+    op.drop_column("subjects", "created")  # her first event says it
 
 
 def _change() -> None:
