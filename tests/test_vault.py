@@ -10,6 +10,7 @@ from hashlib import sha256
 from itertools import combinations
 from typing import Any
 
+import idna
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -131,6 +132,17 @@ def test_comparing_is_stable_and_never_fails(email: str) -> None:
     assert once.count("@") == unicodedata.normalize("NFC", email).count("@")
     assert normal_email(unicodedata.normalize("NFC", email)) == once
     assert normal_email(f" {email} ") == normal_email(email.strip())
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=40) | st.from_regex(r"\A(xn--)?[A-Za-z0-9_.-]{1,70}\Z"))
+@settings(max_examples=500, deadline=None)
+def test_a_plain_domain_is_its_own_a_label(domain: str) -> None:
+    """SUP-03: of a domain in ASCII, IDNA 2008 makes what it is in lower case, or nothing at all."""
+    try:
+        alabel = idna.encode(domain.strip().lower().rpartition("@")[2], uts46=True).decode("ascii")
+    except UnicodeError:
+        return
+    assert normal_email(f"an@{domain}").rpartition("@")[2] == alabel
 
 
 # -- one key per use ---------------------------------------------------------------------------------------------

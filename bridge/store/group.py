@@ -83,7 +83,9 @@ class Group:
             self._carry_out(group)
         except BaseException as error:
             for ticket in group:
-                ticket.value, ticket.error = None, error if ticket is first else _for_others(error)
+                ticket.error = ticket.error or _for_all(error)
+            if not isinstance(error, Exception):  # somebody ends this thread
+                raise
         finally:
             for ticket in group:
                 ticket.done = True
@@ -98,7 +100,7 @@ class Group:
             with self._door:
                 alone = not self._waiting
             if alone:
-                group[0].value = group[0].work(hand)
+                _alone(hand, group[0])
                 return
             _do(hand, group[0])
             while len(group) < _MOST and time.monotonic() < until:
@@ -119,16 +121,29 @@ class Group:
         ticket.wake()
 
 
+class _Lost(Exception):
+    """One piece of work took the whole transaction with it."""
+
+
+def _alone(hand: Hand, ticket: _Ticket) -> None:
+    """The only piece of work in a transaction."""
+    try:
+        ticket.value = ticket.work(hand)
+    except Exception as error:
+        ticket.error = error
+        raise
+
+
 def _do(hand: Hand, ticket: _Ticket) -> None:
     """One piece of work in a savepoint of its own. An error that took the whole transaction with it goes on up."""
     hand.cursor.execute("SAVEPOINT piece")
     try:
         ticket.value = ticket.work(hand)
     except Exception as error:
-        if not _in_transaction(hand):
-            raise
-        hand.cursor.execute("ROLLBACK TO piece")
         ticket.error = error
+        if not _in_transaction(hand):
+            raise _Lost from error
+        hand.cursor.execute("ROLLBACK TO piece")
     hand.cursor.execute("RELEASE piece")
 
 
@@ -137,6 +152,6 @@ def _in_transaction(hand: Hand) -> bool:
     return bool(hand.cursor.connection.in_transaction)
 
 
-def _for_others(error: BaseException) -> StoreAway:
-    """What the others in a failed transaction are told."""
+def _for_all(error: BaseException) -> StoreAway:
+    """What those in a failed transaction are told whose own work was well."""
     return StoreAway(str(error) if isinstance(error, StoreAway) else f"the transaction failed: {type(error).__name__}")
