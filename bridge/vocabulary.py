@@ -266,7 +266,7 @@ def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
-    if domain.isascii():  # as it is, for IDNA knows no other form of it
+    if domain.isascii() and domain.replace(".", "").replace("-", "").isalnum():  # IDNA knows no other form of it
         return text
     with suppress(UnicodeError):  # a name the internet cannot hold is compared as it is
         # IDNA 2008, as registries and `email-validator` do: the codec "idna" takes faß.example for fass.example.
