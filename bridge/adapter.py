@@ -9,12 +9,16 @@ from bridge.vocabulary import Finding, Incoming, Letter, Member, Outcome, Report
 
 
 class AdapterError(Exception):
-    """The whole call failed and may work later. `wait` is what the ESP asked for, in seconds."""
+    """The whole call failed and may work later. `wait` is what the ESP asked for, in seconds.
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    `maybe`: the line broke after the call went out, so that it may have been carried out, or may be later.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, *, maybe: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+        self.maybe = maybe
 
 
 class Misconfigured(AdapterError):
@@ -78,8 +82,12 @@ class Adapter(ABC):
     #: Keys a purpose must have under `[purposes.at.<name>]`, and those it may have.
     needs_places: ClassVar[frozenset[str]] = frozenset()
     may_places: ClassVar[frozenset[str]] = frozenset()
-    #: Most members `put` takes in one call.
+    #: Most members `put` takes at once while only a few wait, and of stops: it ends well within a minute.
     batch: ClassVar[int] = 500
+    #: Most members `put` takes at once while many wait, where the ESP takes more of them in one call. 0 = `batch`.
+    bulk: ClassVar[int] = 0
+    #: Most connections the ESP allows one account; None = as many as you like.
+    connections: ClassVar[int | None] = None
     #: Whether its webhooks carry a signature over the raw bytes.
     signs_webhooks: ClassVar[bool] = False
 
@@ -98,8 +106,13 @@ class Adapter(ABC):
         One bad member never fails the others. Raises `AdapterError` when nothing could be done at all.
         """
 
-    def follow(self, job: str) -> Outcome:  # noqa: ARG002  (the name is part of the contract)
-        """What became of a job that `put` left pending: DONE, still PENDING, LATER (send again) or REFUSED."""
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:  # noqa: ARG002  (names are the contract)
+        """What became of a job that `put` left pending, for each it carried, in the order `put` had them.
+
+        Ask the ESP once for the job, not once a member: `members` is read from the store only when it is looked at,
+        so a job that is still open costs one call (`[Outcome(OutcomeKind.PENDING)] * len(members)`). They are told as
+        they should be *now*; who has gone meanwhile has no address, and whatever is said of her is not used.
+        """
         raise AdapterError("no jobs here")
 
     @abstractmethod

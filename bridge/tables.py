@@ -231,8 +231,9 @@ pushes = Table(
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("leased", AwareDateTime),
     Column("lease", String(22)),
-    Column("job", Text),  # an open job at the ESP that names this person
+    Column("job", Text),  # open jobs at the ESP that name this person (`esp_jobs.number`), and what they say of her
     Column("reason", String(64)),  # why it did not work last time, as a code
+    Column("told", BigInteger),  # keyed hash of what the ESP was told last and took; empty while that is not sure
     sqlite_with_rowid=False,
 )
 Index(
@@ -242,6 +243,34 @@ Index(
     pushes.c.due,
     sqlite_where=pushes.c.due.is_not(None),
     postgresql_where=pushes.c.due.is_not(None),
+)
+
+#: Work an ESP took to do later (decision 24): followed once a job, not once a person.
+esp_jobs = Table(
+    "esp_jobs",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("adapter", String(32), nullable=False),
+    Column("key", Text),  # the ESP's id; empty while nobody knows whether there is a job
+    Column("carried", LargeBinary, nullable=False),  # numbers of the people in it, packed
+    Column("made", AwareDateTime, nullable=False),
+    Column("due", AwareDateTime, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("leased", AwareDateTime),
+    Column("lease", String(22)),
+    Index("ix_esp_jobs_due", "adapter", "due"),
+    sqlite_autoincrement=True,
+)
+
+#: Who holds one of the connections an ESP allows (decision 26); a crashed holder's ends by itself.
+connections = Table(
+    "connections",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("lease", String(22), nullable=False),
+    Column("until", AwareDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: Mails promised in the transaction of their event; gone once handed over.

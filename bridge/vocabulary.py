@@ -214,8 +214,10 @@ class Outcome(NamedTuple):
     kind: OutcomeKind
     reason: str = ""
     wait: float | None = None
-    job: str = ""
+    job: str = ""  # jobs at the ESP that now name her, by their ids with a blank between, whatever the kind
     told: bool = False  # with LATER: her new yes was taken, only something beside it is missing
+    away: bool = False  # with LATER: it is not about her, the ESP takes nothing from anybody for now
+    maybe: bool = False  # with LATER: it may have been carried out all the same, or may be later
 
 
 DONE = Outcome(OutcomeKind.DONE)

@@ -40,8 +40,8 @@ class JobEsp(Memory):
         jobs = zip(super().put(members), members, strict=True)
         return [Outcome(OutcomeKind.PENDING, "job", 0.0, "j") if member.on else done for done, member in jobs]
 
-    def follow(self, job: str) -> Outcome:
-        return DONE
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
+        return [DONE] * len(members)
 
 
 @pytest.mark.parametrize("minutes", [1, 4, 50])

@@ -23,6 +23,7 @@ from bridge.links import Action, Claim
 from bridge.store import StoreAway
 from bridge.vault import new_id
 from bridge.vocabulary import (
+    DONE,
     EVERY_PURPOSE,
     READER,
     ConsentEvent,
@@ -83,9 +84,9 @@ class Jobs(Memory):
         self.open[job] = [member]
         return Outcome(OutcomeKind.PENDING, job=job)
 
-    def follow(self, job: str) -> Outcome:
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
         """Still open, or over."""
-        return Outcome(OutcomeKind.PENDING) if job in self.open else Outcome(OutcomeKind.DONE)
+        return [Outcome(OutcomeKind.PENDING) if job in self.open else DONE] * len(members)
 
     def end_jobs(self) -> None:
         """Everything that waits is carried out now, however old it is: like an import that overwrites."""
@@ -490,7 +491,7 @@ def test_a_job_that_cannot_be_looked_at_is_still_open(house, an):
     follow = esp.follow
     troubles = iter([AdapterError("no answer"), KeyError("state"), AdapterError("slow down", wait=60)])
 
-    def stumble(job: str) -> Outcome:
+    def stumble(job: str, members: Sequence[Member]) -> list[Outcome]:
         raise next(troubles)
 
     esp.follow = stumble

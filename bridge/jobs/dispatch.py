@@ -1,31 +1,22 @@
 """What the outbox promises, carried out: mails to readers, and each ESP told how its members should be.
 
-One lane for mail and one per adapter, so that an ESP that hangs slows no other.
+One lane for mail and three per adapter (stops, jobs, the rest), so that an ESP that hangs slows no other and bulk work
+no stop.
 """
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
-import msgspec
-
-from bridge.adapter import AdapterError, MailLater, MailRefused, Misconfigured
+from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import Bridge
-from bridge.decide import MAILABLE, STOPS, blocks, gate, is_on, paused_until, standing
+from bridge.decide import gate
+from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
-from bridge.mailer import Occasion, stop_token
-from bridge.store import Mail, Push, StoreAway
-from bridge.vocabulary import (
-    Block,
-    EventType,
-    MailKind,
-    Member,
-    Outcome,
-    OutcomeKind,
-    Report,
-    bounce_type,
-)
+from bridge.mailer import Occasion
+from bridge.store import Mail, StoreAway
+from bridge.vocabulary import MailKind, Report, bounce_type
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -36,7 +27,6 @@ _ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE})
 _MAILS_AT_ONCE = 10
 
 _IDLE_SECONDS = 1.0
-_UNTIL_MENDED = 300.0
 
 
 class _LostLease(Exception):
@@ -51,6 +41,7 @@ class Dispatcher:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._pushers: dict[str, Pusher] = {}
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -65,9 +56,13 @@ class Dispatcher:
     def start(self, workers: int = 1) -> None:
         """Run every lane in threads of its own, until `stop`."""
         self.bridge.wake = self._wake.set
-        for name in ["mail", *self.bridge.adapters]:
+        lanes: dict[str, Callable[[], int]] = {"mail": self.mails}
+        for name in self.bridge.adapters:
+            pusher = self._pusher(name)
+            lanes |= {f"{name} stops": pusher.stops, f"{name} jobs": pusher.jobs, name: pusher.others}
+        for name, lane in lanes.items():
             for number in range(workers):
-                thread = threading.Thread(target=self._lane, args=(name,), name=f"{name}-{number}", daemon=True)
+                thread = threading.Thread(target=self._lane, args=(name, lane), name=f"{name}-{number}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
         purge = threading.Thread(target=self._purge, name="purge", daemon=True)
@@ -81,11 +76,11 @@ class Dispatcher:
         for thread in self._threads:
             thread.join(seconds)
 
-    def _lane(self, name: str) -> None:
+    def _lane(self, name: str, lane: Callable[[], int]) -> None:
         while not self._stop.is_set():
             try:
                 self.bridge.acts.replay()
-                taken = self.mails() if name == "mail" else self.pushes(name)
+                taken = lane()
             except StoreAway as error:
                 log.warning("%s: the store is away (%s)", name, error)
                 taken = 0
@@ -194,162 +189,9 @@ class Dispatcher:
     # -- ESPs ---------------------------------------------------------------------------------------------------
 
     def pushes(self, name: str) -> int:
-        """Tell one ESP how its members should be, stops first; how many people were taken up."""
-        adapter = self.bridge.adapters[name]
-        claimed = self.bridge.store.queue.claim_pushes(name, adapter.batch)
-        if not claimed:
-            return 0
-        closed = self._contract_problem(name)
-        if closed:
-            log.error("%s: %s; only stops are sent", name, closed)
-        results: list[tuple[Push, Outcome]] = []
-        ready = []
-        for push in claimed:
-            held = self._held(name, push, closed)
-            if held is None:
-                ready.append(push)
-            else:
-                results.append((push, held))
-        results += zip(ready, self._put(name, ready), strict=True)
-        for push, outcome in results:
-            if outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.LATER):
-                log.warning("%s: subject %s %s: %s", name, push.person.id, outcome.kind, outcome.reason)
-        self.bridge.store.queue.finish_pushes((push, self._unless_hidden(name, push, told)) for push, told in results)
-        return len(claimed)
+        """Tell one ESP what is due, stops first; how many people and jobs were taken up."""
+        pusher = self._pusher(name)
+        return pusher.stops() + pusher.jobs() + pusher.others()
 
-    def _unless_hidden(self, name: str, push: Push, outcome: Outcome) -> Outcome:
-        """A new yes that a pause hides has not been told yet: it must still count as new when the pause ends."""
-        now = self.bridge.clock()
-        paused = [purpose for purpose in self.bridge.policy.places(name) if _is_paused(push, purpose, now)]
-        if outcome.kind is not OutcomeKind.DONE or not _new_yes(push, paused):
-            return outcome
-        ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
-        return Outcome(OutcomeKind.LATER, "paused", min(ends).total_seconds())
-
-    def _contract_problem(self, name: str) -> str | None:
-        """Why nothing new may go to this processor today, by the policy's own calendar (REG-02)."""
-        policy = self.bridge.policy
-        return policy.processor_problem(name, self.bridge.clock().astimezone(policy.zone).date())
-
-    def _held(self, name: str, push: Push, closed: str | None) -> Outcome | None:
-        """Why this person is not told now: the contract ran out, or a job that names her is still open."""
-        if push.job is not None:
-            outcome = self._job_of(name, push, push.job)
-            if outcome is not None:
-                return outcome
-        if closed and not push.stop:
-            return Outcome(OutcomeKind.LATER, "processor closed", _UNTIL_MENDED)
-        return None
-
-    def _job_of(self, name: str, push: Push, open_job: str) -> Outcome | None:
-        """What became of an open job; None when it is over and how things are now must be said."""
-        sent, _, job = open_job.partition("|")
-        member = self._member(name, push)
-        if push.stop and (member.stopped or member.blocked):
-            # A stop goes at once, and again when the job has ended (decision 24). A new yes waits for that.
-            self._call(name, [msgspec.structs.replace(member, fresh=frozenset())])
-        outcome = self._follow(name, job)
-        if outcome.kind is OutcomeKind.PENDING:
-            return outcome._replace(job=open_job)
-        if outcome.kind is OutcomeKind.DONE and sent != _state(push, member):
-            return None
-        return outcome
-
-    def _follow(self, name: str, job: str) -> Outcome:
-        try:
-            return self.bridge.adapters[name].follow(job)
-        except AdapterError as error:
-            return Outcome(OutcomeKind.PENDING, error.reason, error.wait)
-        except Exception as error:  # an adapter's own mistake: the job may still be open
-            log.error("%s: %s while following a job", name, type(error).__name__)
-            return Outcome(OutcomeKind.PENDING, "adapter failed")
-
-    def _put(self, name: str, pushes: Sequence[Push]) -> list[Outcome]:
-        members = [self._member(name, push) for push in pushes]
-        return [
-            outcome._replace(job=f"{_state(push, member)}|{outcome.job}")
-            if outcome.kind is OutcomeKind.PENDING
-            else outcome
-            for push, member, outcome in zip(pushes, members, self._call(name, members), strict=True)
-        ]
-
-    def _call(self, name: str, members: Sequence[Member]) -> list[Outcome]:
-        """Call the ESP. Whatever happens there gives each person an outcome."""
-        if not members:
-            return []
-        try:
-            outcomes = self.bridge.adapters[name].put(members)
-            if len(outcomes) != len(members):
-                raise RuntimeError
-        except Misconfigured as error:
-            log.error("%s: %s", name, error.reason)
-            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED)] * len(members)
-        except AdapterError as error:
-            log.warning("%s: %s", name, error.reason)
-            return [Outcome(OutcomeKind.LATER, error.reason, error.wait)] * len(members)
-        except Exception as error:  # an adapter's own mistake with one person must not hold back the others
-            if len(members) > 1:
-                return [outcome for member in members for outcome in self._call(name, [member])]
-            log.error("%s: %s in the adapter", name, type(error).__name__)
-            return [Outcome(OutcomeKind.LATER, "adapter failed")]
-        return outcomes
-
-    def _member(self, name: str, push: Push) -> Member:
-        """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
-        now = self.bridge.clock()
-        # A contract that ran out holds back everything but stops (`_held`); it is no "no" of hers.
-        limits = msgspec.structs.replace(self.bridge.limits(now), closed={})
-        person, history, policy = push.person, push.history, self.bridge.policy
-        purposes = policy.places(name)
-        closed = blocks(history, limits)
-        on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
-        fresh = _new_yes(push, on)
-        if self._contract_problem(name):
-            on, fresh = on - fresh, frozenset()  # without a contract nothing new begins there (REG-02)
-        stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
-        paused = frozenset(p for p in purposes if p not in on and not closed and _is_paused(push, p, now))
-        fields = {
-            field.id: person.fields[field.id]
-            for field in policy.fields.values()
-            if name in field.at and field.id in person.fields and on & set(field.purposes)
-        }
-        token = stop_token(self.bridge.links, person.id, person.mark, min(history[0].time, now) if history else now)
-        return Member(
-            email=person.email,
-            language=person.language,
-            on=on,
-            stopped=stopped,
-            fresh=fresh,
-            paused=paused,
-            # A dead address is stopped per purpose only: a global stop there would also hold back her own
-            # confirmation mail, which is what brings her back (R7).
-            blocked=bool(closed.keys() - {Block.BOUNCED}),
-            link=self.bridge.links.url("/preferences/", token),
-            fields=fields,
-        )
-
-
-def _state(push: Push, member: Member) -> str:
-    """What an ESP was told of a person, to see later whether things have changed since."""
-    return f"{push.number} {' '.join(sorted(member.on))}"
-
-
-def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
-    """For which of these a standing yes of her own is newer than what the ESP was told last."""
-    new = {event.key for event in push.history[push.put : push.number]}
-    yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
-    return frozenset(
-        purpose
-        for purpose, by in yes.items()
-        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
-    )
-
-
-def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
-    pause = paused_until(push.history, purpose)
-    return pause is not None and pause > now and standing(push.history, purpose).status in MAILABLE
-
-
-def _is_stopped(push: Push, purpose: str) -> bool:
-    by = standing(push.history, purpose).by
-    return by is not None and by.type in STOPS
+    def _pusher(self, name: str) -> Pusher:
+        return self._pushers.setdefault(name, Pusher(self.bridge, name))

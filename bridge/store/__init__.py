@@ -1,12 +1,15 @@
 """The consent store: the one door for writes, and the reads. Only this package, the tables and migrations know SQL."""
 
 from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, TooMany, UnknownSubject
+from bridge.store.pushes import Busy, open_jobs
 from bridge.store.store import Plan, Store
-from bridge.store.values import Mail, Person, Push, SignUp, Task
+from bridge.store.values import Job, Mail, Person, Push, SignUp, Task
 
 __all__ = [
     "BadInput",
+    "Busy",
     "IncompleteEvidence",
+    "Job",
     "Mail",
     "OldSchema",
     "Person",
@@ -18,4 +21,5 @@ __all__ = [
     "Task",
     "TooMany",
     "UnknownSubject",
+    "open_jobs",
 ]

@@ -62,6 +62,21 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     job: str | None
     history: tuple[ConsentEvent, ...]
+    pause_end: datetime | None = None  # when this ESP must be told again because a pause of hers ends
+    known: int | None = None  # what the ESP was told last and took, as a keyed hash
+    told: int | None = None  # what it is told now
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Work an ESP took to do later, claimed. Without a key it is one that may exist: nobody knows its name."""
+
+    number: int
+    adapter: str
+    key: str | None
+    carried: tuple[int, ...]  # the people it names, by number, in the order they were sent
+    made: datetime
+    attempts: int
+    lease: str
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,453 @@
+"""One ESP told how its members should be: stops at once, many people in bulk, jobs followed to their end."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import NamedTuple, overload
+
+import msgspec
+
+from bridge.adapter import Adapter, AdapterError, Misconfigured
+from bridge.bootstrap import Bridge
+from bridge.decide import MAILABLE, STOPS, blocks, is_on, paused_until, standing
+from bridge.jobs.circuit import Circuit, Turn
+from bridge.mailer import stop_token
+from bridge.store import Busy, Job, Push, open_jobs
+from bridge.vocabulary import DONE, Block, EventType, Limits, Member, Outcome, OutcomeKind
+
+log = logging.getLogger("bridge.dispatch")
+
+#: People are claimed in slices, and for no longer than this, so that the first slice's lease outlives the call.
+_SLICE = 500
+_CLAIM_SECONDS = 30.0
+
+#: No new call is begun after this long with one batch whose members an adapter stumbles over.
+_STUMBLE_SECONDS = 60.0
+
+_UNTIL_MENDED = 300.0
+_LONGEST_JOB = timedelta(days=1)
+_OPEN = 3600.0  # who is in a job waits for its end; this is only how often a row is looked at all the same
+_NOBODY = Member(email="")
+
+#: So many lines about single people at most; of more, one line a reason.
+_LINES = 20
+
+
+class Errand(NamedTuple):
+    """One person and how she should be at this ESP now; her history is no longer held."""
+
+    push: Push
+    member: Member
+    hidden: float | None  # seconds until a pause ends that hides a new yes of hers
+
+    @property
+    def state(self) -> str:
+        """What an ESP is told of her, to see later whether things have changed since."""
+        return f"{self.push.number} {self.push.told}"
+
+
+class Pusher:
+    """Carries the news to one ESP. Every lane of it may run in several threads and processes at once."""
+
+    def __init__(self, bridge: Bridge, name: str) -> None:
+        self.bridge, self.name = bridge, name
+        self.circuit = Circuit(name, lambda: bridge.clock())
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of that name."""
+        return self.bridge.adapters[self.name]
+
+    @property
+    def _has_jobs(self) -> bool:
+        return type(self.adapter).follow is not Adapter.follow
+
+    # -- lanes --------------------------------------------------------------------------------------------------
+
+    def stops(self) -> int:
+        """Carry out the stops that are due, by direct calls; how many people were taken up."""
+        return self._tell(stops=True, most=self.adapter.batch)
+
+    def others(self) -> int:
+        """Tell everything else that is due, in bulk where many wait; how many people were taken up."""
+        return self._tell(stops=False, most=max(self.adapter.batch, self.adapter.bulk))
+
+    def jobs(self) -> int:
+        """Look at one open job that wants it; how many were looked at."""
+        queue = self.bridge.store.queue
+        book = queue.jobs
+        if not book.has_due(self.name) or (self.circuit.is_open and queue.has_pushes(self.name)):
+            return 0  # an ESP that is away is probed with a person, best with a stop
+        with self.circuit.turn(urgent=False) as turn, self._connection(turn) as free:
+            job = book.claim(self.name) if free else None
+            if job is None:
+                return 0
+            if job.key is None or not self._has_jobs:
+                self._tell_again(job)
+            else:
+                self._follow(turn, job, job.key)
+            return 1
+
+    @contextmanager
+    def _connection(self, turn: Turn) -> Iterator[bool]:
+        """One of the connections the ESP allows, for a while; False when there is none, or no turn."""
+        most, book = self.adapter.connections, self.bridge.store.queue.connections
+        if turn.most == 0 or most is None:
+            yield turn.most != 0
+            return
+        lease = book.take(self.name, most, urgent=turn.urgent)
+        try:
+            yield lease is not None
+        finally:
+            if lease is not None:
+                book.give_back(self.name, lease)
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _tell(self, *, stops: bool, most: int) -> int:
+        queue = self.bridge.store.queue
+        if not queue.has_pushes(self.name, stops=stops):
+            return 0
+        with self.circuit.turn(urgent=stops) as turn, self._connection(turn) as free:
+            if not free:
+                return 0
+            errands = self._claim(most, stops) if turn.most is None else self._claim(turn.most, None)
+            if errands:
+                self._carry_out(turn, errands)
+            return len(errands)
+
+    def _claim(self, most: int, stops: bool | None) -> list[Errand]:
+        """Claim in slices and let go of the histories, so that many people at once stay small in memory."""
+        found: list[Errand] = []
+        began = time.monotonic()
+        while len(found) < most and time.monotonic() - began < _CLAIM_SECONDS:
+            wanted = min(_SLICE, most - len(found))
+            part = self.bridge.store.queue.claim_pushes(self.name, wanted, stops=stops)
+            found += self._errands(part)
+            if len(part) < wanted:
+                break
+        return found
+
+    def _errands(self, pushes: Sequence[Push]) -> list[Errand]:
+        now, closed = self.bridge.clock(), self._contract_problem()
+        # A contract that ran out holds back everything but stops; it is no "no" of hers.
+        limits = msgspec.structs.replace(self.bridge.limits(now), closed={})
+        return [self._errand(push, now, limits, closed=bool(closed)) for push in pushes]
+
+    def _errand(self, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Errand:
+        member = self._member(push, now, limits, closed=closed)
+        hidden = self._hidden(push, now)
+        heard = any(event.source == self.name for event in push.history[push.put : push.number])
+        known = None if push.stop or heard or member.fresh else push.known
+        slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(member))
+        return Errand(slim, member, hidden)
+
+    def _mark(self, member: Member) -> int:
+        """What an ESP is told of her as eight bytes of a keyed hash: enough to see that nothing changed."""
+        told = [
+            *(self.name, member.email, member.language, member.link, member.blocked),
+            *(sorted(member.on), sorted(member.stopped), sorted(member.paused), sorted(member.fields.items())),
+        ]
+        keyed = self.bridge.vault.bucket("told", msgspec.json.encode(told).decode())
+        return int.from_bytes(keyed[:8], "big", signed=True)
+
+    def _carry_out(self, turn: Turn, errands: Sequence[Errand]) -> None:
+        queue, closed = self.bridge.store.queue, self._contract_problem()
+        if closed:
+            log.error("%s: %s; only stops are sent", self.name, closed)
+        still = queue.jobs.open({number for errand in errands for number in open_jobs(errand.push.job)})
+        results: list[tuple[Push, Outcome]] = []
+        ready: list[tuple[Errand, frozenset[int]]] = []
+        for errand in errands:
+            push, member = errand.push, errand.member
+            jobs = open_jobs(push.job) & still
+            if jobs and push.stop and (member.stopped or member.blocked):
+                # A stop goes at once, and again when the job has ended (decision 24). A new yes waits for that.
+                calm = msgspec.structs.replace(member, fresh=frozenset())
+                ready.append((errand._replace(member=calm), jobs))
+            elif jobs:
+                results.append((push, _in_jobs(jobs, push.job)))
+            elif closed and not push.stop:
+                results.append((push, Outcome(OutcomeKind.LATER, "processor closed", _UNTIL_MENDED)))
+            elif push.known is not None and push.known == push.told:
+                results.append((push, _unless_hidden(errand, DONE)))  # it was told just this, and took it
+            else:
+                ready.append((errand, frozenset()))
+        if not ready:
+            self._finish(results)
+            return
+        note = queue.jobs.begin(self.name, [errand.push.person.number for errand, _ in ready]) if self._has_jobs else 0
+        outcomes = self._call(turn, [errand.member for errand, _ in ready], time.monotonic())
+        numbers = queue.jobs.started(self.name, _carried(ready, outcomes))
+        for (errand, jobs), outcome in zip(ready, outcomes, strict=True):
+            mine = frozenset(numbers[key] for key in outcome.job.split())
+            results.append((errand.push, _noted(errand, jobs, mine, outcome)))
+        self._finish(results)
+        if note:
+            maybe = [e.push.person.number for (e, _), told in zip(ready, outcomes, strict=True) if told.maybe]
+            queue.jobs.settle(note, maybe)
+
+    def _call(self, turn: Turn, members: Sequence[Member], began: float) -> list[Outcome]:
+        """Call the ESP. Whatever happens there gives each person an outcome."""
+        try:
+            outcomes = self.adapter.put(members)
+            if len(outcomes) != len(members):
+                raise RuntimeError
+        except Misconfigured as error:
+            log.error("%s: %s", self.name, error.reason)
+            turn.failed("misconfigured", _UNTIL_MENDED)
+            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED)] * len(members)
+        except AdapterError as error:
+            log.warning("%s: %s", self.name, error.reason)
+            turn.failed(error.reason, error.wait)
+            return [Outcome(OutcomeKind.LATER, error.reason, error.wait, maybe=error.maybe)] * len(members)
+        except Exception as error:  # an adapter's own mistake with one person must not hold back the others
+            if len(members) > 1 and time.monotonic() - began < _STUMBLE_SECONDS:
+                middle = len(members) // 2
+                return [*self._call(turn, members[:middle], began), *self._call(turn, members[middle:], began)]
+            log.error("%s: %s in the adapter", self.name, type(error).__name__)
+            turn.failed("adapter failed")
+            return [Outcome(OutcomeKind.LATER, "adapter failed", maybe=True)] * len(members)
+        away = next((outcome for outcome in outcomes if outcome.away), None)
+        if away is None:
+            turn.worked()
+        else:
+            turn.failed(away.reason, away.wait)
+        return outcomes
+
+    def _finish(self, results: Sequence[tuple[Push, Outcome]]) -> None:
+        troubles = (OutcomeKind.REFUSED, OutcomeKind.LATER)
+        told = [pair for pair in results if pair[1].kind in troubles and pair[1] is not _AGAIN]
+        if len(told) > _LINES:
+            for (kind, reason), count in Counter((outcome.kind, outcome.reason) for _, outcome in told).items():
+                log.warning("%s: %d people %s: %s", self.name, count, kind, reason)
+            told = []
+        for push, outcome in told:
+            log.warning("%s: subject %s %s: %s", self.name, push.person.id, outcome.kind, outcome.reason)
+        self.bridge.store.queue.finish_pushes(results)
+
+    # -- jobs ---------------------------------------------------------------------------------------------------
+
+    def _follow(self, turn: Turn, job: Job, key: str) -> None:
+        """Ask once how a job is getting on; when it is over, note what became of each."""
+        book = self.bridge.store.queue.jobs
+        carried = _Carried(self, job)
+        try:
+            outcomes = self.adapter.follow(key, carried)
+            if len(outcomes) != len(carried):
+                raise RuntimeError
+        except Busy:
+            self._still_open(job, carried, 1.0)
+            return
+        except AdapterError as error:
+            turn.failed(error.reason, _UNTIL_MENDED if isinstance(error, Misconfigured) else error.wait)
+            log.warning("%s: %s while following a job", self.name, error.reason)
+            self._still_open(job, carried, error.wait)
+            return
+        except Exception as error:  # an adapter's own mistake: the job may still be open
+            turn.failed("adapter failed")
+            log.error("%s: %s while following a job", self.name, type(error).__name__)
+            self._still_open(job, carried, None)
+            return
+        turn.worked()
+        left = [number for number, told in zip(job.carried, outcomes, strict=True) if told.kind is OutcomeKind.PENDING]
+        if len(left) == len(outcomes) and self.bridge.clock() - job.made < _LONGEST_JOB:
+            self._still_open(job, carried, outcomes[0].wait if outcomes else None)
+            return
+        lost = bool(left) and self.bridge.clock() - job.made >= _LONGEST_JOB
+        if lost:
+            log.error("%s: a job that was begun %s has not ended: its people are told again", self.name, job.made)
+            outcomes = [told if told.kind is not OutcomeKind.PENDING else _AGAIN for told in outcomes]
+        try:
+            people = carried.errands
+        except Busy:
+            self._still_open(job, carried, 1.0)
+            return
+        still = book.open({number for errand in people if errand for number in open_jobs(errand.push.job)})
+        self._finish(
+            [
+                (errand.push, _after_job(errand, told, job.number, still))
+                for errand, told in zip(people, outcomes, strict=True)
+                if errand is not None
+            ]
+        )
+        if lost:
+            book.lose(job)
+        elif left:
+            book.look_again(job, None, left)
+        else:
+            book.end(job)
+
+    def _still_open(self, job: Job, carried: "_Carried", wait: float | None) -> None:
+        """Let go of whoever was looked at."""
+        held = [(errand.push, _in_jobs(open_jobs(errand.push.job), errand.push.job)) for errand in carried.held]
+        self.bridge.store.queue.finish_pushes(held)
+        self.bridge.store.queue.jobs.look_again(job, wait)
+
+    def _tell_again(self, job: Job) -> None:
+        """A call whose end nobody saw may have begun a job: its people are told once more (decision 24)."""
+        book = self.bridge.store.queue.jobs
+        busy = self.bridge.store.queue.tell_again(self.name, job.carried)
+        if busy:
+            book.look_again(job, None, busy)
+        else:
+            book.end(job)
+
+    # -- what is told -------------------------------------------------------------------------------------------
+
+    def _contract_problem(self) -> str | None:
+        """Why nothing new may go to this processor today, by the policy's own calendar (REG-02)."""
+        policy = self.bridge.policy
+        return policy.processor_problem(self.name, self.bridge.clock().astimezone(policy.zone).date())
+
+    def _hidden(self, push: Push, now: datetime) -> float | None:
+        """A new yes that a pause hides has not been told yet: it must still count as new when the pause ends."""
+        paused = [purpose for purpose in self.bridge.policy.places(self.name) if _is_paused(push, purpose, now)]
+        if not paused or not _new_yes(push, paused):
+            return None
+        ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
+        return min(ends).total_seconds()
+
+    def _member(self, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Member:
+        """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
+        person, history, policy = push.person, push.history, self.bridge.policy
+        purposes = policy.places(self.name)
+        shut = blocks(history, limits)
+        on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
+        fresh = _new_yes(push, on)
+        if closed:
+            on, fresh = on - fresh, frozenset()  # without a contract nothing new begins there (REG-02)
+        stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
+        paused = frozenset(p for p in purposes if p not in on and not shut and _is_paused(push, p, now))
+        fields = {
+            field.id: person.fields[field.id]
+            for field in policy.fields.values()
+            if self.name in field.at and field.id in person.fields and on & set(field.purposes)
+        }
+        token = stop_token(self.bridge.links, person.id, person.mark, min(history[0].time, now) if history else now)
+        return Member(
+            email=person.email,
+            language=person.language,
+            on=on,
+            stopped=stopped,
+            fresh=fresh,
+            paused=paused,
+            # A dead address is stopped per purpose only: a global stop there would also hold back her own
+            # confirmation mail, which is what brings her back (R7).
+            blocked=bool(shut.keys() - {Block.BOUNCED}),
+            link=self.bridge.links.url("/preferences/", token),
+            fields=fields,
+        )
+
+
+class _Carried(Sequence[Member]):
+    """The members of a job, claimed and read when somebody first looks at one."""
+
+    def __init__(self, pusher: Pusher, job: Job) -> None:
+        self._pusher, self._job = pusher, job
+        self._found: list[Errand | None] | None = None
+        self.held: list[Errand] = []
+
+    @property
+    def errands(self) -> list[Errand | None]:
+        """Everybody at her place in the job; None where she is no longer in it. Raises `Busy`."""
+        if self._found is None:
+            job = self._job
+            for part in self._pusher.bridge.store.queue.claim_carried(job.adapter, job.carried, job.number):
+                self.held += self._pusher._errands(part)
+            known = {errand.push.person.number: errand for errand in self.held}
+            self._found = [known.get(number) for number in job.carried]
+        return self._found
+
+    def __len__(self) -> int:
+        return len(self._job.carried)
+
+    @overload
+    def __getitem__(self, place: int) -> Member: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Member]: ...
+    def __getitem__(self, place: int | slice) -> Member | Sequence[Member]:
+        if isinstance(place, slice):
+            return [errand.member if errand else _NOBODY for errand in self.errands[place]]
+        errand = self.errands[place]
+        return errand.member if errand else _NOBODY
+
+
+#: Say how things are now, at once.
+_AGAIN = Outcome(OutcomeKind.LATER, "again", 0.0)
+
+
+def _carried(
+    ready: Sequence[tuple[Errand, frozenset[int]]], outcomes: Sequence[Outcome]
+) -> dict[str, tuple[list[int], float | None]]:
+    """The jobs these outcomes name: whom each carries, in order, and when to look at it."""
+    jobs: dict[str, tuple[list[int], float | None]] = {}
+    for (errand, _), outcome in zip(ready, outcomes, strict=True):
+        for key in outcome.job.split():
+            jobs.setdefault(key, ([], outcome.wait))[0].append(errand.push.person.number)
+    return jobs
+
+
+def _noted(errand: Errand, before: frozenset[int], mine: frozenset[int], outcome: Outcome) -> Outcome:
+    """What became of one person, with the jobs that now name her."""
+    jobs = before | mine
+    if not jobs:
+        return _unless_hidden(errand, outcome)
+    if outcome.kind is OutcomeKind.LATER:
+        return outcome._replace(job=_text(jobs, ""))
+    whole = outcome.kind is OutcomeKind.PENDING and not before
+    return Outcome(OutcomeKind.PENDING, outcome.reason, _OPEN, _text(jobs, errand.state if whole else ""))
+
+
+def _after_job(errand: Errand, outcome: Outcome, ended: int, still: Collection[int]) -> Outcome:
+    """What became of one person when a job is over that named her."""
+    text = errand.push.job or ""
+    others = (open_jobs(text) & frozenset(still)) - {ended}
+    if outcome.kind is OutcomeKind.PENDING:
+        return _in_jobs(others | {ended}, text)
+    sent = text.partition("|")[2]
+    good = sent == errand.state
+    if others:
+        return _in_jobs(others, text if outcome.kind is OutcomeKind.DONE else "")
+    if outcome.kind is OutcomeKind.LATER and good:
+        return outcome
+    return _unless_hidden(errand, outcome) if good else _AGAIN
+
+
+def _in_jobs(jobs: Collection[int], text: str | None) -> Outcome:
+    """Nothing is said of her until these are over; what they say of her is kept."""
+    return Outcome(OutcomeKind.PENDING, "job", _OPEN, _text(jobs, (text or "").partition("|")[2]))
+
+
+def _text(jobs: Collection[int], state: str) -> str:
+    return f"{' '.join(map(str, sorted(jobs)))}|{state}"
+
+
+def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
+    if outcome.kind is not OutcomeKind.DONE or errand.hidden is None:
+        return outcome
+    return Outcome(OutcomeKind.LATER, "paused", errand.hidden)
+
+
+def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
+    """For which of these a standing yes of her own is newer than what the ESP was told last."""
+    new = {event.key for event in push.history[push.put : push.number]}
+    yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
+    return frozenset(
+        purpose
+        for purpose, by in yes.items()
+        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
+    )
+
+
+def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
+    pause = paused_until(push.history, purpose)
+    return pause is not None and pause > now and standing(push.history, purpose).status in MAILABLE
+
+
+def _is_stopped(push: Push, purpose: str) -> bool:
+    by = standing(push.history, purpose).by
+    return by is not None and by.type in STOPS

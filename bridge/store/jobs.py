@@ -1,0 +1,177 @@
+"""Jobs that ESPs took to do later, and the connections an ESP allows: rows that all processes share."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.store.engine import Database
+from bridge.store.values import Job
+from bridge.store.waiting import LEASE, back_off
+from bridge.tables import connections, esp_jobs
+from bridge.vault import new_id
+
+#: A job of which nobody knows whether it exists is over by then, as far as one can tell: its people are told again.
+LOST = timedelta(hours=1)
+
+_LONGEST_LOOK = timedelta(minutes=1)
+
+#: Free slots that only a stop may take, so that it never waits for bulk work.
+_FOR_STOPS = 2
+
+
+class JobBook:
+    """The jobs that are open, one row each: a look at one costs one call and touches one row, whoever it carries."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self.database, self.clock = database, clock
+
+    def begin(self, adapter: str, people: Sequence[int]) -> int:
+        """Note, before the ESP is called, that these people may soon be in a job; gives the note's number.
+
+        A process that dies in the call leaves the note behind: its people are told again later (decision 24).
+        """
+        now = self.clock()
+        row = {"adapter": adapter, "carried": _packed(people), "made": now, "due": now + LOST}
+        with self.database.writing() as db:
+            return int(db.execute(insert(esp_jobs).returning(esp_jobs.c.number), [row]).scalar_one())
+
+    def started(self, adapter: str, jobs: Mapping[str, tuple[Sequence[int], float | None]]) -> dict[str, int]:
+        """Note the jobs an ESP took: by its id, whom each carries and when to look; gives our number of each."""
+        now = self.clock()
+        rows = [
+            {
+                "adapter": adapter,
+                "key": key,
+                "carried": _packed(people),
+                "made": now,
+                "due": now + back_off(0, _LONGEST_LOOK, wait),
+            }
+            for key, (people, wait) in jobs.items()
+        ]
+        if not rows:
+            return {}
+        with self.database.writing() as db:
+            found = db.execute(insert(esp_jobs).returning(esp_jobs.c.key, esp_jobs.c.number), rows)
+            return {str(row.key): row.number for row in found}
+
+    def settle(self, note: int, lost: Sequence[int]) -> None:
+        """The call is over: forget the note, but for those of whom nobody knows what became."""
+        mine = esp_jobs.c.number == note
+        with self.database.writing() as db:
+            if lost:
+                db.execute(update(esp_jobs).where(mine).values(carried=_packed(lost)))
+            else:
+                db.execute(delete(esp_jobs).where(mine))
+
+    def open(self, numbers: Collection[int]) -> set[int]:
+        """Which of these jobs are not over."""
+        if not numbers:
+            return set()
+        with self.database.reading() as db:
+            return set(db.scalars(select(esp_jobs.c.number).where(esp_jobs.c.number.in_(numbers))))
+
+    def has_due(self, adapter: str) -> bool:
+        """Whether a job wants to be looked at; asked without a lock."""
+        with self.database.reading() as db:
+            return db.execute(self._due(adapter).limit(1)).first() is not None
+
+    def claim(self, adapter: str) -> Job | None:
+        """The job that waits longest, leased to the caller."""
+        lease = new_id()
+        with self.database.writing() as db:
+            row = db.execute(self._due(adapter).limit(1).with_for_update(skip_locked=True)).first()
+            if row is None:
+                return None
+            leased = {"leased": self.clock() + LEASE, "lease": lease}
+            db.execute(update(esp_jobs).where(esp_jobs.c.number == row.number).values(leased))
+        return Job(
+            number=row.number,
+            adapter=adapter,
+            key=row.key,
+            carried=msgspec.msgpack.decode(row.carried, type=tuple[int, ...]),
+            made=row.made,
+            attempts=row.attempts,
+            lease=lease,
+        )
+
+    def look_again(self, job: Job, wait: float | None, people: Sequence[int] | None = None) -> None:
+        """It is still open: when to look next, and for whom, if no longer for all."""
+        due = self.clock() + max(back_off(job.attempts, _LONGEST_LOOK, None), timedelta(seconds=wait or 0.0))
+        changes: dict[str, object] = {
+            "due": due,
+            "attempts": min(job.attempts + 1, 1000),
+            "leased": None,
+            "lease": None,
+        }
+        if people is not None:
+            changes["carried"] = _packed(people)
+        self._change(job, changes)
+
+    def lose(self, job: Job) -> None:
+        """It never ends: nobody waits for it any longer, but its people are told again once more much later."""
+        due = self.clock() + 24 * LOST
+        self._change(job, {"key": None, "due": due, "attempts": 0, "leased": None, "lease": None})
+
+    def end(self, job: Job) -> None:
+        """It is over, and what became of each is noted."""
+        with self.database.writing() as db:
+            db.execute(delete(esp_jobs).where(esp_jobs.c.number == job.number, esp_jobs.c.lease == job.lease))
+
+    def _change(self, job: Job, values: Mapping[str, object]) -> None:
+        mine = and_(esp_jobs.c.number == job.number, esp_jobs.c.lease == job.lease)
+        with self.database.writing() as db:
+            db.execute(update(esp_jobs).where(mine).values(values))
+
+    def _due(self, adapter: str) -> Any:
+        now = self.clock()
+        free = or_(esp_jobs.c.leased.is_(None), esp_jobs.c.leased <= now)
+        return (
+            select(esp_jobs)
+            .where(esp_jobs.c.adapter == adapter, esp_jobs.c.due <= now, free)
+            .order_by(esp_jobs.c.due, esp_jobs.c.number)
+        )
+
+
+class Connections:
+    """Turns to speak to an ESP that allows so many at once (decision 26), over all processes."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self.database, self.clock = database, clock
+
+    def take(self, adapter: str, most: int, *, urgent: bool) -> str | None:
+        """A lease on a free one, or None. The last two are kept for what is urgent."""
+        now, lease = self.clock(), new_id()
+        room = most if urgent else max(1, most - _FOR_STOPS)
+        with self.database.writing() as db:
+            held = and_(connections.c.adapter == adapter, connections.c.until > now)
+            taken = set(db.scalars(select(connections.c.slot).where(held)))
+            for slot in range(most):
+                if slot in taken:
+                    continue
+                if len(taken) >= room:
+                    return None
+                make = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+                row = {"adapter": adapter, "slot": slot, "lease": lease, "until": now + LEASE}
+                query = make(connections).values(row)
+                mine = query.on_conflict_do_update(
+                    index_elements=["adapter", "slot"],
+                    set_={"lease": query.excluded.lease, "until": query.excluded.until},
+                    where=connections.c.until <= now,
+                )
+                if db.execute(mine).rowcount:
+                    return lease
+                taken.add(slot)  # another process was faster
+        return None
+
+    def give_back(self, adapter: str, lease: str) -> None:
+        """The call is over."""
+        with self.database.writing() as db:
+            db.execute(delete(connections).where(connections.c.adapter == adapter, connections.c.lease == lease))
+
+
+def _packed(people: Sequence[int]) -> bytes:
+    return msgspec.msgpack.encode(list(people))

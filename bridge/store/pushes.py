@@ -1,0 +1,306 @@
+"""What each ESP must be told: claimed with a lease, many at once in short transactions, then finished or put off."""
+
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from bridge.decide import paused_until
+from bridge.store.engine import Database
+from bridge.store.rows import Opened, Rows, with_stops
+from bridge.store.sql import AnyRow
+from bridge.store.values import Push
+from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
+from bridge.tables import AwareDateTime, pushes
+from bridge.vault import Sealed, new_id
+from bridge.vocabulary import ConsentEvent, Outcome, OutcomeKind
+
+log = logging.getLogger("bridge.work")
+
+#: People in one statement and one transaction: short enough that no click waits for it (decision 16).
+SLICE = 500
+
+_LONGEST_STOP_WAIT = timedelta(minutes=5)
+_OPEN_JOB_WAIT = timedelta(seconds=30)
+
+_T = TypeVar("_T")
+
+
+class Busy(Exception):
+    """Somebody else holds a person of this job at this moment."""
+
+
+class PushQueue:
+    """Claims and finishes what ESPs must be told. Several processes at once lose and double nothing."""
+
+    def __init__(self, database: Database, rows: Rows, clock: Callable[[], datetime]) -> None:
+        self.database, self.rows, self.clock = database, rows, clock
+
+    def has_pushes(self, adapter: str, *, stops: bool | None = None) -> bool:
+        """Whether anybody waits; asked without a lock, so that looking costs nobody anything."""
+        with self.database.reading() as db:
+            return db.execute(_due(adapter, self.clock(), stops).limit(1)).first() is not None
+
+    def claim_pushes(self, adapter: str, most: int, *, stops: bool | None = None) -> list[Push]:
+        """People this ESP must be told about, stops first, leased to the caller; only stops, or only others, if asked.
+
+        What the ESP was told last is forgotten here: it is sure again only when the caller has finished.
+        """
+        now, lease = self.clock(), new_id()
+        claimed: list[AnyRow] = []
+        while len(claimed) < most:
+            wanted = min(SLICE, most - len(claimed))
+            part = self._claim(_due(adapter, now, stops).limit(wanted), adapter, now, lease)
+            claimed += part
+            if len(part) < wanted:
+                break
+        return [push for part in _sliced(claimed) for push in self._opened(part, now, lease)]
+
+    def claim_carried(self, adapter: str, numbers: Sequence[int], job: int) -> Iterator[list[Push]]:
+        """The people a job carried who are still in it, leased to the caller. Raises `Busy` when one is held."""
+        now, lease = self.clock(), new_id()
+        for part in _sliced(numbers):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
+            with self.database.reading() as db:
+                rows = db.execute(select(pushes.c.subject, pushes.c.job, pushes.c.leased).where(mine)).all()
+            if any(row.leased and row.leased > now and job in open_jobs(row.job) for row in rows):
+                raise Busy
+        for part in _sliced(numbers):
+            there = select(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
+            with self.database.writing() as db:
+                found = db.execute(there.order_by(pushes.c.subject).with_for_update()).all()
+                named = [row for row in found if job in open_jobs(row.job)]
+                if any(row.leased and row.leased > now for row in named):
+                    raise Busy
+                _lease(db, adapter, named, now, lease)
+            yield self._opened(named, now, lease)
+
+    def tell_again(self, adapter: str, numbers: Sequence[int]) -> list[int]:
+        """Make these people due, whatever the ESP was told; gives those who are held or in a job now."""
+        now = self.clock()
+        busy: list[int] = []
+        for part in _sliced(numbers):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
+            held = or_(and_(pushes.c.leased.is_not(None), pushes.c.leased > now), pushes.c.job.is_not(None))
+            with self.database.writing() as db:
+                busy += db.scalars(select(pushes.c.subject).where(mine, held))
+                db.execute(update(pushes).where(mine, ~held).values(due=now, told=None))
+        return busy
+
+    def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
+        """Note what became of each. A push whose lease was lost is made due again."""
+        ordered = sorted(results, key=lambda result: (result[0].adapter, result[0].person.number))  # one lock order
+        for adapter, mine in groupby(ordered, key=lambda result: result[0].adapter):
+            for part in _sliced(list(mine)):
+                self._finish(adapter, part)
+
+    def _finish(self, adapter: str, part: Sequence[tuple[Push, Outcome]]) -> None:
+        now = self.clock()
+        mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_([push.person.number for push, _ in part]))
+        with self.database.writing() as db:
+            rows = db.execute(
+                select(pushes.c.subject, pushes.c.lease).where(mine).order_by(pushes.c.subject).with_for_update()
+            )
+            leases = {row.subject: row.lease for row in rows}
+            held = [pair for pair in part if leases.get(pair[0].person.number) == pair[0].lease]
+            lost = {push.person.number for push, _ in part} & leases.keys() - {p.person.number for p, _ in held}
+            if held:
+                _write(db, adapter, [_after(push, outcome, now) for push, outcome in held], now)
+            if lost:
+                # Whoever took over may have been overtaken by our late call: tell the ESP once more. The lease is
+                # taken from them too, so that their own finish leaves it due.
+                again = {"stop": True, "due": now, "leased": None, "lease": None, "told": None}
+                db.execute(update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(lost)).values(again))
+
+    def _claim(self, due: Any, adapter: str, now: datetime, lease: str) -> list[AnyRow]:
+        with self.database.writing() as db:
+            rows = list(db.execute(due.with_for_update(skip_locked=True)))
+            _lease(db, adapter, rows, now, lease)
+            return rows
+
+    def _opened(self, rows: Sequence[AnyRow], now: datetime, lease: str) -> list[Push]:
+        """People, histories and stops of some rows, in a few statements. A row that cannot be opened fails no other."""
+        with self.database.reading() as db:
+            people = self._people(db, [row.subject for row in rows])
+            told = self._told(db, people.values())
+        return [_push(row, people[row.subject], told[row.subject], now, lease) for row in rows if row.subject in people]
+
+    def _people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
+        try:
+            return self.rows.people(db, numbers)
+        except (Sealed, msgspec.DecodeError) as error:
+            if len(numbers) > 1:  # one by one, so that a damaged row fails no other
+                return {number: opened for one in numbers for number, opened in self._people(db, [one]).items()}
+            log.error("a person cannot be read (%s): run consent-bridge verify", type(error).__name__)
+            return {}
+
+    def _told(
+        self, db: Connection, people: Iterable[Opened]
+    ) -> dict[int, tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]]]:
+        persons = [opened.person for opened in people]
+        told = self.rows.histories(db, persons)
+        stops = self.rows.stops(db, [person.email for person in persons])
+        return {person.number: (told[person.number], stops[person.email]) for person in persons}
+
+
+def open_jobs(text: str | None) -> frozenset[int]:
+    """The jobs a row names; none where the text is of another form."""
+    numbers = (text or "").partition("|")[0].split()
+    return frozenset(int(number) for number in numbers if number.isdigit())
+
+
+def _due(adapter: str, now: datetime, stops: bool | None) -> Any:
+    free = or_(pushes.c.leased.is_(None), pushes.c.leased <= now)
+    query = select(pushes).where(pushes.c.adapter == adapter, pushes.c.due <= now, free)
+    if stops is not None:
+        query = query.where(pushes.c.stop.is_(stops))
+    return query.order_by(pushes.c.stop.desc(), pushes.c.due)
+
+
+def _lease(db: Connection, adapter: str, rows: Sequence[AnyRow], now: datetime, lease: str) -> None:
+    if rows:
+        mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_([row.subject for row in rows]))
+        db.execute(update(pushes).where(mine).values(leased=now + LEASE, lease=lease, told=None))
+
+
+def _push(
+    row: AnyRow, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime, lease: str
+) -> Push:
+    history = tuple(with_stops(*told))
+    return Push(
+        person=opened.person,
+        adapter=row.adapter,
+        claimed=now,
+        lease=lease,
+        number=len(told[0]),
+        wanted=row.wanted,
+        put=row.put,
+        stop=row.stop,
+        attempts=row.attempts,
+        job=row.job,
+        history=history,
+        pause_end=_end_of_pause(history, now),
+        known=row.told,
+    )
+
+
+class _After(NamedTuple):
+    """A row after one outcome; `put` and `due` as far as nothing newer came meanwhile."""
+
+    subject: int
+    number: int
+    put: int | None
+    done: int
+    due: datetime | None
+    attempts: int
+    job: str | None = None
+    reason: str | None = None
+    told: int | None = None
+
+
+#: The columns of `_After` as a database is to read them from JSON.
+_KINDS = (
+    ("subject", BigInteger()),
+    ("number", Integer()),
+    ("put", Integer()),
+    ("done", Integer()),
+    ("due", Text()),
+    ("attempts", Integer()),
+    ("job", Text()),
+    ("reason", Text()),
+    ("told", BigInteger()),
+)
+
+
+def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
+    """The row after one outcome. Stops are never given up (decision 23)."""
+    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000))
+    match outcome.kind:
+        case OutcomeKind.DONE:
+            return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
+        case OutcomeKind.PENDING:
+            return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
+        case OutcomeKind.REFUSED if not push.stop:
+            return row._replace(put=push.number, attempts=push.attempts, reason=outcome.reason[:64])
+    urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
+    longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT
+    return row._replace(
+        put=push.number if outcome.told else None,  # her yes was taken: a retry lifts nothing any more
+        due=now + back_off(push.attempts, longest, outcome.wait),
+        job=outcome.job or None,
+        reason=outcome.reason[:64],
+    )
+
+
+def _write(db: Connection, adapter: str, rows: Sequence[_After], now: datetime) -> None:
+    """All rows in one statement, handed over as JSON."""
+    bind = AwareDateTime().process_bind_param
+    data = [row._replace(due=bind(row.due, db.dialect)) for row in rows]
+    new = _from_json(db.dialect.name)
+    newer = pushes.c.wanted > new.c.number
+    moment = AwareDateTime()
+    db.execute(
+        update(pushes)
+        .where(pushes.c.adapter == adapter, pushes.c.subject == new.c.subject)
+        .values(
+            put=func.coalesce(new.c.put, pushes.c.put),
+            stop=case((new.c.done == 1, and_(pushes.c.stop, newer)), else_=pushes.c.stop),
+            due=case((newer, literal(now, moment)), else_=cast(new.c.due, moment)),
+            attempts=case((newer, 0), else_=new.c.attempts),
+            job=new.c.job,
+            reason=new.c.reason,
+            told=new.c.told,
+            leased=None,
+            lease=None,
+        ),
+        {"rows": json.dumps(data, default=str)},
+    )
+
+
+def _from_json(dialect: str) -> Any:
+    """A table of `_After` rows in JSON arrays, as a parameter of a statement."""
+    if dialect == "postgresql":
+        told = func.jsonb_array_elements(cast(bindparam("rows", type_=Text()), JSONB)).table_valued(
+            column("value", JSONB)
+        )
+        columns = [cast(told.c.value[place].astext, kind).label(name) for place, (name, kind) in enumerate(_KINDS)]
+    else:
+        told = func.json_each(bindparam("rows", type_=Text())).table_valued(column("value", JSON))
+        columns = [
+            func.json_extract(told.c.value, f"$[{place}]", type_=kind).label(name)
+            for place, (name, kind) in enumerate(_KINDS)
+        ]
+    return select(*columns).subquery("new")
+
+
+def _end_of_pause(history: Sequence[ConsentEvent], claimed: datetime) -> datetime | None:
+    """When this ESP must be told again because a pause ends; one that ended during the call too."""
+    ends = (paused_until(history, purpose) for purpose in {event.purpose for event in history})
+    return min((end for end in ends if end and end > claimed), default=None)
+
+
+def _sliced(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for begin in range(0, len(items), SLICE):
+        yield items[begin : begin + SLICE]
