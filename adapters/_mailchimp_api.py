@@ -18,6 +18,12 @@ SECONDS = 20.0
 
 _HOURS = 3600.0
 
+#: How long to start no batch where too many of them wait.
+_FULL = 60.0
+
+#: What urllib3 calls a line that never stood: nothing went out on it.
+_NO_LINE = frozenset({"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError"})
+
 
 class _Meaning(NamedTuple):
     """One row of the table of errors: status, title and a hint in the detail, and what they mean for the member."""
@@ -73,13 +79,18 @@ class MailchimpApi:
         base = settings.get("MAILCHIMP_BASE_URL", "") or f"https://{found[1]}.api.mailchimp.com/3.0"
         _check_base(base)
         self._base = base.rstrip("/")
-        self._seconds = seconds
+        self.seconds = seconds
         logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines name members
 
     @cached_property
     def lists(self) -> Any:
         """The SDK's calls about audiences."""
         return self._client.lists
+
+    @cached_property
+    def batches(self) -> Any:
+        """The SDK's calls about many operations at once."""
+        return self._client.batches
 
     @cached_property
     def ping(self) -> Any:
@@ -90,7 +101,7 @@ class MailchimpApi:
     def _client(self) -> Any:
         from mailchimp_marketing import Client
 
-        client = Client({"api_key": self._key, "timeout": self._seconds})
+        client = Client({"api_key": self._key, "timeout": self.seconds})
         # The SDK replaces every "server" in a URL by the data centre, wherever it stands; so we name the host.
         client.api_client.host = self._base
         client.api_client.server = ""
@@ -104,24 +115,26 @@ class MailchimpApi:
         try:
             answer = method(*args, **kwargs)
         except ApiClientError as error:
-            raise _error(error.status_code, error.text) from None
+            raise meaning_of(error.status_code, error.text) from None
         if isinstance(answer, dict):
             return answer
         if isinstance(answer, Response):  # no body, `{}`, or a body that is not JSON: whatever the status
             if not answer.ok:
-                raise _error(answer.status_code, answer.text)
+                raise meaning_of(answer.status_code, answer.text)
             if answer.content.strip() in (b"", b"{}"):
                 return {}
         raise AdapterError("mailchimp: the answer is not JSON")
 
 
-def _error(status: int | None, text: object) -> Exception:
+def meaning_of(status: int | None, text: object) -> Exception:
     """The SDK's error in our words. Its texts hold addresses, so none of them is kept."""
     if status is None:
-        return AdapterError(f"mailchimp: no answer ({type(text).__name__})")
-    if status in _BUSY:
-        return AdapterError(f"mailchimp: {_BUSY[status]}")
+        return AdapterError(f"mailchimp: no answer ({type(text).__name__})", maybe=_went_out(text))
     title, detail = _problem(text)
+    if status == 429 and "batches" in detail:  # 500 of them wait; direct calls go on
+        return Told(Outcome(_LATER, "batches_full", _FULL, away=True), status)
+    if status in _BUSY:
+        return AdapterError(f"mailchimp: {_BUSY[status]}", maybe=status in (502, 504))
     if status == 401 or (status == 403 and title):
         return Misconfigured("MAILCHIMP_API_KEY is not accepted: make a new key under Account > API keys and set it")
     if status == 403:  # documented for heavy load, then without a body
@@ -132,6 +145,12 @@ def _error(status: int | None, text: object) -> Exception:
     if status >= 500:
         return AdapterError("mailchimp: unavailable")
     return Told(Outcome(_REFUSED, f"http_{status}"), status)
+
+
+def _went_out(error: object) -> bool:
+    """Whether a call without an answer may have been heard all the same."""
+    cause = error.args[0] if isinstance(error, Exception) and error.args else None
+    return type(getattr(cause, "reason", cause)).__name__ not in _NO_LINE
 
 
 def _problem(text: object) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """What adapters share about a batch: which outcome weighs most, and that one bad member harms nobody else."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from bridge.adapter import AdapterError, Misconfigured
@@ -16,6 +17,9 @@ _SPLIT = frozenset({400, 413})
 INTERNAL = Outcome(OutcomeKind.LATER, "internal")
 
 _ENOUGH = 3
+
+#: No new call is begun after this long, so that a batch ends well within its caller's lease.
+_LONGEST_SECONDS = 60.0
 
 
 class Told(Exception):
@@ -38,8 +42,12 @@ def refused(reason: str) -> Outcome:
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The one outcome that stands for all of a member's calls; the first among equals."""
-    return max(outcomes, key=lambda outcome: _WEIGHT[outcome.kind], default=DONE)
+    """The one outcome that stands for all of a member's calls, the first among equals; no open job is forgotten."""
+    every = list(outcomes)
+    found = max(every, key=lambda outcome: _WEIGHT[outcome.kind], default=DONE)
+    jobs = " ".join(dict.fromkeys(job for outcome in every for job in outcome.job.split()))
+    maybe = any(outcome.maybe for outcome in every)
+    return found if (jobs, maybe) == (found.job, found.maybe) else found._replace(job=jobs, maybe=maybe)
 
 
 class Round:
@@ -54,34 +62,44 @@ class Round:
         self._worked = False
         self._broken = 0  # internal errors in a row: one may be about one member, three are not
         self._down: AdapterError | None = None
+        self._began = time.monotonic()
+
+    @property
+    def down(self) -> bool:
+        """Whether no further call is made."""
+        return self._down is not None
 
     def note(self, who: Iterable[int], outcome: Outcome) -> None:
         """Keep the weightiest outcome of each."""
         for index in who:
-            self.outcomes[index] = worst((self.outcomes[index], outcome))
+            before = self.outcomes[index]
+            self.outcomes[index] = outcome if before is DONE else worst((before, outcome))
 
-    def attempt(self, who: Sequence[int], call: Callable[[Sequence[int]], Outcome]) -> None:
-        """Make one call for these members; what goes wrong befalls only those it is about."""
+    def attempt(self, who: Sequence[int], call: Callable[[Sequence[int]], Outcome], *, reading: bool = False) -> None:
+        """Make one call for these members; what goes wrong befalls only those it is about. Reading does nothing yet."""
         if not who:
             return
         if self._down is not None:
-            self.note(who, later(self._down.reason, self._down.wait))
+            self.note(who, self._away(self._down))
+            return
+        if time.monotonic() - self._began > _LONGEST_SECONDS:
+            self.note(who, later("out_of_time", 0.0))
             return
         try:
             outcome = call(who)
         except Told as told:
             self._worked = True
             self._count(told.outcome)
-            self._told(who, call, told)
+            self._told(who, call, told, reading=reading)
         except Misconfigured:
             raise
         except AdapterError as error:
             if not self._worked:
                 raise
             self._down = error
-            self.note(who, later(error.reason, error.wait))
+            self.note(who, self._away(error)._replace(maybe=error.maybe))
         else:
-            self._worked = True
+            self._worked = self._worked or not reading
             self._count(outcome)
             self.note(who, outcome)
 
@@ -89,15 +107,18 @@ class Round:
         """Make the calls of a single member."""
         self.attempt([index], lambda _: call())
 
+    def _away(self, error: AdapterError) -> Outcome:
+        return later(error.reason, error.wait)._replace(away=True)
+
     def _count(self, outcome: Outcome) -> None:
         self._broken = self._broken + 1 if outcome.reason == INTERNAL.reason else 0
         if self._broken == _ENOUGH:
             self._down = AdapterError(INTERNAL.reason)
 
-    def _told(self, who: Sequence[int], call: Callable[[Sequence[int]], Outcome], told: Told) -> None:
+    def _told(self, who: Sequence[int], call: Callable[[Sequence[int]], Outcome], told: Told, *, reading: bool) -> None:
         if told.status in _SPLIT and len(who) > 1:
             middle = len(who) // 2
-            self.attempt(who[:middle], call)
-            self.attempt(who[middle:], call)
+            self.attempt(who[:middle], call, reading=reading)
+            self.attempt(who[middle:], call, reading=reading)
         else:
             self.note(who, told.outcome)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,6 +39,8 @@ _SCOPES = {
     "scopes": "(any)",
 }
 
+_READY_MADE = "application/json; charset=utf-8"
+
 #: Longest wait we believe a rate limit to ask for.
 _LONGEST_WAIT = 3600.0
 
@@ -68,19 +71,19 @@ class SendGridApi:
         """Start or add."""
         return self._call("post", path, body=body)
 
-    def put(self, *path: str, body: Mapping[str, Any]) -> Any:
-        """Upsert."""
+    def put(self, *path: str, body: bytes) -> Any:
+        """Upsert, from JSON that is made already: a large body is serialised once."""
         return self._call("put", path, body=body)
 
-    def delete(self, *path: str, query: Mapping[str, Any] | None = None) -> Any:
+    def delete(self, *path: str, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None) -> Any:
         """Remove."""
-        return self._call("delete", path, query=query)
+        return self._call("delete", path, body=body, query=query)
 
     def _call(
         self,
         verb: str,
         path: tuple[str, ...],
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Any:
         """One call with its time limit; the JSON it answers, or `Told`, `AdapterError`, `Misconfigured`."""
@@ -91,12 +94,17 @@ class SendGridApi:
             )
         from python_http_client.exceptions import HTTPError
 
+        told: dict[str, Any] = {"request_body": body}
+        if isinstance(body, bytes):  # the SDK takes text as it is under any content type but the plain one
+            told = {"request_body": body.decode(), "request_headers": {"Content-Type": _READY_MADE}}
         try:
-            response = self._request(path, verb)(request_body=body, query_params=query)
+            response = self._request(path, verb)(query_params=query, **told)
         except HTTPError as error:
             raise _error(error.status_code, error.headers, path) from None
         except (OSError, http.client.HTTPException) as error:
-            raise AdapterError(f"sendgrid: no answer ({type(error).__name__})") from None
+            cause = getattr(error, "reason", error)
+            heard = not isinstance(cause, (ConnectionRefusedError, socket.gaierror))
+            raise AdapterError(f"sendgrid: no answer ({type(error).__name__})", maybe=heard) from None
         return _json(response.body)
 
     def _request(self, path: tuple[str, ...], verb: str) -> Callable[..., Any]:
@@ -136,16 +144,18 @@ def _error(status: int, headers: Any, path: tuple[str, ...]) -> Exception:
     if status in ERRORS:
         return Told(ERRORS[status], status)
     if status >= 500 or status == 408:
-        return AdapterError("sendgrid: unavailable")
+        return AdapterError("sendgrid: unavailable", maybe=status in (502, 504))
     return Told(Outcome(OutcomeKind.REFUSED, f"http_{status}"), status)
 
 
 def _wait(headers: Any) -> float | None:
-    """Seconds until the rate limit ends."""
-    reset = str((headers or {}).get("X-RateLimit-Reset", ""))
-    if not reset.isascii() or not reset.isdigit():
-        return None
-    return min(max(float(reset) - time.time(), 1.0), _LONGEST_WAIT)
+    """Seconds until the rate limit ends: SendGrid names a moment, a gateway before it a number of seconds."""
+    reset, after = (str((headers or {}).get(name, "")) for name in ("X-RateLimit-Reset", "Retry-After"))
+    if reset.isascii() and reset.isdigit():
+        return min(max(float(reset) - time.time(), 1.0), _LONGEST_WAIT)
+    if after.isascii() and after.isdigit():
+        return min(max(float(after), 1.0), _LONGEST_WAIT)
+    return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,8 +1,9 @@
 """What a SendGrid contact is made of, and what is read from one."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+import msgspec
 
 from adapters._outcomes import Told
 from adapters._sendgrid_api import SendGridApi, mapping
@@ -36,29 +37,50 @@ class Fields:
         self._declared = declared
         self._ids: dict[str, str] = {}
 
-    def contact(self, member: Member) -> dict[str, Any]:
-        """All that leaves the house for one member (MIN-04)."""
-        values = {self._declared[field]: value for field, value in member.fields.items() if field in self._declared}
-        if member.language and "language" in self._declared:
-            values[self._declared["language"]] = member.language
-        if member.link:
-            values[PREFS] = member.link
+    def contact(self, member: Member) -> bytes:
+        """All that leaves the house for one member (MIN-04), as it goes over the wire."""
         contact: dict[str, Any] = {"email": member.email.strip()}
-        contact.update({name: value for name, value in values.items() if name in RESERVED})
-        custom = {self.id(name): value for name, value in values.items() if name not in RESERVED}
+        custom = {self.id(PREFS): member.link} if member.link else {}
+        for name, value in self._values(member):
+            if name in RESERVED:
+                contact[name] = value
+            else:
+                custom[self.id(name)] = value
         if custom:
             contact["custom_fields"] = custom
-        return contact
+        return msgspec.json.encode(contact)
+
+    def _values(self, member: Member) -> Iterator[tuple[str, str]]:
+        if member.language and "language" in self._declared:
+            yield self._declared["language"], member.language
+        for field, value in member.fields.items():
+            if field in self._declared:
+                yield self._declared[field], value
 
     def id(self, name: str) -> str:
         """SendGrid's id of a custom field; values are keyed by it."""
-        if name.lower() not in self._ids:
-            self._ids = self.read()
-        if name.lower() not in self._ids:
+        known = self._ids.get(name.lower())
+        if known is None:
+            self.look_up()
+            known = self._ids.get(name.lower())
+        if known is None:
             raise Misconfigured(
                 f"SendGrid has no custom field {name!r}: run consent-bridge setup sendgrid, or correct the policy"
             )
-        return self._ids[name.lower()]
+        return known
+
+    @property
+    def known(self) -> bool:
+        """Whether the ids were looked up."""
+        return bool(self._ids)
+
+    def wanted(self, member: Member) -> bool:
+        """Whether something of hers needs an id."""
+        return bool(member.link or member.fields or ("language" in self._declared and member.language))
+
+    def look_up(self) -> None:
+        """Read the ids."""
+        self._ids = self.read()
 
     def read(self) -> dict[str, str]:
         """All custom fields, by lower-case name."""
@@ -76,8 +98,3 @@ def found(answer: Any) -> Iterator[tuple[str, Contact]]:
         contact = entry.get("contact") if isinstance(entry, dict) else None
         if isinstance(contact, dict) and contact.get("id"):
             yield email.strip().lower(), Contact(str(contact["id"]), frozenset(contact.get("list_ids") or ()))
-
-
-def weight(member: Member) -> int:
-    """Bytes of a contact on the wire, rather too many than too few."""
-    return len(json.dumps([member.email, member.link, member.language, dict(member.fields)])) + 300

@@ -30,6 +30,10 @@ _GZIP = b"\x1f\x8b"
 Row = Mapping[str, Any]
 
 
+class TooLongError(Exception):
+    """A list has more pages than it is worth reading."""
+
+
 def members(
     api: SendGridApi, places: Mapping[str, Mapping[str, str]], pause: Callable[[float], None]
 ) -> Iterator[Member]:
@@ -148,12 +152,15 @@ def _left(api: SendGridApi, group: str) -> set[str]:
 
 def _stopped_everywhere(api: SendGridApi) -> dict[str, set[str]]:
     """The account-wide lists, lower case."""
-    return {name: set(_list(api, name)) for name in _GLOBAL_LISTS}
+    return {name: set(listed(api, name)) for name in _GLOBAL_LISTS}
 
 
-def _list(api: SendGridApi, name: str) -> Iterator[str]:
+def listed(api: SendGridApi, name: str, pages: int | None = None) -> Iterator[str]:
+    """Everybody on an account-wide list, lower case; raises `TooLongError` after so many pages."""
     offset = 0
     while True:
+        if pages is not None and offset >= pages * _PAGE:
+            raise TooLongError
         query = {"limit": _PAGE, "offset": offset}
         page = _read(lambda query=query: api.get("suppression", name, query=query))  # type: ignore[misc]  # binds now
         entries = page if isinstance(page, list) else []

@@ -1,4 +1,4 @@
-"""Mailchimp: audiences, interests and list webhooks; direct calls, one member each."""
+"""Mailchimp: audiences, interests and list webhooks; few people by direct calls, many by batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from adapters._mailchimp_api import SECONDS, MailchimpApi, member_id
+from adapters import _mailchimp_batches as batches
+from adapters._mailchimp_api import SECONDS, MailchimpApi, meaning_of, member_id
 from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
 from adapters._mailchimp_webhooks import MailchimpWebhooks
 from adapters._outcomes import Round, Told, later, refused, worst
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, Report
+from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
 
 #: Mailchimp cuts text merge fields here without saying so, in bytes.
 _LONGEST = 255
@@ -27,6 +28,27 @@ _STOPS = frozenset({"unsubscribed", "cleaned", "archived"})
 _STOPPED_ANYWAY = frozenset({"not_found", "compliance", "forgotten"})
 
 
+#: So many people at most are told by direct calls, one each; a batch takes four and some time.
+_FEW = 20
+
+_PENDING = Outcome(OutcomeKind.PENDING, "job")
+
+
+class _Fields(msgspec.Struct):
+    PREFS: object = ""
+
+
+class _Kept(msgspec.Struct):
+    """What an answer says of a member, as far as we look at it."""
+
+    status: str | None = None
+    interests: dict[str, bool] | None = None
+    merge_fields: _Fields | None = None
+
+
+_KEPT = msgspec.json.Decoder(_Kept)
+
+
 class Mailchimp(Adapter):
     """A purpose is an interest of an audience, or a whole audience where it has that to itself.
 
@@ -37,7 +59,9 @@ class Mailchimp(Adapter):
     name = "mailchimp"
     needs_places = frozenset({"audience"})
     may_places = frozenset({"interest"})
-    batch = 20  # one call each: a batch ends well within a dispatcher's lease
+    batch = _FEW
+    bulk = batches.MOST
+    connections = 10
     signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
 
     #: Limit of each call; the SDK's own is 120.
@@ -56,11 +80,94 @@ class Mailchimp(Adapter):
         self._webhooks = MailchimpWebhooks(settings, self._purposes_at, lambda: type(self).clock())
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
-        """One member after the other, in every audience."""
+        """Stops first; then, where there are many, batches of whoever needs no `status`; then the others."""
         batch = Round(len(members))
-        for index, member in enumerate(members):
-            batch.one(index, partial(self._put, member))
+        riders = [i for i, member in enumerate(members) if self._may_ride(member)] if len(members) > _FEW else []
+        direct = sorted({*range(len(members))} - {*riders}, key=lambda i: (bool(_on(members[i])), i))
+        stops = [i for i in direct if not _on(members[i])]
+        for index in stops:
+            batch.one(index, partial(self._put, members[index]))
+        size = max(1, batches.MOST // len(self._audiences))
+        for begin in range(0, len(riders), size):
+            batch.attempt(riders[begin : begin + size], partial(self._start, members))
+        for index in direct[len(stops) :]:
+            batch.one(index, partial(self._put, members[index]))
         return batch.outcomes
+
+    def _may_ride(self, member: Member) -> bool:
+        """Whether an upsert without `status` says all about her; what it did is seen in its answer."""
+        if not _on(member) or len(member.link.encode()) > _LONGEST:
+            return False
+        return all(
+            member.on.intersection(purposes) or self._is_unknown(purposes, member)
+            for purposes in self._audiences.values()
+        )
+
+    def _is_unknown(self, purposes: Purposes, member: Member) -> bool:
+        """Never told about this audience, neither yes nor no: nothing of ours is there."""
+        said = member.on | member.stopped | member.paused
+        return member.first and not member.blocked and not said.intersection(purposes)
+
+    def _start(self, members: Sequence[Member], who: Sequence[int]) -> Outcome:
+        operations = [
+            self._operation(place, number, audience, purposes, members[index])
+            for place, index in enumerate(who)
+            for number, (audience, purposes) in enumerate(self._audiences.items())
+            if members[index].on.intersection(purposes)
+        ]
+        job = self._api.call(self._api.batches.start, {"operations": operations}).get("id")
+        if not isinstance(job, str) or not job:
+            return later("no_job")._replace(maybe=True)
+        return _PENDING._replace(job=job)
+
+    def _operation(self, place: int, number: int, audience: str, purposes: Purposes, member: Member) -> dict[str, Any]:
+        path = f"/lists/{audience}/members/{member_id(member.email)}"
+        return batches.operation(place, number, path, self._wanted(purposes, member))
+
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
+        """One look at a batch; when it is over, its file says what became of each, as a direct call would have."""
+        try:
+            answer = self._api.call(self._api.batches.status, job, fields=["status", "response_body_url"])
+        except Told as told:
+            return [_PENDING if told.status >= 500 else later("job_unknown")] * len(members)
+        if answer.get("status") != "finished":
+            return [_PENDING] * len(members)
+        people = list(members)
+        results: dict[int, list[Outcome]] = {}
+        left: set[int] = set()
+        try:
+            for done in batches.results(answer.get("response_body_url"), self._api.seconds):
+                self._take(done, people, results, left)
+        except batches.ResultLostError as lost:
+            return [lost.outcome] * len(members)
+        batch = Round(len(people))
+        for place, member in enumerate(people):
+            if place in left:  # she left there, and has said yes since: only a direct call may say so
+                batch.one(place, partial(self._put, member))
+            else:
+                wanted = sum(bool(member.on.intersection(purposes)) for purposes in self._audiences.values())
+                found = results.get(place, [])
+                batch.note([place], worst(found) if len(found) >= max(1, wanted) else later("no_result"))
+        return batch.outcomes
+
+    def _take(
+        self, done: batches.Done, people: Sequence[Member], results: dict[int, list[Outcome]], left: set[int]
+    ) -> None:
+        """One operation's answer, by the same rules as a direct call's."""
+        place, number = done.place
+        if not (0 <= place < len(people) and 0 <= number < len(self._audiences)):
+            return
+        member, purposes = people[place], list(self._audiences.values())[number]
+        if done.status_code >= 400:
+            results.setdefault(place, []).append(_refusal(done))
+            return
+        try:
+            kept = _KEPT.decode(done.response)
+        except ValueError:
+            kept = _Kept()
+        if kept.status in _SILENT and member.fresh.intersection(purposes):
+            left.add(place)
+        results.setdefault(place, []).append(_verdict(kept, purposes, member))
 
     def _put(self, member: Member) -> Outcome:
         """Each audience by itself: neither a refusal nor a broken line in one keeps a stop from another."""
@@ -75,6 +182,8 @@ class Mailchimp(Adapter):
         return worst(outcomes)
 
     def _put_at(self, audience: str, purposes: Purposes, member: Member) -> Outcome:
+        if self._is_unknown(purposes, member):
+            return DONE
         if member.blocked or not member.on.intersection(purposes):
             if self._is_on_hold(purposes, member):
                 self._switch_off(audience, purposes, member)
@@ -91,10 +200,14 @@ class Mailchimp(Adapter):
             self._api.lists.set_list_member,
             audience,
             member_id(member.email),
-            self._wanted(purposes, member),
+            self._wanted(purposes, member, direct=True),
             skip_merge_validation="true",  # a required field of Carla's must not stand in the way of a yes or no
         )
-        return _verdict(answer, purposes, member)
+        try:
+            kept = msgspec.convert(answer, _Kept)
+        except msgspec.ValidationError:
+            kept = _Kept()
+        return _verdict(kept, purposes, member)
 
     def _is_on_hold(self, purposes: Purposes, member: Member) -> bool:
         """Paused, not stopped: her interests go off and she stays a member, so that the end of the pause needs no act.
@@ -104,10 +217,10 @@ class Mailchimp(Adapter):
         held = member.paused.intersection(purposes)
         return bool(held) and not member.blocked and all(purposes[purpose] for purpose in held)
 
-    def _wanted(self, purposes: Purposes, member: Member) -> dict[str, Any]:
-        """All that leaves the house for one member (MIN-04)."""
+    def _wanted(self, purposes: Purposes, member: Member, *, direct: bool = False) -> dict[str, Any]:
+        """All that leaves the house for one member (MIN-04). `status` only in a direct call (decision 24)."""
         wanted: dict[str, Any] = {"email_address": member.email.strip(), "status_if_new": "subscribed"}
-        if member.fresh.intersection(purposes):
+        if direct and member.fresh.intersection(purposes):
             wanted["status"] = "subscribed"
         if interests := _interests(purposes, member.on):
             wanted["interests"] = interests
@@ -300,19 +413,29 @@ def _interests(purposes: Purposes, on: frozenset[str]) -> dict[str, bool]:
     return {interest: purpose in on for purpose, interest in purposes.items() if interest}
 
 
-def _verdict(answer: Mapping[str, Any], purposes: Purposes, member: Member) -> Outcome:
+def _verdict(kept: _Kept, purposes: Purposes, member: Member) -> Outcome:
     """What Mailchimp made of it: it does not always obey and does not always say so (contracts, finding 8)."""
-    status = answer.get("status")
+    status = kept.status
     if status != "subscribed":
         if not member.fresh.intersection(purposes) and status in _STOPS:
             return refused("stopped_there")
         return refused(f"kept_{status}") if status in _SILENT else later(f"kept_{_word(status)}")
-    kept = answer.get("interests") or {}
-    if any(kept.get(interest, False) != on for interest, on in _interests(purposes, member.on).items()):
+    there = kept.interests or {}
+    if any(there.get(interest, False) != on for interest, on in _interests(purposes, member.on).items()):
         return later("kept_interests")._replace(told=True)
-    if member.link and (answer.get("merge_fields") or {}).get(PREFS) != member.link:
+    if member.link and (kept.merge_fields is None or member.link != kept.merge_fields.PREFS):
         return later("kept_prefs")._replace(told=True)  # most often the merge field is missing: `setup` makes it
     return DONE
+
+
+def _refusal(done: batches.Done) -> Outcome:
+    """What an operation's error means for its member, as a direct call's would."""
+    error = meaning_of(done.status_code, done.response)
+    return error.outcome if isinstance(error, Told) else later("operation_failed")
+
+
+def _on(member: Member) -> frozenset[str]:
+    return frozenset() if member.blocked else member.on
 
 
 def _word(status: object) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
+import msgspec
+
 from adapters import _sendgrid_exports as exports
 from adapters._outcomes import Round, Told, later, refused
 from adapters._sendgrid_api import SECONDS, SendGridApi, mapping
-from adapters._sendgrid_contacts import PREFS, Contact, Fields, found, weight
+from adapters._sendgrid_contacts import PREFS, Contact, Fields, found
 from adapters._sendgrid_events import SendGridEvents
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
@@ -17,7 +19,8 @@ _SEARCH = 100  # addresses in one search, ids in one removal
 _SUPPRESS = 1000
 _ERASE = 900  # 5,000 or 256 KB: with the longest addresses the second comes first
 _CONTACTS = 30_000
-_BYTES = 5_500_000  # of 6 MB, leaving room for the frame
+_BYTES = 5_990_000  # of 6 MB, leaving room for the frame
+_FEW = 3  # so many people's stops are lifted one by one; of more, they are looked up together
 _LONGEST_LINK = 1000
 
 _FOLLOW_SECONDS = 5.0
@@ -35,7 +38,8 @@ class SendGrid(Adapter):
 
     name = "sendgrid"
     needs_places = frozenset({"list", "group"})
-    batch = 50  # a fresh yes takes some calls each: a batch ends well within a lease
+    batch = _SUPPRESS
+    bulk = _CONTACTS
     signs_webhooks = True
 
     #: Limit of each call; the SDK has none.
@@ -53,33 +57,34 @@ class SendGrid(Adapter):
         self._api = SendGridApi(settings, self.seconds)
         self._events = SendGridEvents(settings, self._purposes_of)
         self._fields = Fields(self._api, fields)
-        self._suspects: set[str] = set()  # addresses a job could not store: each goes in a job of its own
+        self._most = _CONTACTS  # of one upsert; halved while a job fails and does not say for whom
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
         """Stops first; then those who get mail, as jobs to follow."""
         batch = Round(len(members))
         self._suppress(batch, members)
         self._leave(batch, members)
-        for index, member in enumerate(members):
-            if member.fresh & _on(member) & self.places.keys():
-                batch.one(index, partial(self._lift, member))
+        self._lift_all(batch, members)
         self._upsert(batch, members)
         return batch.outcomes
 
     def _suppress(self, batch: Round, members: Sequence[Member]) -> None:
         for purpose, place in self.places.items():
             stopped = [i for i, member in enumerate(members) if member.blocked or purpose in member.stopped]
+            looked: set[str] = set()
             for who in _chunks(stopped, _SUPPRESS):
-                batch.attempt(who, partial(self._suppress_in, place["group"], members))
+                batch.attempt(who, partial(self._suppress_in, place["group"], looked, members))
         for who in _chunks([i for i, member in enumerate(members) if member.blocked], _SUPPRESS):
             batch.attempt(who, partial(self._suppress_everywhere, members))
 
-    def _suppress_in(self, group: str, members: Sequence[Member], who: Sequence[int]) -> Outcome:
-        # For a group that is not there SendGrid takes the addresses into the global list instead.
-        try:
-            self._api.get("asm", "groups", group)
-        except Told as told:
-            raise (Told(later("no_group"), 404) if told.status == 404 else told) from None
+    def _suppress_in(self, group: str, looked: set[str], members: Sequence[Member], who: Sequence[int]) -> Outcome:
+        if group not in looked:
+            # For a group that is not there SendGrid takes the addresses into the global list instead.
+            try:
+                self._api.get("asm", "groups", group)
+            except Told as told:
+                raise (Told(later("no_group"), 404) if told.status == 404 else told) from None
+            looked.add(group)
         self._api.post("asm", "groups", group, "suppressions", body=_recipients(members, who))
         return DONE
 
@@ -90,18 +95,30 @@ class SendGrid(Adapter):
     def _leave(self, batch: Round, members: Sequence[Member]) -> None:
         if self._api.eu:
             return  # no contacts there, so nobody to take from a list
-        leaving = [i for i, member in enumerate(members) if not _on(member) >= self.places.keys()]
+        leaving = [i for i, member in enumerate(members) if self._leaving(member)]
         for who in _chunks(leaving, _SEARCH):
-            batch.attempt(who, partial(self._leave_lists, members))
+            jobs: dict[int, list[str]] = {}
+            batch.attempt(who, partial(self._leave_lists, members, jobs))
+            for index, named in jobs.items():
+                batch.note([index], _pending(" ".join(dict.fromkeys(named))))
 
-    def _leave_lists(self, members: Sequence[Member], who: Sequence[int]) -> Outcome:
+    def _leaving(self, member: Member) -> set[str]:
+        """Purposes whose list she may be in and must not be."""
+        off = self.places.keys() - _on(member)
+        return off & (member.stopped | member.paused) if member.first and not member.blocked else off
+
+    def _leave_lists(self, members: Sequence[Member], jobs: dict[int, list[str]], who: Sequence[int]) -> Outcome:
+        """Take them from the lists by ids from a search; a removal is a job like any other (decisions 24 and 27)."""
         there = self._search([members[i].email for i in who])
         for purpose, place in self.places.items():
-            off = [_low(members[i].email) for i in who if purpose not in _on(members[i])]
-            ids = [there[email].id for email in off if email in there and place["list"] in there[email].lists]
+            off = {i: there.get(_low(members[i].email)) for i in who if purpose in self._leaving(members[i])}
+            ids = {i: contact.id for i, contact in off.items() if contact and place["list"] in contact.lists}
             if ids:
-                query = {"contact_ids": ",".join(ids)}
-                self._api.delete("marketing", "lists", place["list"], "contacts", query=query)
+                query = {"contact_ids": ",".join(ids.values())}
+                answer = self._api.delete("marketing", "lists", place["list"], "contacts", query=query)
+                job = mapping(answer).get("job_id")
+                for index in ids if isinstance(job, str) and job else ():
+                    jobs.setdefault(index, []).append(str(job))
         return DONE
 
     def _search(self, emails: Sequence[str]) -> dict[str, Contact]:
@@ -115,9 +132,52 @@ class SendGrid(Adapter):
             raise
         return dict(found(answer))
 
+    def _lift_all(self, batch: Round, members: Sequence[Member]) -> None:
+        """Take back the stops that new yeses answer, in as few calls as there are lists to look into."""
+        fresh = [i for i, member in enumerate(members) if member.fresh & _on(member) & self.places.keys()]
+        alone = set(fresh)
+        if len(fresh) > _FEW:
+            batch.attempt(fresh, partial(self._left_everything, members, alone), reading=True)
+        for index in sorted(alone):
+            batch.one(index, partial(self._lift, members[index]))
+        together = [index for index in fresh if index not in alone]
+        for purpose, place in self.places.items():
+            said = [i for i in together if purpose in members[i].fresh & _on(members[i])]
+            for who in _chunks(said, _SUPPRESS):
+                left: list[int] = []
+                batch.attempt(who, partial(self._left_group, place["group"], members, left), reading=True)
+                for index in left:
+                    path = ("asm", "groups", place["group"], "suppressions", _low(members[index].email))
+                    batch.one(index, partial(self._gone, *path))
+        for who in _chunks(together, _SUPPRESS):
+            for name in ("bounces", "spam_reports"):  # else SendGrid drops all mail of somebody who came back
+                batch.attempt(who, partial(self._drop_entries, name, members))
+
+    def _left_everything(self, members: Sequence[Member], alone: set[int], who: Sequence[int]) -> Outcome:
+        """Keep in `alone` who is on the global list: it is read, unless it has more pages than there are people."""
+        try:
+            everywhere = set(exports.listed(self._api, "unsubscribes", pages=len(who)))
+        except exports.TooLongError:
+            return DONE
+        alone.intersection_update({index for index in who if _low(members[index].email) in everywhere})
+        return DONE
+
+    def _left_group(self, group: str, members: Sequence[Member], left: list[int], who: Sequence[int]) -> Outcome:
+        """Who of these left a group."""
+        body = _recipients(members, who)
+        answer = self._api.post("asm", "groups", group, "suppressions", "search", body=body)
+        there = {_low(str(email)) for email in answer} if isinstance(answer, list) else set()
+        left += [index for index in who if _low(members[index].email) in there]
+        return DONE
+
+    def _drop_entries(self, name: str, members: Sequence[Member], who: Sequence[int]) -> Outcome:
+        # Never without addresses: the same call could be read as "all".
+        self._api.delete("suppression", name, body={"emails": [_low(members[index].email) for index in who]})
+        return DONE
+
     def _lift(self, member: Member) -> Outcome:
-        """Take back the stops that her own new yes answers."""
-        email = member.email.strip().lower()
+        """Take back the stops of one person."""
+        email = _low(member.email)
         on = _on(member).intersection(self.places)
         if (old := on - member.fresh) and self._is_stopped_everywhere(email):
             for purpose in sorted(old):  # she left everything there: only what she said yes to again comes back
@@ -133,80 +193,101 @@ class SendGrid(Adapter):
     def _is_stopped_everywhere(self, email: str) -> bool:
         return bool(self._api.get("asm", "suppressions", "global", email).get("recipient_email"))
 
-    def _gone(self, *path: str) -> None:
+    def _gone(self, *path: str) -> Outcome:
         try:
             self._api.delete(*path)
         except Told as told:
             if told.status != 404:
                 raise
+        return DONE
 
     def _upsert(self, batch: Round, members: Sequence[Member]) -> None:
         """One call per equal set of lists: `list_ids` belong to the call (decision 27)."""
-        groups: dict[tuple[str, ...], list[int]] = {}
+        groups: dict[frozenset[str], list[int]] = {}
         for index, member in enumerate(members):
-            lists = tuple(sorted(self.places[p]["list"] for p in _on(member).intersection(self.places)))
-            if lists and len(member.link.encode()) > _LONGEST_LINK:
+            on = _on(member)
+            if not on or on.isdisjoint(self.places):
+                continue
+            if len(member.link.encode()) > _LONGEST_LINK:
                 batch.note([index], refused("link_too_long"))
-            elif lists:
-                groups.setdefault(lists, []).append(index)
-        for lists, who in groups.items():
-            for chunk in self._sized(members, who):
-                batch.attempt(chunk, partial(self._send, lists, members))
+            else:
+                groups.setdefault(on, []).append(index)
+        everybody = [index for who in groups.values() for index in who]
+        if not self._fields.known and any(self._fields.wanted(members[index]) for index in everybody):
+            batch.attempt(everybody, self._look_up, reading=True)
+            if batch.down:
+                return
+        by_lists: dict[tuple[str, ...], list[int]] = {}
+        for on, who in groups.items():
+            lists = tuple(sorted(self.places[purpose]["list"] for purpose in on.intersection(self.places)))
+            by_lists.setdefault(lists, []).extend(who)
+        for lists, who in by_lists.items():
+            made = {index: self._fields.contact(members[index]) for index in sorted(who)}
+            for chunk in self._sized(made):
+                batch.attempt(chunk, partial(self._send, lists, made))
 
-    def _sized(self, members: Sequence[Member], who: Sequence[int]) -> Iterator[list[int]]:
-        """Chunks SendGrid takes; whoever spoiled a job before goes alone."""
+    def _look_up(self, _who: Sequence[int]) -> Outcome:
+        self._fields.look_up()
+        return DONE
+
+    def _sized(self, made: Mapping[int, bytes]) -> Iterator[list[int]]:
+        """Chunks SendGrid takes."""
         chunk: list[int] = []
         size = 0
-        for index in who:
-            if members[index].email.strip().lower() in self._suspects:
-                yield [index]
-                continue
-            size_of_one = weight(members[index])
-            if chunk and (len(chunk) == _CONTACTS or size + size_of_one > _BYTES):
+        for index, contact in made.items():
+            if chunk and (len(chunk) >= self._most or size + len(contact) + 1 > _BYTES):
                 yield chunk
                 chunk, size = [], 0
             chunk.append(index)
-            size += size_of_one
+            size += len(contact) + 1
         if chunk:
             yield chunk
 
-    def _send(self, lists: tuple[str, ...], members: Sequence[Member], who: Sequence[int]) -> Outcome:
-        body = {"list_ids": list(lists), "contacts": [self._fields.contact(members[index]) for index in who]}
-        answer = self._api.put("marketing", "contacts", body=body)
-        job = mapping(answer).get("job_id")
+    def _send(self, lists: tuple[str, ...], made: Mapping[int, bytes], who: Sequence[int]) -> Outcome:
+        contacts = b",".join([made[index] for index in who])
+        body = b'{"list_ids":%b,"contacts":[%b]}' % (msgspec.json.encode(lists), contacts)
+        job = mapping(self._api.put("marketing", "contacts", body=body)).get("job_id")
         if not isinstance(job, str) or not job:
-            return later("no_job")
-        return Outcome(OutcomeKind.PENDING, "job", _FOLLOW_SECONDS, job)
+            return later("no_job")._replace(maybe=True)
+        return _pending(job)
 
-    def follow(self, job: str) -> Outcome:
-        """What became of an upsert. Bad rows do not undo the good ones: all are sent again, the bad ones alone."""
-        pending = Outcome(OutcomeKind.PENDING, "job", _FOLLOW_SECONDS, job)
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
+        """What became of a job. Bad rows do not undo the good ones: who they are about is in a file."""
         try:
             answer = mapping(self._api.get("marketing", "contacts", "imports", job))
         except Told as told:
-            return pending if told.status >= 500 else later("job_unknown")
+            return [_pending(job) if told.status >= 500 else later("job_unknown")] * len(members)
         results = answer.get("results") or {}
         match answer.get("status"):
             case "completed" if not results.get("errored_count"):
-                return DONE
+                self._most = min(_CONTACTS, 2 * self._most)
+                return [DONE] * len(members)
             case "completed" | "errored":
-                if results.get("requested_count") == 1:
-                    return refused("row_refused")
-                self._suspect(str(results.get("errors_url") or ""))
-                return later("errored_rows")
+                return self._errored(results, members)
             case "failed":
-                return later("job_failed")
-        return pending
+                return [later("job_failed")] * len(members)
+        return [_pending(job)] * len(members)
 
-    def _suspect(self, errors_url: str) -> None:
-        """Remember whose rows failed. Without the file the dispatcher's spread of retries parts them in time."""
+    def _errored(self, results: Mapping[str, object], members: Sequence[Member]) -> list[Outcome]:
+        """The bad ones are refused. While nobody says who they are, jobs get smaller until each stands alone."""
+        if len(members) == 1:
+            return [refused("row_refused")]
+        bad = self._bad_rows(str(results.get("errors_url") or ""))
+        named = [_low(member.email) in bad for member in members]
+        if sum(named) == results.get("errored_count"):
+            return [refused("row_refused") if is_bad else DONE for is_bad in named]
+        self._most = max(1, min(self._most, len(members)) // 2)
+        return [refused("row_refused") if is_bad else later("errored_rows") for is_bad in named]
+
+    def _bad_rows(self, errors_url: str) -> set[str]:
+        """Whose rows failed, lower case; nobody where there is no file."""
         if not errors_url:
-            return
+            return set()
         try:
             rows = [exports.address(row) for row in exports.download(errors_url, self._api.seconds)]
         except AdapterError:
-            return
-        self._suspects.update(email.lower() for email in rows if email)
+            return set()
+        return {email.lower() for email in rows if email}
 
     def erase(self, emails: Sequence[str]) -> list[Outcome]:
         """Delete contacts and what SendGrid keeps about their mails; done when a search finds nobody (ESP-04).
@@ -305,6 +386,10 @@ def _need_places(places: Mapping[str, Mapping[str, str]]) -> None:
             raise Misconfigured(f"every purpose needs a {key} under [purposes.at.sendgrid] of the policy")
         if len(set(values)) < len(values):
             raise Misconfigured(f"two purposes share a SendGrid {key}: leaving one would leave both; give each its own")
+
+
+def _pending(job: str) -> Outcome:
+    return Outcome(OutcomeKind.PENDING, "job", _FOLLOW_SECONDS, job)
 
 
 def _on(member: Member) -> frozenset[str]:

@@ -195,6 +195,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     paused: frozenset[str] = frozenset()  # on, but on hold: no mail now, and no stop
     fresh: frozenset[str] = frozenset()  # on by a yes of her own that this ESP was not told yet: lifts its stop
     blocked: bool = False  # nothing may be sent to this address
+    first: bool = False  # this ESP took nothing about her from us yet: nothing of ours is there to be taken back
     link: str = ""  # her stop and preference link
     fields: Mapping[str, str] = {}  # declared fields only
 

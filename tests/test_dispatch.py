@@ -636,11 +636,11 @@ def test_nothing_but_the_allowed_leaves_for_an_esp(house, an):
     claim = house.bridge.links.read(Action.STOP, token, house.clock())
     assert isinstance(claim, Claim)
     assert msgspec.structs.replace(member, link="") == Member(
-        email=an.email, language="nl", on=frozenset({"newsletter"}), fresh=frozenset({"newsletter"})
+        email=an.email, language="nl", on=frozenset({"newsletter"}), fresh=frozenset({"newsletter"}), first=True
     )
     assert an.email not in member.link
     assert set(Member.__struct_fields__) == {
-        "email", "language", "on", "stopped", "paused", "fresh", "blocked", "link", "fields",
+        "email", "language", "on", "stopped", "paused", "fresh", "blocked", "first", "link", "fields",
     }  # fmt: skip
 
 

@@ -54,7 +54,10 @@ class Pusher:
 
     def __init__(self, bridge: Bridge, name: str) -> None:
         self.bridge, self.name = bridge, name
-        self.circuit = Circuit(name, lambda: bridge.clock())
+        self.circuit = Circuit(name, self._now)
+
+    def _now(self) -> datetime:
+        return self.bridge.clock()  # asked each time: tests set another clock
 
     @property
     def adapter(self) -> Adapter:
@@ -199,7 +202,7 @@ class Pusher:
         except Misconfigured as error:
             log.error("%s: %s", self.name, error.reason)
             turn.failed("misconfigured", _UNTIL_MENDED)
-            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED)] * len(members)
+            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED, maybe=True)] * len(members)
         except AdapterError as error:
             log.warning("%s: %s", self.name, error.reason)
             turn.failed(error.reason, error.wait)
@@ -338,6 +341,7 @@ class Pusher:
             # A dead address is stopped per purpose only: a global stop there would also hold back her own
             # confirmation mail, which is what brings her back (R7).
             blocked=bool(shut.keys() - {Block.BOUNCED}),
+            first=push.put == 0,
             link=self.bridge.links.url("/preferences/", token),
             fields=fields,
         )

@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
 
 from bridge.decide import paused_until
 from bridge.store.engine import Database
@@ -221,7 +222,7 @@ class _After(NamedTuple):
 
 
 #: The columns of `_After` as a database is to read them from JSON.
-_KINDS = (
+_KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
     ("subject", BigInteger()),
     ("number", Integer()),
     ("put", Integer()),
@@ -281,6 +282,7 @@ def _write(db: Connection, adapter: str, rows: Sequence[_After], now: datetime) 
 
 def _from_json(dialect: str) -> Any:
     """A table of `_After` rows in JSON arrays, as a parameter of a statement."""
+    columns: list[Any]
     if dialect == "postgresql":
         told = func.jsonb_array_elements(cast(bindparam("rows", type_=Text()), JSONB)).table_valued(
             column("value", JSONB)
