@@ -66,8 +66,11 @@ class Round:
 
     @property
     def down(self) -> bool:
-        """Whether no further call is made."""
-        return self._down is not None
+        """Whether no further call is made: the ESP is away, or the time is over."""
+        return self._down is not None or self._is_late()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._began > _LONGEST_SECONDS
 
     def note(self, who: Iterable[int], outcome: Outcome) -> None:
         """Keep the weightiest outcome of each."""
@@ -82,7 +85,7 @@ class Round:
         if self._down is not None:
             self.note(who, self._away(self._down))
             return
-        if time.monotonic() - self._began > _LONGEST_SECONDS:
+        if self._is_late():
             self.note(who, later("out_of_time", 0.0))
             return
         try:

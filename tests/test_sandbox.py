@@ -333,7 +333,7 @@ class TestMailchimp:
         sandbox.state.mailchimp.jobs.polls = 0
         assert [one["status"] for one in states] == ["pending", "pending", "finished"]
         assert (states[2]["total_operations"], states[2]["errored_operations"]) == (2, 1)
-        packed = requests.get(states[2]["response_body_url"], headers={"Authorization": "Bearer k"}, timeout=10).content
+        packed = requests.get(states[2]["response_body_url"], timeout=10).content  # the link is its own key
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
             file = archive.extractfile(archive.getmembers()[0])
             assert file is not None
@@ -341,6 +341,34 @@ class TestMailchimp:
         assert [(one["operation_id"], one["status_code"]) for one in results] == [("good", 200), ("bad", 400)]
         assert json.loads(results[0]["response"])["status"] == "subscribed"
         assert chimp("GET", member(AN)).status_code == 200
+
+    @pytest.mark.parametrize(("mode", "status"), [("links_expire", 403), ("results_gone", 404)])
+    def test_a_result_may_be_out_of_reach(self, chimp: Call, control: Call, mode: str, status: int) -> None:
+        """Contracts section 4: the link lives ten minutes, the result seven days."""
+        operation = {"method": "GET", "path": "/ping"}
+        batch = chimp("POST", "/batches", {"operations": [operation]}).json()["id"]
+        link = chimp("GET", f"/batches/{batch}").json()["response_body_url"]
+        control("POST", "/esp", {"esp": "mailchimp", "mode": mode})
+        assert requests.get(link, timeout=10).status_code == status
+        control("POST", "/esp", {"esp": "mailchimp", "mode": "up"})
+        assert requests.get(link, timeout=10).status_code == 200
+
+    @pytest.mark.parametrize("mode", ["pending", "reversed", "shuffled"])
+    def test_jobs_may_be_held_and_done_in_any_order(self, chimp: Call, control: Call, mode: str) -> None:
+        """Decision 24: asynchronous work promises no order, neither of jobs nor within one."""
+        control("POST", "/esp", {"esp": "mailchimp", "mode": mode, "every": 7})
+        languages = ["nl", "fr", "de", "en", "es", "it"]
+        for pair in (languages[:3], languages[3:]):
+            operations = [
+                {"method": "PUT", "path": member(AN), "operation_id": language, "body": json.dumps(
+                    {"email_address": AN, "status_if_new": "subscribed", "language": language})}
+                for language in pair
+            ]  # fmt: skip
+            chimp("POST", "/batches", {"operations": operations})
+        assert chimp("GET", member(AN)).status_code == 404
+        control("POST", "/esp", {"esp": "mailchimp", "mode": "up"})
+        last = chimp("GET", member(AN)).json()["language"]
+        assert (last == "it") if mode == "pending" else (last == "de") if mode == "reversed" else last in languages
 
     def test_many_at_once_answer_200_and_name_each_failure(self, chimp: Call) -> None:
         subscribe(chimp)

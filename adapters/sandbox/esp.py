@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request
 from adapters.sandbox.courier import Courier
 from adapters.sandbox.jobs import Jobs
 from adapters.sandbox.mailbox import Mailbox
-from adapters.sandbox.trouble import Trouble
+from adapters.sandbox.trouble import HOLDING, Trouble
 
 Judge = Callable[[Request], object]
 
@@ -58,7 +58,7 @@ class Esp(ABC):
         self.judge = judge
         self.lock = threading.RLock()
         self.trouble = Trouble()
-        self.jobs = Jobs(lambda: self.trouble.mode == "pending")
+        self.jobs = Jobs(lambda: self.trouble.mode in HOLDING)
         self.calls: deque[dict[str, Any]] = deque(maxlen=500)
         self.refusals: deque[str] = deque(maxlen=100)
         self._open = 0
@@ -122,8 +122,12 @@ class Esp(ABC):
         raise ActError(f"{self.name} has no search that lags ({seconds} s).")
 
     def change_mode(self, mode: str, seconds: float | None = None, every: int = 2) -> None:
-        """Trouble begins or ends."""
+        """Trouble begins or ends. Jobs that were held in a strange order are done in it at once."""
+        before, seed = self.trouble.mode, self.trouble.every
         self.trouble.set(mode, seconds, every)
+        if before in ("reversed", "shuffled") and mode not in HOLDING:
+            with self.lock:
+                self.jobs.release(before, seed)
         self.courier.release(self.name)
 
     def settle(self) -> None:

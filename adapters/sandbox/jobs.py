@@ -1,5 +1,6 @@
 """Work an ESP only promises: it is done after a while, or after some polls, or when somebody lets it go on."""
 
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -40,6 +41,8 @@ class Jobs:
         self.seconds = seconds
         self.polls = polls
         self.all: dict[str, Job] = {}
+        #: Mixes the parts of a job while jobs are done in any order.
+        self.mixer: random.Random | None = None
         self._settling = False
 
     def add(self, work: Work, kind: str = "upsert") -> Job:
@@ -77,6 +80,21 @@ class Jobs:
         except Exception as error:  # whatever it is, the caller of another address is not to blame
             job.status, job.results = "failed", {"error": type(error).__name__}
         job.finished = datetime.now(UTC)
+
+    def release(self, mode: str, seed: int) -> None:
+        """Do everything that was held, in the order that mode says."""
+        jobs = [job for job in self.all.values() if not job.finished]
+        if mode == "reversed":
+            jobs.reverse()
+        if mode == "shuffled":
+            self.mixer = random.Random(seed)
+            self.mixer.shuffle(jobs)
+        self._settling = True
+        try:
+            for job in jobs:
+                self._do(job)
+        finally:
+            self._settling, self.mixer = False, None
 
     def look(self, job_id: str) -> Job | None:
         """Somebody asks how a job is getting on."""

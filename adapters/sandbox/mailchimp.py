@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, json, request
+from flask import Flask, Response, json, request
 
 from adapters.sandbox import mailchimp_acts, mailchimp_batches, mailchimp_lists
 from adapters.sandbox.addresses import plain
@@ -34,6 +34,7 @@ class Mailchimp(Esp):
 
     name = "mailchimp"
     prefix = "/mailchimp/3.0"
+    files_prefix = "/mailchimp/files"
     connections = 10
 
     def __init__(self, courier: Courier, mailbox: Mailbox, webhooks: Webhooks, judge: Judge | None = None) -> None:
@@ -73,6 +74,17 @@ class Mailchimp(Esp):
             *mailchimp_lists.routes(self),
             *mailchimp_batches.routes(self),
         ]
+
+    def register(self, app: Flask) -> None:
+        super().register(app)
+        app.add_url_rule(f"{self.files_prefix}/<batch_id>-response.tar.gz", "mailchimp_file", self._file)
+
+    def _file(self, batch_id: str) -> Response:
+        """A batch's result; no key needed, as with the real one's signed links."""
+        if self.trouble.mode == "links_expire":
+            return Response("<Error><Code>AccessDenied</Code></Error>", 403, content_type="application/xml")
+        content = self.files.get(batch_id) if self.trouble.mode != "results_gone" else None
+        return Response(content, content_type="application/gzip") if content else self.problem(404)
 
     # What every Mailchimp answer looks like.
 

@@ -28,7 +28,6 @@ def routes(esp: "Mailchimp") -> list[Route]:
         Route("GET", "/batches", here.batches),
         Route("POST", "/batches", here.start_batch),
         Route("GET", "/batches/<batch_id>", here.batch),
-        Route("GET", "/batches/<batch_id>/result.tar.gz", here.batch_file),
     ]
 
 
@@ -99,7 +98,7 @@ class Bulk:
         known = self.esp.batches[batch_id]
         job = self.esp.jobs.all[known["job"]]
         done = job.finished is not None
-        link = f"{request.host_url}{self.esp.prefix[1:]}/batches/{batch_id}/result.tar.gz"
+        link = f"{request.host_url}{self.esp.files_prefix[1:]}/{batch_id}-response.tar.gz"
         return {
             "id": batch_id,
             "status": "finished" if done else "pending",
@@ -114,6 +113,8 @@ class Bulk:
 
     def _run(self, batch_id: str, operations: list[dict[str, Any]], login: str) -> tuple[str, dict[str, Any]]:
         """Do every operation as a call of its own; one bad one never stops the others."""
+        if self.esp.jobs.mixer:
+            operations = self.esp.jobs.mixer.sample(operations, len(operations))
         results = [self._one(operation, login) for operation in operations]
         self.esp.files[batch_id] = _packed(batch_id, results)
         return "finished", {"errored": sum(one["status_code"] >= 400 for one in results)}
@@ -132,12 +133,6 @@ class Bulk:
             "operation_id": operation.get("operation_id", ""),
             "response": answer.get_data(as_text=True),
         }
-
-    def batch_file(self, batch_id: str) -> Response:
-        content = self.esp.files.get(batch_id)
-        if content is None:
-            raise Refusal(self.esp.problem(404))
-        return Response(content, content_type="application/gzip")
 
 
 def _error(email: str, text: str, field: str = "", message: str = "", code: str = "ERROR_GENERIC") -> dict[str, Any]:

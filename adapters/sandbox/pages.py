@@ -17,7 +17,13 @@ from adapters.sandbox.trouble import MODES
 
 TITLES = {"mailchimp": "Mailchimp", "sendgrid": "SendGrid"}
 #: The modes with a button, and what it says.
-SWITCHES = {"down": "Goes down", "hang": "Hangs", "throttle": "Throttles", "pending": "Jobs wait"}
+SWITCHES = {
+    "down": "Goes down",
+    "hang": "Hangs",
+    "throttle": "Throttles",
+    "pending": "Jobs wait",
+    "shuffled": "Jobs wait and mix",
+}
 #: People shown of each ESP: those who came last.
 SHOWN = 200
 #: Everything from this machine; a mail in its frame may bring its own colours but no program and no picture.

@@ -13,6 +13,10 @@ MODES: dict[str, str] = {
     "throttle-bare": "answers 429 without a body",
     "errors": "every so many calls fail with 500",
     "pending": "jobs stay pending",
+    "reversed": "jobs stay pending; afterwards they are done newest first",
+    "shuffled": "jobs stay pending; afterwards they, and the operations in them, are done in any order",
+    "links_expire": "Mailchimp's links to results answer 403, as ten minutes later",
+    "results_gone": "Mailchimp's results answer 404, as seven days later",
     "keeps_unsubscribed": "Mailchimp answers 200 and silently leaves an unsubscribed member unsubscribed",
     "contact_limit": "SendGrid's jobs fail: the plan is full",
     "duplicate": "every webhook is sent three times",
@@ -20,6 +24,9 @@ MODES: dict[str, str] = {
     "reorder": "webhooks are kept and then sent newest first",
     "lose": "webhooks are lost",
 }
+
+#: While one of these lasts no job is done.
+HOLDING = frozenset({"pending", "reversed", "shuffled"})
 
 
 class Trouble:
