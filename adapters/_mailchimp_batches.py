@@ -14,6 +14,7 @@ MOST = 500
 
 #: A result is a few MB: an answer for each operation. What is larger is not read.
 _LARGEST = 64 * 1024 * 1024
+_BLOCK = 256 * 1024
 
 
 class ResultLostError(Exception):
@@ -81,7 +82,7 @@ def _checked(url: object) -> str:
 
 def _unpacked(stream: IO[bytes]) -> Iterator[Done]:
     """Each file of the archive by itself; never more than one is held."""
-    with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+    with tarfile.open(fileobj=stream, mode="r|gz", bufsize=_BLOCK) as archive:
         for entry in archive:
             file = archive.extractfile(entry) if entry.isfile() else None
             if file is None:

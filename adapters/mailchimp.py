@@ -77,6 +77,7 @@ class Mailchimp(Adapter):
         super().__init__(settings, places, fields)
         self._api = MailchimpApi(settings, self.seconds)
         self._audiences = _by_audience(places)
+        self._purposes = tuple(self._audiences.values())
         self._webhooks = MailchimpWebhooks(settings, self._purposes_at, lambda: type(self).clock())
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
@@ -99,8 +100,7 @@ class Mailchimp(Adapter):
         if not _on(member) or len(member.link.encode()) > _LONGEST:
             return False
         return all(
-            member.on.intersection(purposes) or self._is_unknown(purposes, member)
-            for purposes in self._audiences.values()
+            not member.on.isdisjoint(purposes) or self._is_unknown(purposes, member) for purposes in self._purposes
         )
 
     def _is_unknown(self, purposes: Purposes, member: Member) -> bool:
@@ -113,7 +113,7 @@ class Mailchimp(Adapter):
             self._operation(place, number, audience, purposes, members[index])
             for place, index in enumerate(who)
             for number, (audience, purposes) in enumerate(self._audiences.items())
-            if members[index].on.intersection(purposes)
+            if not members[index].on.isdisjoint(purposes)
         ]
         job = self._api.call(self._api.batches.start, {"operations": operations}).get("id")
         if not isinstance(job, str) or not job:
@@ -133,11 +133,13 @@ class Mailchimp(Adapter):
         if answer.get("status") != "finished":
             return [_PENDING] * len(members)
         people = list(members)
-        results: dict[int, list[Outcome]] = {}
+        found: list[list[Outcome]] = [[] for _ in people]
         left: set[int] = set()
         try:
             for done in batches.results(answer.get("response_body_url"), self._api.seconds):
-                self._take(done, people, results, left)
+                place, number = done.place
+                if 0 <= place < len(people) and 0 <= number < len(self._purposes):
+                    found[place].append(self._result(done, self._purposes[number], people[place], place, left))
         except batches.ResultLostError as lost:
             return [lost.outcome] * len(members)
         batch = Round(len(people))
@@ -145,29 +147,27 @@ class Mailchimp(Adapter):
             if place in left:  # she left there, and has said yes since: only a direct call may say so
                 batch.one(place, partial(self._put, member))
             else:
-                wanted = sum(bool(member.on.intersection(purposes)) for purposes in self._audiences.values())
-                found = results.get(place, [])
-                batch.note([place], worst(found) if len(found) >= max(1, wanted) else later("no_result"))
+                batch.note([place], self._whole(found[place], member))
         return batch.outcomes
 
-    def _take(
-        self, done: batches.Done, people: Sequence[Member], results: dict[int, list[Outcome]], left: set[int]
-    ) -> None:
+    def _whole(self, found: Sequence[Outcome], member: Member) -> Outcome:
+        """What the answers about her say together; one that is missing says nothing."""
+        if len(found) == len(self._purposes) == 1:
+            return found[0]
+        wanted = sum(not member.on.isdisjoint(purposes) for purposes in self._purposes)
+        return worst(found) if len(found) >= max(1, wanted) else later("no_result")
+
+    def _result(self, done: batches.Done, purposes: Purposes, member: Member, place: int, left: set[int]) -> Outcome:
         """One operation's answer, by the same rules as a direct call's."""
-        place, number = done.place
-        if not (0 <= place < len(people) and 0 <= number < len(self._audiences)):
-            return
-        member, purposes = people[place], list(self._audiences.values())[number]
         if done.status_code >= 400:
-            results.setdefault(place, []).append(_refusal(done))
-            return
+            return _refusal(done)
         try:
             kept = _KEPT.decode(done.response)
         except ValueError:
             kept = _Kept()
-        if kept.status in _SILENT and member.fresh.intersection(purposes):
+        if kept.status in _SILENT and not member.fresh.isdisjoint(purposes):
             left.add(place)
-        results.setdefault(place, []).append(_verdict(kept, purposes, member))
+        return _verdict(kept, purposes, member)
 
     def _put(self, member: Member) -> Outcome:
         """Each audience by itself: neither a refusal nor a broken line in one keeps a stop from another."""
