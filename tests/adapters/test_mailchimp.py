@@ -6,8 +6,12 @@ HOOK-01 (verify over the raw bytes), decisions 7 and 24. Every request is judged
 
 import hashlib
 import hmac
+import io
+import json
+import tarfile
 import traceback
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -15,7 +19,7 @@ import requests
 
 from adapters.mailchimp import Mailchimp
 from bridge.adapter import AdapterError, Misconfigured, Unverified
-from bridge.vocabulary import DONE, EventType, Incoming, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, EventType, Incoming, Member, Outcome, OutcomeKind
 from tests.adapters import judge
 from tests.adapters.conftest import AN, BRAM, CARLA, LINK, NOT_THERE, Answer, Call, Desk, an, payload
 from tests.adapters.judge import sample
@@ -325,6 +329,217 @@ def test_the_word_server_in_an_address_harms_nothing(mailchimp: Desk) -> None:
     mailchimp.on("PUT", "/lists/server0001/members/.*", obeys)
 
     assert Mailchimp(SETTINGS, places, {}).put([an(email="webserver@krant.example")]) == [DONE]
+
+
+# Many at once.
+
+BATCH = "8b2428d747"
+RESULT = "https://us21.api.mailchimp.com/files/result.tar.gz"
+
+
+def crowd(count: int = 25, **about: Any) -> list[Member]:
+    """So many people that they go by a batch."""
+    return [an(email=f"p{number}@krant.example", **about) for number in range(count)]
+
+
+def packed(*files: bytes) -> bytes:
+    """A result as Mailchimp packs it."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        folder = tarfile.TarInfo("results")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for number, file in enumerate(files):
+            entry = tarfile.TarInfo(f"results/{number}.json")
+            entry.size = len(file)
+            archive.addfile(entry, io.BytesIO(file))
+    return content.getvalue()
+
+
+def done(place: int, body: object, status: int = 200, audience: int = 0) -> dict[str, Any]:
+    """One line of a result."""
+    return {"status_code": status, "operation_id": f"{place}.{audience}", "response": json.dumps(body)}
+
+
+def finished(desk: Desk, result: bytes | Answer, link: str = RESULT) -> None:
+    """The batch is over and its result is this."""
+    desk.on("GET", f"/batches/{BATCH}", Answer(200, {"status": "finished", "response_body_url": link}))
+    answer = result if isinstance(result, Answer) else Answer(200, result, content_type="application/gzip")
+    desk.on("GET", "/files/result.tar.gz", answer)
+
+
+def taken(desk: Desk) -> None:
+    """Batches are taken."""
+    desk.on("POST", "/batches", Answer(200, {"id": BATCH, "status": "pending"}))
+
+
+def test_many_people_are_one_batch_of_upserts_without_a_status(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """Decision 24: `status_if_new` only, whoever said yes; ids that say nothing about anybody (decision 18)."""
+    taken(mailchimp)
+    members = crowd(300, fresh=True)
+
+    assert adapter.put(members) == [Outcome(OutcomeKind.PENDING, "job", job=BATCH)] * 300
+
+    (call,) = mailchimp.calls
+    operations = call.body["operations"]
+    assert [operation["operation_id"] for operation in operations] == [f"{place}.0" for place in range(300)]
+    assert {operation["method"] for operation in operations} == {"PUT"}
+    assert {json.dumps(operation["params"]) for operation in operations} == {'{"skip_merge_validation": "true"}'}
+    for operation, member in zip(operations, members, strict=True):
+        body = json.loads(operation["body"])
+        assert body["email_address"] == member.email
+        assert body["status_if_new"] == "subscribed"
+        assert "status" not in body
+        assert operation["path"].endswith(hashlib.md5(member.email.encode()).hexdigest())
+
+
+def test_a_batch_never_has_more_than_five_hundred_operations(mailchimp: Desk) -> None:
+    """Two audiences are two operations a person."""
+    taken(mailchimp)
+    places = {"newsletter": {"audience": "aaaa000001"}, "offers": {"audience": "bbbb000002"}}
+    adapter = Mailchimp(SETTINGS, places, {})
+    adapter.put(crowd(500, on=frozenset(places)))
+
+    sizes = [len(call.body["operations"]) for call in mailchimp.made("POST", "/batches")]
+    assert sizes == [500, 500]
+
+
+def test_stops_and_whatever_needs_a_status_go_by_direct_calls_stops_first(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """WDR-11: a stop does not wait in a batch."""
+    taken(mailchimp)
+    mailchimp.on("PATCH", MEMBER, obeys)
+    stop = an(email=BRAM, on=frozenset(), stopped=frozenset({"newsletter", "offers"}))
+    long = an(email=CARLA, link="https://prefs.krant.example/" + "p" * 300)
+    outcomes = adapter.put([*crowd(), stop, long])
+
+    assert [call.method for call in mailchimp.calls] == ["PATCH", "POST", "PATCH"]
+    assert mailchimp.calls[0].body["status"] == "unsubscribed"
+    assert outcomes[-2:] == [DONE, Outcome(OutcomeKind.REFUSED, "link_too_long")]
+    assert {outcome.job for outcome in outcomes[:-2]} == {BATCH}
+
+
+def test_an_audience_she_never_heard_of_costs_no_call(mailchimp: Desk) -> None:
+    """Of many new people each has one of two audiences: nothing of ours is in the other."""
+    taken(mailchimp)
+    places = {"newsletter": {"audience": "aaaa000001"}, "offers": {"audience": "bbbb000002"}}
+    adapter = Mailchimp(SETTINGS, places, {})
+    adapter.put(crowd(first=True))
+
+    (call,) = mailchimp.calls
+    assert {operation["path"].split("/")[2] for operation in call.body["operations"]} == {"aaaa000001"}
+
+
+def test_each_ones_outcome_is_read_from_the_result(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """The body of each operation is looked at like the answer to a direct call, in whatever order they come."""
+    kept = {"status": "subscribed", "interests": {NEWS: True}, "merge_fields": {"PREFS": LINK}}
+    lines = [
+        done(6, {"status": "subscribed", "interests": {NEWS: True}, "merge_fields": {"PREFS": LINK[:9]}}),
+        done(0, kept),
+        done(1, {"status": "unsubscribed"}),
+        done(2, {"title": "Forgotten Email Not Subscribed", "status": 400, "detail": "x"}, 400),
+        done(3, {"title": "Invalid Resource", "detail": "p looks fake or invalid"}, 400),
+        done(4, None, 429),
+    ]
+    others = [done(99, kept), {"status_code": 200, "operation_id": "", "response": ""}, done(7, [1])]
+    finished(mailchimp, packed(json.dumps(lines).encode(), json.dumps(others).encode()))
+
+    outcomes = adapter.follow(BATCH, crowd(9))
+
+    assert [(told.kind.value, told.reason) for told in outcomes] == [
+        ("done", ""),
+        ("refused", "stopped_there"),
+        ("refused", "forgotten"),
+        ("refused", "fake"),
+        ("later", "operation_failed"),
+        ("later", "no_result"),
+        ("later", "kept_prefs"),
+        ("later", "kept_unknown"),
+        ("later", "no_result"),
+    ]
+    assert outcomes[6].told
+    link = mailchimp.made("GET", "/files/result.tar.gz")[0]
+    assert "Authorization" not in link.headers, "the link is its own key"
+
+
+def test_who_left_there_and_has_said_yes_since_is_told_by_a_direct_call(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """R3: only her own fresh yes lifts a stop there, and only outside of a batch."""
+    finished(mailchimp, packed(json.dumps([done(0, {"status": "unsubscribed"})]).encode()))
+    mailchimp.on("PUT", MEMBER, obeys)
+
+    assert adapter.follow(BATCH, [an(fresh=True)]) == [DONE]
+
+    assert mailchimp.made("PUT")[0].body["status"] == "subscribed"
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "reason"),
+    [
+        (Answer(403, b"expired", content_type="text/xml"), OutcomeKind.PENDING, "link_expired"),
+        (Answer(404, None, content_type=None), OutcomeKind.LATER, "result_missing"),
+        (b"no archive", OutcomeKind.LATER, "result_ReadError"),
+        (packed(json.dumps([done(0, {})]).encode())[:60], OutcomeKind.LATER, "result_ReadError"),
+        (packed(b"[{broken"), OutcomeKind.LATER, "result_DecodeError"),
+        (packed(b'[{"operation_id": 1}]'), OutcomeKind.LATER, "result_ValidationError"),
+    ],
+)
+def test_a_result_that_cannot_be_had_has_a_name(
+    adapter: Mailchimp, mailchimp: Desk, result: bytes | Answer, kind: OutcomeKind, reason: str
+) -> None:
+    """Contracts section 4: nothing is lost; who is not known to be done is told again."""
+    finished(mailchimp, result)
+
+    assert adapter.follow(BATCH, crowd(2)) == [Outcome(kind, reason)] * 2
+
+
+def test_a_result_is_only_fetched_over_https(adapter: Mailchimp, mailchimp: Desk) -> None:
+    finished(mailchimp, b"", link="http://elsewhere.example/result.tar.gz")
+
+    assert adapter.follow(BATCH, crowd(1))[0].reason == "result_address"
+    assert len(mailchimp.calls) == 1
+
+
+@pytest.mark.parametrize("status", ["pending", "preprocessing", "started", "finalizing", "a new word", None])
+def test_a_batch_that_is_not_over_is_one_call(adapter: Mailchimp, mailchimp: Desk, status: str | None) -> None:
+    mailchimp.on("GET", f"/batches/{BATCH}", Answer(200, {"status": status}))
+
+    assert {told.kind for told in adapter.follow(BATCH, crowd(500))} == {OutcomeKind.PENDING}
+
+    assert len(mailchimp.calls) == 1
+
+
+def test_a_batch_mailchimp_no_longer_knows_is_told_again(adapter: Mailchimp, mailchimp: Desk) -> None:
+    assert adapter.follow(BATCH, crowd(2)) == [Outcome(OutcomeKind.LATER, "job_unknown")] * 2
+
+
+def test_too_many_waiting_batches_are_no_trouble_of_a_person(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """Contracts section 4: 500 pending batches; direct calls go on."""
+    mailchimp.on("POST", "/batches", problem("Too Many Requests", 429, "You have more than 500 pending batches."))
+
+    outcomes = adapter.put(crowd())
+
+    assert set(outcomes) == {Outcome(OutcomeKind.LATER, "batches_full", 60.0, away=True)}
+    assert len(mailchimp.calls) == 1
+
+
+@pytest.mark.parametrize(("answer", "maybe"), [(requests.ReadTimeout("slow"), True), (Answer(503, None), False)])
+def test_a_call_that_may_have_been_heard_is_told_apart(
+    adapter: Mailchimp, mailchimp: Desk, answer: Answer | Exception, maybe: bool
+) -> None:
+    """Decision 24: where nobody knows whether there is a job, its people are told again later."""
+    mailchimp.on("POST", "/batches", answer)
+
+    with pytest.raises(AdapterError) as caught:
+        adapter.put(crowd())
+
+    assert caught.value.maybe is maybe
+
+
+def test_a_line_that_never_stood_carried_nothing() -> None:
+    """Refused at the door: no job can have begun."""
+    adapter = Mailchimp(SETTINGS | {"MAILCHIMP_BASE_URL": "http://127.0.0.1:1/3.0"}, PLACES, {})
+    with pytest.raises(AdapterError) as caught:
+        adapter.put(crowd())
+    assert not caught.value.maybe
 
 
 def test_erasing_deletes_for_good_and_looks(adapter: Mailchimp, mailchimp: Desk) -> None:

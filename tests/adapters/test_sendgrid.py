@@ -161,6 +161,83 @@ def test_no_log_line_holds_key_or_address(adapter: SendGrid, account: Desk, capl
     assert AN not in "".join(record.getMessage() for record in caplog.records if record.name != "werkzeug")
 
 
+def test_many_fresh_yeses_are_looked_up_together(adapter: SendGrid, account: Desk) -> None:
+    """Contracts section 10: a call for each list to look into, and one for each stop that is there."""
+    account.on("GET", "/suppression/unsubscribes", Answer(200, [{"email": "p0@krant.example", "created": 1}]))
+    account.on("POST", "/asm/.*", lambda call: Answer(200, ["p1@krant.example"] if "/101/" in call.path else []))
+    account.on("DELETE", "/suppression/.*", EMPTY)
+    adapter.put([an(email=f"p{number}@krant.example", on=BOTH, fresh=True) for number in range(2000)])
+
+    lifted = [call.path for call in account.made("DELETE") if "p0@" in call.path or "p1@" in call.path]
+    assert lifted == [
+        "/asm/groups/101/suppressions/p0@krant.example",
+        "/asm/groups/102/suppressions/p0@krant.example",
+        "/asm/suppressions/global/p0@krant.example",
+        "/suppression/bounces/p0@krant.example",
+        "/suppression/spam_reports/p0@krant.example",
+        "/asm/groups/101/suppressions/p1@krant.example",
+    ]
+    bulk = account.made("DELETE", "/suppression/(bounces|spam_reports)")
+    assert [len(call.body["emails"]) for call in bulk] == [1000, 1000, 999, 999]
+    assert all("delete_all" not in call.body for call in bulk)
+    assert len(account.calls) == 6 + 1 + 4 + 4 + 1 + 1
+    assert account.calls[-1].method == "PUT", "her stops are gone before she is in a list"
+
+
+def test_a_global_list_longer_than_asking_each_is_not_read(adapter: SendGrid, account: Desk) -> None:
+    """No more pages than there are people."""
+    page = [{"email": f"x{number}@elsewhere.example", "created": 1} for number in range(500)]
+    account.on("GET", "/suppression/unsubscribes", Answer(200, page))
+    adapter.put([an(email=f"p{number}@krant.example", on=BOTH, fresh=True) for number in range(5)])
+
+    assert len(account.made("GET", "/suppression/unsubscribes")) == 5
+    assert len(account.made("DELETE", "/asm/suppressions/global/.*")) == 5
+
+
+def test_suppressions_go_in_full_chunks(adapter: SendGrid, account: Desk) -> None:
+    """One look at the group, then a thousand stops a call."""
+    adapter.put([Member(email=f"p{number}@krant.example", stopped=BOTH, first=True) for number in range(2500)])
+
+    sent = [len(call.body["recipient_emails"]) for call in account.made("POST", "/asm/groups/101/suppressions")]
+    assert sent == [1000, 1000, 500]
+    assert len(account.made("GET", "/asm/groups/101")) == 1
+
+
+def test_nobody_is_looked_for_in_lists_of_which_she_never_heard(adapter: SendGrid, account: Desk) -> None:
+    """A million new people with one of two topics cost no search; who was told before is looked for."""
+    adapter.put([an(first=True), an(email=BRAM, first=True, stopped=frozenset({"offers"})), an(email=CARLA)])
+
+    (search,) = account.made("POST", SEARCH)
+    assert search.body == {"emails": [BRAM, CARLA]}
+
+
+def test_thirty_thousand_people_are_one_upsert(adapter: SendGrid, account: Desk) -> None:
+    """Contracts section 10."""
+    link = "https://keuzes.krant.example/preferences/" + "p" * 80
+    members = [an(email=f"reader.number{n:05}@lezer.example", link=link, on=BOTH) for n in range(30_000)]
+    assert set(adapter.put(members)) == {pending()}
+    assert [len(call.body["contacts"]) for call in account.made("PUT")] == [30_000]
+
+
+def test_no_open_job_is_forgotten_whatever_else_fails(adapter: SendGrid, account: Desk) -> None:
+    """Decision 24: she is being taken from a list by a job while her link is refused."""
+    account.on("POST", SEARCH, found(bram=("id-bram", [OFFERS])))
+    (outcome,) = adapter.put([an(email=BRAM, link="p" * 1001)])
+
+    assert outcome == Outcome(OutcomeKind.REFUSED, "link_too_long", job=JOB)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [("30", 30.0), ("soon", None)])
+def test_a_gateways_retry_after_is_told_too(
+    adapter: SendGrid, account: Desk, seconds: str, expected: float | None
+) -> None:
+    """ESP-06."""
+    account.on("PUT", CONTACTS, Answer(429, ERROR, {"Retry-After": seconds}))
+    with pytest.raises(AdapterError) as caught:
+        adapter.put([an(on=BOTH)])
+    assert caught.value.wait == expected
+
+
 def test_having_no_stop_to_lift_is_fine(adapter: SendGrid, account: Desk) -> None:
     account.on("DELETE", "/asm/.*", Answer(404, ERROR))
 
