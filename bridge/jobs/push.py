@@ -12,11 +12,10 @@ import msgspec
 
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.bootstrap import Bridge
-from bridge.decide import MAILABLE, STOPS, blocks, is_on, paused_until, standing
 from bridge.jobs.circuit import Circuit, Turn
-from bridge.mailer import stop_token
+from bridge.jobs.members import hidden, member
 from bridge.store import Busy, Job, Push, open_jobs
-from bridge.vocabulary import DONE, Block, EventType, Limits, Member, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, Limits, Member, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -141,20 +140,19 @@ class Pusher:
         return [self._errand(push, now, limits, closed=bool(closed)) for push in pushes]
 
     def _errand(self, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Errand:
-        member = self._member(push, now, limits, closed=closed)
-        hidden = self._hidden(push, now)
+        told = member(self.bridge, push, now, limits, closed=closed)
         heard = any(event.source == self.name for event in push.history[push.put : push.number])
-        known = None if push.stop or heard or member.fresh else push.known
-        slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(member))
-        return Errand(slim, member, hidden)
+        known = None if push.stop or heard or told.fresh else push.known
+        slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(told))
+        return Errand(slim, told, hidden(self.bridge, push, now))
 
-    def _mark(self, member: Member) -> int:
+    def _mark(self, told: Member) -> int:
         """What an ESP is told of her as eight bytes of a keyed hash: enough to see that nothing changed."""
-        told = [
-            *(self.name, member.email, member.language, member.link, member.blocked),
-            *(sorted(member.on), sorted(member.stopped), sorted(member.paused), sorted(member.fields.items())),
+        parts = [
+            *(self.name, told.email, told.language, told.link, told.blocked),
+            *(sorted(told.on), sorted(told.stopped), sorted(told.paused), sorted(told.fields.items())),
         ]
-        keyed = self.bridge.vault.bucket("told", msgspec.json.encode(told).decode())
+        keyed = self.bridge.vault.bucket("told", msgspec.json.encode(parts).decode())
         return int.from_bytes(keyed[:8], "big", signed=True)
 
     def _carry_out(self, turn: Turn, errands: Sequence[Errand]) -> None:
@@ -165,11 +163,11 @@ class Pusher:
         results: list[tuple[Push, Outcome]] = []
         ready: list[tuple[Errand, frozenset[int]]] = []
         for errand in errands:
-            push, member = errand.push, errand.member
+            push, told = errand.push, errand.member
             jobs = open_jobs(push.job) & still
-            if jobs and push.stop and (member.stopped or member.blocked):
+            if jobs and push.stop and (told.stopped or told.blocked):
                 # A stop goes at once, and again when the job has ended (decision 24). A new yes waits for that.
-                calm = msgspec.structs.replace(member, fresh=frozenset())
+                calm = msgspec.structs.replace(told, fresh=frozenset())
                 ready.append((errand._replace(member=calm), jobs))
             elif jobs:
                 results.append((push, _in_jobs(jobs, push.job)))
@@ -306,46 +304,6 @@ class Pusher:
         policy = self.bridge.policy
         return policy.processor_problem(self.name, self.bridge.clock().astimezone(policy.zone).date())
 
-    def _hidden(self, push: Push, now: datetime) -> float | None:
-        """A new yes that a pause hides has not been told yet: it must still count as new when the pause ends."""
-        paused = [purpose for purpose in self.bridge.policy.places(self.name) if _is_paused(push, purpose, now)]
-        if not paused or not _new_yes(push, paused):
-            return None
-        ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
-        return min(ends).total_seconds()
-
-    def _member(self, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Member:
-        """How this person should be at this ESP now. Nothing but this leaves the house (MIN-04)."""
-        person, history, policy = push.person, push.history, self.bridge.policy
-        purposes = policy.places(self.name)
-        shut = blocks(history, limits)
-        on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
-        fresh = _new_yes(push, on)
-        if closed:
-            on, fresh = on - fresh, frozenset()  # without a contract nothing new begins there (REG-02)
-        stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
-        paused = frozenset(p for p in purposes if p not in on and not shut and _is_paused(push, p, now))
-        fields = {
-            field.id: person.fields[field.id]
-            for field in policy.fields.values()
-            if self.name in field.at and field.id in person.fields and on & set(field.purposes)
-        }
-        token = stop_token(self.bridge.links, person.id, person.mark, min(history[0].time, now) if history else now)
-        return Member(
-            email=person.email,
-            language=person.language,
-            on=on,
-            stopped=stopped,
-            fresh=fresh,
-            paused=paused,
-            # A dead address is stopped per purpose only: a global stop there would also hold back her own
-            # confirmation mail, which is what brings her back (R7).
-            blocked=bool(shut.keys() - {Block.BOUNCED}),
-            first=push.put == 0,
-            link=self.bridge.links.url("/preferences/", token),
-            fields=fields,
-        )
-
 
 class _Carried(Sequence[Member]):
     """The members of a job, claimed and read when somebody first looks at one."""
@@ -434,24 +392,3 @@ def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
     if outcome.kind is not OutcomeKind.DONE or errand.hidden is None:
         return outcome
     return Outcome(OutcomeKind.LATER, "paused", errand.hidden)
-
-
-def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
-    """For which of these a standing yes of her own is newer than what the ESP was told last."""
-    new = {event.key for event in push.history[push.put : push.number]}
-    yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
-    return frozenset(
-        purpose
-        for purpose, by in yes.items()
-        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
-    )
-
-
-def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
-    pause = paused_until(push.history, purpose)
-    return pause is not None and pause > now and standing(push.history, purpose).status in MAILABLE
-
-
-def _is_stopped(push: Push, purpose: str) -> bool:
-    by = standing(push.history, purpose).by
-    return by is not None and by.type in STOPS

@@ -194,6 +194,20 @@ def test_one_outcome_each_in_order(far: FarSide) -> None:
     assert len(far.put(an(), an(email=BRAM, on=frozenset()), an(email=CARLA))) == 3
 
 
+def test_many_at_once_are_as_good_as_one_by_one(far: FarSide) -> None:
+    """Decisions 24 and 27: yeses, stops and an address the ESP will not take, more than it tells by direct calls."""
+    many = [an(email=f"p{number}@krant.example", on=BOTH if number % 2 else NEWS, fresh=True) for number in range(40)]
+    assert far.put(*many) == [DONE] * 40
+    later = [an(email=member.email, on=frozenset(), stopped=BOTH) for member in many[::4]]
+
+    assert far.put(*later, *many[1::4]) == [DONE] * 20
+
+    people = far.people
+    assert [people[member.email].on for member in many[1::2]] == [BOTH] * 20
+    assert all(people[member.email].on == frozenset() for member in later)
+    assert all(people[member.email].on == NEWS for member in many[2::4])
+
+
 def test_nobody_is_created_who_has_nothing_on(far: FarSide) -> None:
     """MIN-04: asked but not confirmed, stopped, or blocked: no contact there."""
     members = [an(on=frozenset()), an(email=BRAM, on=frozenset(), stopped=BOTH), an(email=CARLA, blocked=True)]

@@ -38,3 +38,5 @@ def upgrade() -> None:
     )
     op.create_index("ix_esp_jobs_due", "esp_jobs", ["adapter", "due"], unique=False)
     op.add_column("pushes", sa.Column("told", sa.BigInteger(), nullable=True))
+    # Jobs were named in the rows themselves, in another form: whoever was in one is told again, as things are now.
+    op.execute("UPDATE pushes SET job = NULL WHERE job IS NOT NULL")

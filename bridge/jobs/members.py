@@ -1,0 +1,73 @@
+"""How one person should be at one ESP now: all that may be told about her, and nothing else (MIN-04)."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from bridge.bootstrap import Bridge
+from bridge.decide import MAILABLE, STOPS, blocks, is_on, paused_until, standing
+from bridge.mailer import stop_token
+from bridge.store import Push
+from bridge.vocabulary import Block, EventType, Limits, Member
+
+
+def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
+    """Seconds until a pause ends that hides a new yes: it must still count as new then, so it was not told yet."""
+    paused = [purpose for purpose in bridge.policy.places(push.adapter) if _is_paused(push, purpose, now)]
+    if not paused or not _new_yes(push, paused):
+        return None
+    ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
+    return min(ends).total_seconds()
+
+
+def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Member:
+    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02)."""
+    person, history, policy = push.person, push.history, bridge.policy
+    purposes = policy.places(push.adapter)
+    shut = blocks(history, limits)
+    on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
+    fresh = _new_yes(push, on)
+    if closed:
+        on, fresh = on - fresh, frozenset()
+    stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
+    paused = frozenset(p for p in purposes if p not in on and not shut and _is_paused(push, p, now))
+    fields = {
+        field.id: person.fields[field.id]
+        for field in policy.fields.values()
+        if push.adapter in field.at and field.id in person.fields and on & set(field.purposes)
+    }
+    token = stop_token(bridge.links, person.id, person.mark, min(history[0].time, now) if history else now)
+    return Member(
+        email=person.email,
+        language=person.language,
+        on=on,
+        stopped=stopped,
+        fresh=fresh,
+        paused=paused,
+        # A dead address is stopped per purpose only: a global stop there would also hold back her own
+        # confirmation mail, which is what brings her back (R7).
+        blocked=bool(shut.keys() - {Block.BOUNCED}),
+        first=push.put == 0,
+        link=bridge.links.url("/preferences/", token),
+        fields=fields,
+    )
+
+
+def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
+    """For which of these a standing yes of her own is newer than what the ESP was told last."""
+    new = {event.key for event in push.history[push.put : push.number]}
+    yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
+    return frozenset(
+        purpose
+        for purpose, by in yes.items()
+        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
+    )
+
+
+def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
+    pause = paused_until(push.history, purpose)
+    return pause is not None and pause > now and standing(push.history, purpose).status in MAILABLE
+
+
+def _is_stopped(push: Push, purpose: str) -> bool:
+    by = standing(push.history, purpose).by
+    return by is not None and by.type in STOPS
