@@ -171,15 +171,11 @@ def _told(adapter: Adapter, members: Sequence[Member]) -> None:
             open_jobs.setdefault(job, []).append(member)
     while open_jobs:
         for job, carried in list(open_jobs.items()):
-            outcomes = _follow(adapter, job, carried)
+            outcomes = adapter.follow(job, carried)
             for outcome in outcomes:
                 _check(outcome)
             if not any(outcome.kind is OutcomeKind.PENDING for outcome in outcomes):
                 del open_jobs[job]
-
-
-def _follow(adapter: Adapter, job: str, carried: Sequence[Member]) -> list[Outcome]:
-    return [adapter.follow(job)] * len(carried)
 
 
 def _check(outcome: Outcome) -> None:

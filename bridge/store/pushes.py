@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
+    Row,
     Text,
     and_,
     bindparam,
@@ -31,7 +32,6 @@ from sqlalchemy.types import TypeEngine
 from bridge.decide import paused_until
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
-from bridge.store.sql import AnyRow
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
 from bridge.tables import AwareDateTime, pushes
@@ -47,6 +47,7 @@ _LONGEST_STOP_WAIT = timedelta(minutes=5)
 _OPEN_JOB_WAIT = timedelta(seconds=30)
 
 _T = TypeVar("_T")
+_Row = Row[*tuple[Any, ...]]
 
 
 class Busy(Exception):
@@ -70,7 +71,7 @@ class PushQueue:
         What the ESP was told last is forgotten here: it is sure again only when the caller has finished.
         """
         now, lease = self.clock(), new_id()
-        claimed: list[AnyRow] = []
+        claimed: list[_Row] = []
         while len(claimed) < most:
             wanted = min(SLICE, most - len(claimed))
             part = self._claim(_due(adapter, now, stops).limit(wanted), adapter, now, lease)
@@ -135,13 +136,13 @@ class PushQueue:
                 again = {"stop": True, "due": now, "leased": None, "lease": None, "told": None}
                 db.execute(update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(lost)).values(again))
 
-    def _claim(self, due: Any, adapter: str, now: datetime, lease: str) -> list[AnyRow]:
+    def _claim(self, due: Any, adapter: str, now: datetime, lease: str) -> list[_Row]:
         with self.database.writing() as db:
             rows = list(db.execute(due.with_for_update(skip_locked=True)))
             _lease(db, adapter, rows, now, lease)
             return rows
 
-    def _opened(self, rows: Sequence[AnyRow], now: datetime, lease: str) -> list[Push]:
+    def _opened(self, rows: Sequence[_Row], now: datetime, lease: str) -> list[Push]:
         """People, histories and stops of some rows, in a few statements. A row that cannot be opened fails no other."""
         with self.database.reading() as db:
             people = self._people(db, [row.subject for row in rows])
@@ -180,14 +181,14 @@ def _due(adapter: str, now: datetime, stops: bool | None) -> Any:
     return query.order_by(pushes.c.stop.desc(), pushes.c.due)
 
 
-def _lease(db: Connection, adapter: str, rows: Sequence[AnyRow], now: datetime, lease: str) -> None:
+def _lease(db: Connection, adapter: str, rows: Sequence[_Row], now: datetime, lease: str) -> None:
     if rows:
         mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_([row.subject for row in rows]))
         db.execute(update(pushes).where(mine).values(leased=now + LEASE, lease=lease, told=None))
 
 
 def _push(
-    row: AnyRow, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime, lease: str
+    row: _Row, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime, lease: str
 ) -> Push:
     history = tuple(with_stops(*told))
     return Push(
