@@ -53,14 +53,14 @@ def operation(place: int, number: int, path: str, body: Mapping[str, Any]) -> di
     }
 
 
-def results(url: object, seconds: float) -> Iterator[Done]:
+def results(session: Any, url: object, seconds: float) -> Iterator[Done]:
     """What became of each operation, read from the file as it arrives. Raises `ResultLostError`."""
     import requests
     from urllib3.exceptions import HTTPError
 
     try:
         # The link carries its own right to read; our key does not travel there.
-        with requests.get(_checked(url), stream=True, timeout=seconds) as answer:
+        with session.get(_checked(url), stream=True, timeout=seconds) as answer:
             if answer.status_code in (404, 410):
                 raise ResultLostError(Outcome(OutcomeKind.LATER, "result_missing"))
             if not answer.ok:  # a link lives ten minutes; the next look gives another

@@ -115,7 +115,7 @@ class Mailchimp(Adapter):
             for number, (audience, purposes) in enumerate(self._audiences.items())
             if not members[index].on.isdisjoint(purposes)
         ]
-        job = self._api.call(self._api.batches.start, {"operations": operations}).get("id")
+        job = self._api.start_batch(msgspec.json.encode({"operations": operations})).get("id")
         if not isinstance(job, str) or not job:
             return later("no_job")._replace(maybe=True)
         return _PENDING._replace(job=job)
@@ -136,7 +136,8 @@ class Mailchimp(Adapter):
         found: list[list[Outcome]] = [[] for _ in people]
         left: set[int] = set()
         try:
-            for done in batches.results(answer.get("response_body_url"), self._api.seconds):
+            link = answer.get("response_body_url")
+            for done in batches.results(self._api.files, link, self._api.seconds):
                 place, number = done.place
                 if 0 <= place < len(people) and 0 <= number < len(self._purposes):
                     found[place].append(self._result(done, self._purposes[number], people[place], place, left))
@@ -413,6 +414,11 @@ def _interests(purposes: Purposes, on: frozenset[str]) -> dict[str, bool]:
     return {interest: purpose in on for purpose, interest in purposes.items() if interest}
 
 
+def _has(there: Mapping[str, bool], wanted: Mapping[str, bool]) -> bool:
+    """Whether these interests are as wanted; one that is not shown is off."""
+    return wanted.items() <= there.items() or all(there.get(one, False) == on for one, on in wanted.items())
+
+
 def _verdict(kept: _Kept, purposes: Purposes, member: Member) -> Outcome:
     """What Mailchimp made of it: it does not always obey and does not always say so (contracts, finding 8)."""
     status = kept.status
@@ -420,8 +426,7 @@ def _verdict(kept: _Kept, purposes: Purposes, member: Member) -> Outcome:
         if not member.fresh.intersection(purposes) and status in _STOPS:
             return refused("stopped_there")
         return refused(f"kept_{status}") if status in _SILENT else later(f"kept_{_word(status)}")
-    there = kept.interests or {}
-    if any(there.get(interest, False) != on for interest, on in _interests(purposes, member.on).items()):
+    if not _has(kept.interests or {}, _interests(purposes, member.on)):
         return later("kept_interests")._replace(told=True)
     if member.link and (kept.merge_fields is None or member.link != kept.merge_fields.PREFS):
         return later("kept_prefs")._replace(told=True)  # most often the merge field is missing: `setup` makes it

@@ -89,11 +89,11 @@ class Bulk:
 
     def connections(self) -> int:
         """How many connections are held."""
-        return self._count(connections)
+        return self._count(connections, connections.c.until > self.house.clock())
 
-    def _count(self, table: Any) -> int:
+    def _count(self, table: Any, *where: Any) -> int:
         with self.house.bridge.database.reading() as db:
-            return db.scalar(select(func.count()).select_from(table)) or 0
+            return db.scalar(select(func.count()).select_from(table).where(*where)) or 0
 
     def trouble(self, name: str, **how: Any) -> None:
         """Let something be wrong at an ESP."""
