@@ -12,6 +12,8 @@ from bridge.vocabulary import Block, EventType, Limits, Member
 
 def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
     """Seconds until a pause ends that hides a new yes: it must still count as new then, so it was not told yet."""
+    if push.pause_end is None:
+        return None
     paused = [purpose for purpose in bridge.policy.places(push.adapter) if _is_paused(push, purpose, now)]
     if not paused or not _new_yes(push, paused):
         return None
@@ -64,6 +66,8 @@ def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
 
 
 def _is_paused(push: Push, purpose: str, now: datetime) -> bool:
+    if push.pause_end is None:  # no pause of hers is still to end
+        return False
     pause = paused_until(push.history, purpose)
     return pause is not None and pause > now and standing(push.history, purpose).status in MAILABLE
 

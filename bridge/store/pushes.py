@@ -36,7 +36,7 @@ from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
 from bridge.tables import AwareDateTime, pushes
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import ConsentEvent, Outcome, OutcomeKind
+from bridge.vocabulary import ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -300,6 +300,8 @@ def _from_json(dialect: str) -> Any:
 
 def _end_of_pause(history: Sequence[ConsentEvent], claimed: datetime) -> datetime | None:
     """When this ESP must be told again because a pause ends; one that ended during the call too."""
+    if not any(event.type is EventType.PAUSED for event in history):
+        return None
     ends = (paused_until(history, purpose) for purpose in {event.purpose for event in history})
     return min((end for end in ends if end and end > claimed), default=None)
 
