@@ -16,7 +16,9 @@ from typing import Any
 
 from bridge.adapter import Adapter, Transport, Unverified
 from bridge.bootstrap import Bridge
+from bridge.jobs.circuit import Turn
 from bridge.jobs.dispatch import Dispatcher
+from bridge.jobs.push import Errand, Pusher
 from bridge.store import StoreAway
 from bridge.vocabulary import DONE, Incoming, Letter, Member, Outcome, Report
 
@@ -103,6 +105,13 @@ class DyingLedger(Ledger):
         return outcomes
 
 
+class DyingPusher(Pusher):
+    """Tells an ESP nothing: it dies with the people it claimed."""
+
+    def _carry_out(self, turn: Turn, errands: Sequence[Errand]) -> None:  # noqa: ARG002  (as in the real one)
+        die()
+
+
 class DyingDispatcher(Dispatcher):
     """A dispatcher that dies with work in its hands."""
 
@@ -113,10 +122,8 @@ class DyingDispatcher(Dispatcher):
             die()
         super()._mail(mail)
 
-    def _held(self, name: str, push: Any, closed: str | None) -> Outcome | None:
-        if self.point == "push claimed":
-            die()
-        return super()._held(name, push, closed)
+    def _pusher(self, name: str) -> Pusher:
+        return DyingPusher(self.bridge, name) if self.point == "push claimed" else super()._pusher(name)
 
 
 def main(point: str, config: str) -> None:
