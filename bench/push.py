@@ -99,7 +99,7 @@ def _member(bridge: Bridge, number: int) -> Member:
     token = stop_token(bridge.links, f"{number:022}", bridge.links.mark(house.address(number)), bridge.clock())
     newsletter = frozenset({"newsletter"})
     link = bridge.links.url("/preferences/", token)
-    return Member(email=house.address(number), language="nl", on=newsletter, fresh=newsletter, link=link)
+    return Member(email=house.address(number), language="nl", on=newsletter, fresh=newsletter, link=link, first=True)
 
 
 def _mailchimp_call(bridge: Bridge) -> Callable[[Member], object]:
@@ -145,7 +145,7 @@ def _alone(run: Run, esp: Esp, bridge: Bridge, name: str, single: float) -> Row:
     """Members made before; `put` and `follow` until every job is over."""
     adapter = bridge.adapters[name]
     count = min(run.size.pushes, _ALONE)
-    most = max(adapter.batch, getattr(adapter, "bulk", 0))
+    most = max(adapter.batch, adapter.bulk)
     esp.clear()
     took = 0.0
     with machine.bar(f"{name}: {count:,} people, the adapter alone", count) as done:
