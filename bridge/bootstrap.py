@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     link_keys: Sequence[Key]
     vault_keys: Sequence[Key]
+    seal_keys: Sequence[Key]
     trusted_proxies: int
     operator: str
     mail_url: str
@@ -92,14 +93,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if missing:
         raise BadSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
     value = {name: text or "" for name, text in values.items()}
-    if value["BRIDGE_SEAL_KEYS"]:
-        _keys("BRIDGE_SEAL_KEYS", value)
     return Settings(
         policy=Path(value["BRIDGE_POLICY"]),
         database_url=_database_url(value["BRIDGE_DATABASE_URL"]),
         base_url=_base_url(value["BRIDGE_BASE_URL"]),
         link_keys=_keys("BRIDGE_LINK_KEYS", value),
         vault_keys=_keys("BRIDGE_VAULT_KEYS", value),
+        seal_keys=_keys("BRIDGE_SEAL_KEYS", value) if value["BRIDGE_SEAL_KEYS"] else [],
         trusted_proxies=_number("BRIDGE_TRUSTED_PROXIES", value, 0, 10),
         operator=value["BRIDGE_OPERATOR"] or _login(),
         mail_url=value["BRIDGE_MAIL_URL"],
@@ -162,12 +162,15 @@ class Bridge:
     @cached_property
     def links(self) -> Links:
         """Signed links."""
-        return Links([key.secret for key in self.settings.link_keys], self.settings.base_url)
+        keys = self.settings.link_keys
+        used = [key.secret for key in keys if not key.waits]
+        return Links(used, self.settings.base_url, [key.secret for key in keys if key.waits])
 
     @cached_property
     def vault(self) -> Vault:
         """Keyed hashes and sealing."""
-        return Vault(list(self.settings.vault_keys))
+        oldest = [key.secret for key in self.settings.link_keys if not key.waits][-1]
+        return Vault(list(self.settings.vault_keys), limits=oldest)
 
     @cached_property
     def database(self) -> Database:
@@ -247,6 +250,11 @@ class Bridge:
             self._limits = (today, limits)
         return self._limits[1]
 
+    def close(self) -> None:
+        """Let go of the database, if it was used."""
+        if "database" in self.__dict__:
+            self.database.engine.dispose()
+
     def ready(self) -> None:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
         if PREFERENCES in self.policy.channels:
@@ -255,11 +263,23 @@ class Bridge:
         revision.check(self.database)
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()
-        rings = {"vault": self.vault.kids, "link": [key.kid for key in self.settings.link_keys]}
-        if missing := self.store.use_keys(rings):
+        self.check_keys()
+
+    def check_keys(self) -> None:
+        """Every key that the database names must be there: at a start, and while a rotation goes on around us."""
+        links = self.settings.link_keys
+        oldest = [key.kid for key in links if not key.waits][-1]
+        missing = self.store.use_keys({"vault": self.vault.kids, "link": [key.kid for key in links], "mark": [oldest]})
+        moved = [said for said in missing if said.startswith("mark ")]
+        if missing := [said for said in missing if said not in moved]:
             raise BadSetting(
                 f"{', '.join(missing)} is named by the database but not by BRIDGE_VAULT_KEYS or BRIDGE_LINK_KEYS: "
-                "put it back at the end of the list (KEY-03)"
+                "put it back at the end of the list; `consent-bridge keys list` says which may go (KEY-03)"
+            )
+        if moved:
+            raise BadSetting(
+                f"{moved[0].replace('mark', 'link')} must stay the last in BRIDGE_LINK_KEYS: every link ever sent "
+                f"carries a mark made under it, and now the last one is {oldest!r} (KEY-02)"
             )
 
     def _adapter(self, name: str) -> Adapter:

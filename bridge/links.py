@@ -6,6 +6,7 @@ is mailed on request and lives half an hour. A token holds random ids and a shor
 
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -56,15 +57,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links:
-    """Makes and reads links. `keys` are newest first: the first signs, all verify."""
+    """Makes and reads links. `keys` are newest first: the first signs, all verify; `waiting` ones only verify."""
 
-    def __init__(self, keys: list[bytes], base_url: str) -> None:
+    def __init__(self, keys: list[bytes], base_url: str, waiting: Sequence[bytes] = ()) -> None:
         oldest_first = list(reversed(keys))
         self.base_url = base_url.rstrip("/")
         self._mark_key = hmac.digest(oldest_first[0], b"consent-bridge address mark", "sha256")
+        #: What a backup is sealed with: under the oldest key, because that one is never dropped.
+        self.copy_key = hmac.digest(oldest_first[0], b"consent-bridge backup", "sha256")
         self._serializers = {
             action: URLSafeSerializer(
-                oldest_first,
+                [*waiting, *oldest_first],  # the last one signs
                 salt=f"consent-bridge.{action}",
                 signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
             )

@@ -331,6 +331,16 @@ keys_used = Table(
     metadata,
     Column("ring", String(8), primary_key=True),
     Column("kid", String(16), primary_key=True),
+    Column("since", AwareDateTime),  # when a program first used it for something new
+)
+
+#: Whose data was destroyed, so that a restored backup forgets them too (SUP-06): a hash of the random subject id, which
+#: is gone; neither the id nor an address can be found from it.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("time", AwareDateTime, nullable=False),
 )
 
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]

@@ -49,10 +49,15 @@ class Sealed(Exception):
 
 
 class Key(NamedTuple):
-    """One secret of a key list, with the id that rows name it by."""
+    """One secret of a key list, with the id that rows name it by.
+
+    A key that waits (`+` before its id) opens and verifies, and is not used for anything new: every process learns of
+    it before the first one uses it.
+    """
 
     kid: str
     secret: bytes
+    waits: bool = False
 
 
 class Hash(NamedTuple):
@@ -73,10 +78,13 @@ def new_key(kid: str) -> str:
 
 
 def parse_keys(setting: str, text: str) -> list[Key]:
-    """A key list as in the settings, newest first; a ValueError names the setting and the fix, never the key."""
+    """A key list as in the settings: those in use, newest first, then those that wait (`+id:key`).
+
+    A ValueError names the setting and the fix, never the key.
+    """
     keys: list[Key] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        kid, colon, encoded = part.partition(":")
+        kid, colon, encoded = part.removeprefix("+").partition(":")
         try:
             secret = b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         except ValueError:
@@ -85,21 +93,27 @@ def parse_keys(setting: str, text: str) -> list[Key]:
             raise ValueError(
                 f"{setting}: key {len(keys) + 1} is not `kid:base64url` with 32 bytes; run: consent-bridge keys new"
             )
-        keys.append(Key(kid, secret))
-    if not keys or len({key.kid for key in keys}) != len(keys):
-        raise ValueError(f"{setting} needs at least one key, each with an id of its own; run: consent-bridge keys new")
-    return keys
+        keys.append(Key(kid, secret, waits=part.startswith("+")))
+    if all(key.waits for key in keys) or len({key.kid for key in keys}) != len(keys):
+        raise ValueError(
+            f"{setting} needs at least one key that does not wait (`+`), each with an id of its own; "
+            "run: consent-bridge keys new"
+        )
+    return sorted(keys, key=lambda key: key.waits)
 
 
 class Vault:
-    """All work with vault keys. `roots` are newest first."""
+    """All work with vault keys. `roots` are newest first, as `parse_keys` gives them.
 
-    def __init__(self, roots: list[Key]) -> None:
+    `limits` is the secret that limits count under: one that never changes, so that no rotation resets a limit.
+    """
+
+    def __init__(self, roots: list[Key], limits: bytes | None = None) -> None:
         self.kids = tuple(root.kid for root in roots)
         self.newest = roots[0].kid
         self._stop_list = {root.kid: _derive(root.secret, b"stop list") for root in roots}
         self._lookup = {root.kid: _derive(root.secret, b"address lookup") for root in roots}
-        self._throttle = _derive(roots[-1].secret, b"throttle")  # the oldest: a new root resets no limit
+        self._throttle = _derive(limits or roots[-1].secret, b"throttle")
         self._report = {root.kid: _derive(root.secret, b"report keys") for root in roots}
         self._wrap = {root.kid: AESGCM(_derive(root.secret, b"wrapping")) for root in roots}
 
@@ -129,10 +143,19 @@ class Vault:
 
     def person(self, subject: str, kid: str, wrapped: bytes) -> AESGCM:
         """The key of one person, opened."""
+        return AESGCM(self._unwrap(subject, kid, wrapped))
+
+    def rewrap(self, subject: str, kid: str, wrapped: bytes) -> tuple[str, bytes]:
+        """The same person's key, wrapped under the newest root (decision 17)."""
+        nonce = os.urandom(12)
+        key = self._unwrap(subject, kid, wrapped)
+        return self.newest, nonce + self._wrap[self.newest].encrypt(nonce, key, subject.encode())
+
+    def _unwrap(self, subject: str, kid: str, wrapped: bytes) -> bytes:
         root = self._wrap.get(kid)
         if root is None:
             raise Sealed(f"a row names vault key {kid!r}, which BRIDGE_VAULT_KEYS no longer holds")
-        return AESGCM(_open(root, wrapped, subject.encode()))
+        return _open(root, wrapped, subject.encode())
 
 
 def pack(data: bytes) -> bytes:

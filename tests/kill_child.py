@@ -108,7 +108,7 @@ class DyingLedger(Ledger):
 class DyingPusher(Pusher):
     """Tells an ESP nothing: it dies with the people it claimed."""
 
-    def _carry_out(self, turn: Turn, errands: Sequence[Errand]) -> None:  # noqa: ARG002  (as in the real one)
+    def _carry_out(self, turn: Turn, errands: Sequence[Errand]) -> None:
         die()
 
 

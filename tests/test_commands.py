@@ -456,7 +456,11 @@ def test_listing_keys_tells_ids_and_never_secrets(run, shop):
         assert "vault1" in result.stdout
         for name in ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS"):
             assert shop.environment[name].partition(":")[2] not in result.output
-    assert json.loads(run("keys", "list", "--json").stdout) == {"link": ["link1"], "vault": ["vault1"]}
+    told = json.loads(run("keys", "list", "--json").stdout)
+    assert {ring: [key["id"] for key in keys] for ring, keys in told.items()} == {
+        "link": ["link1"], "vault": ["vault1"], "seal": [],
+    }  # fmt: skip
+    assert set(told["vault"][0]) == {"id", "use", "rows", "may_be_dropped", "why"}
 
 
 # -- settings from a file ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from bridge.tables import events, keys_used, person_keys, stop_list, subjects
 from bridge.vault import new_key
 from bridge.vocabulary import EventType, Method, Status
 from tests.conftest import House, Reader
-from tests.test_store import confirm_token, consents, person, withdraws
+from tests.test_store import asks, confirm_token, consents, person, withdraws
 
 AN, BRAM = "an.vandenberg@lezer.example", "bram@lezer.example"
 
@@ -94,7 +94,7 @@ def test_a_root_that_rows_name_may_not_be_dropped(house: House, later: Callable[
     bad.database.engine.dispose()
     with new.bridge.database.reading() as db:
         used = {(row.ring, row.kid) for row in db.execute(select(keys_used))}
-    assert used == {("vault", "vault1"), ("vault", "vault2"), ("link", "link1")}
+    assert used == {("vault", "vault1"), ("vault", "vault2"), ("link", "link1"), ("mark", "link1")}
 
 
 def test_a_root_that_no_row_names_may_go(house: House, later: Callable[..., House]) -> None:
@@ -113,7 +113,7 @@ def test_a_database_without_its_keys_is_refused_whole(house: House, later: Calla
         wrong.ready()
     wrong.database.engine.dispose()
     with house.bridge.database.reading() as db:
-        assert db.scalar(select(func.count()).select_from(keys_used)) == 2
+        assert db.scalar(select(func.count()).select_from(keys_used)) == 3
 
 
 def test_two_starts_at_once_note_a_key_once(house: House) -> None:
@@ -121,7 +121,7 @@ def test_two_starts_at_once_note_a_key_once(house: House) -> None:
     for _ in range(2):
         house.bridge.ready()
     with house.bridge.database.reading() as db:
-        assert db.scalar(select(func.count()).select_from(keys_used)) == 2
+        assert db.scalar(select(func.count()).select_from(keys_used)) == 3
 
 
 def test_rows_written_under_a_root_name_it(house: House) -> None:
@@ -229,3 +229,92 @@ def test_a_row_that_names_an_unknown_root_is_said_in_words(home: House, reader: 
     assert "BRIDGE_VAULT_KEYS" in problem.what
     with home.bridge.database.reading() as db:
         assert db.scalar(select(func.count()).select_from(events)) == 2
+
+
+# -- keys that wait ----------------------------------------------------------------------------------------------
+
+
+def waiting(house: House, setting: str, kid: str) -> dict[str, str]:
+    """The setting with a fresh key that waits."""
+    return {setting: f"+{new_key(kid)},{house.environment[setting]}"}
+
+
+def in_use(settings: dict[str, str]) -> dict[str, str]:
+    """The same, with what waited taken into use."""
+    return {name: value.replace("+", "") for name, value in settings.items()}
+
+
+def test_a_root_that_waits_is_used_for_nothing_new_and_opens_what_others_wrote(
+    house: House, later: Callable[..., House]
+) -> None:
+    """KEY-02, KEY-03: of two programs one is restarted later: neither loses sight of what the other one writes."""
+    consents(house, AN)
+    known = waiting(house, "BRIDGE_VAULT_KEYS", "vault2")
+    slow, quick = later(**known), later(**in_use(known))
+    consents(quick, BRAM)
+    withdraws(quick, AN)
+    assert not Reader(slow, AN).may().may, "a stop kept under the newest root"
+    assert Reader(slow, BRAM).may().may
+    withdraws(slow, BRAM)
+    assert not Reader(quick, BRAM).may().may
+    consents(slow, "carla@lezer.example")
+    with house.bridge.database.reading() as db:
+        assert set(db.scalars(select(person_keys.c.kid))) == {"vault1", "vault2"}
+    assert person(slow, BRAM).id == person(quick, BRAM).id
+    assert slow.verify().problems == ()
+
+
+def test_a_link_key_that_waits_reads_what_it_will_sign_and_changes_no_mark(
+    house: House, later: Callable[..., House]
+) -> None:
+    """KEY-02, decision 9: it stands in front and is not the oldest: the marks in old mails stay what they are."""
+    who = consents(house, AN)
+    known = waiting(house, "BRIDGE_LINK_KEYS", "link2")
+    slow, quick = later(**known), later(**in_use(known))
+    assert who.mark == slow.bridge.links.mark(AN) == quick.bridge.links.mark(AN)
+    token = stop_token(quick.bridge.links, who.id, who.mark, quick.clock(), ["newsletter"])
+    assert token != stop_token(slow.bridge.links, who.id, who.mark, slow.clock(), ["newsletter"])
+    assert slow.bridge.acts.stop(token, Method.ONE_CLICK)[0] == "newsletter"
+    assert Reader(quick, AN).status() is Status.WITHDRAWN
+
+
+def test_a_list_in_which_every_key_waits_is_refused(house: House) -> None:
+    """KEY-02: nothing could be signed or sealed."""
+    for setting in ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS"):
+        with pytest.raises(BadSetting, match=f"{setting} needs at least one key that does not wait"):
+            Bridge.from_env({**house.environment, setting: f"+{new_key('k')}"})
+
+
+def test_a_link_key_put_at_the_end_is_refused(house: House, later: Callable[..., House]) -> None:
+    """KEY-02, decision 9: the oldest key makes the mark in every link ever sent: a start with another one is refused."""
+    bad = Bridge.from_env(
+        {**house.environment, "BRIDGE_LINK_KEYS": f"{house.environment['BRIDGE_LINK_KEYS']},{new_key('x')}"}
+    )
+    bad.clock = house.clock
+    with pytest.raises(BadSetting, match="link key 'link1' must stay the last in BRIDGE_LINK_KEYS"):
+        bad.ready()
+    bad.database.engine.dispose()
+
+
+def test_no_rotation_resets_a_limit(house: House, later: Callable[..., House]) -> None:
+    """CAP-10, R12: asked once today, under whatever root: no second mail; not when the old root is gone either."""
+    asks(house, AN)
+    new = later(**in_front(house, "BRIDGE_VAULT_KEYS", "vault2"), **in_front(house, "BRIDGE_LINK_KEYS", "link2"))
+    buckets = {each.bridge.vault.bucket("address", AN) for each in (house, new)}
+    alone = Bridge.from_env({**new.environment, "BRIDGE_VAULT_KEYS": new_key("vault3")})
+    assert buckets == {alone.vault.bucket("address", AN)}
+    asks(new, AN)
+    new.dispatch()
+    assert len(new.mailbox.to(AN)) == 1
+
+
+def test_a_program_that_does_not_know_a_key_in_use_stops_itself(house: House, later: Callable[..., House]) -> None:
+    """KEY-03, SND-01: forgotten at a rotation, it could overlook a "no" kept under the newest root: it does nothing."""
+    consents(house, AN)
+    later(**in_front(house, "BRIDGE_VAULT_KEYS", "vault2"))
+    answer = house.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "vault key 'vault2'" in answer.get_json()["detail"]
+    with pytest.raises(BadSetting, match="vault key 'vault2'"):
+        house.dispatch()
+    assert house.mailbox.to(AN) == []

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import click
 
-from bridge.bootstrap import read_settings, write_private
+from bridge.bootstrap import write_private
 from bridge.cli.connect import doctor, setup
+from bridge.cli.copies import backup, restore
+from bridge.cli.keys import RINGS, keys, new_kid
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, is_free, make_bridge, progress, show
 from bridge.texts import TEMPLATES
-from bridge.vault import new_id, new_key
+from bridge.vault import new_key
 
 _MOMENTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 _PORT = click.IntRange(1, 65533)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_RINGS = ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +37,9 @@ def main() -> None:
 
 main.add_command(setup)
 main.add_command(doctor)
+main.add_command(keys)
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()
@@ -60,7 +64,7 @@ def init(folder: Path) -> None:
 
 
 def _starter_settings() -> str:
-    rings = "\n".join(f"{name}={new_key(_new_kid())}" for name in _RINGS)
+    rings = "\n".join(f"{name}={new_key(new_kid())}" for name in RINGS)
     return (
         "# Settings of Consent Bridge. Keep this file out of git and back it up: it holds the keys.\n"
         "BRIDGE_POLICY=policy.toml\n"
@@ -74,11 +78,6 @@ def _starter_settings() -> str:
         "# Newest key first; never drop an old one while the database names it.\n"
         f"{rings}\n"
     )
-
-
-def _new_kid() -> str:
-    letters = "".join(letter for letter in new_id() if letter.isalnum())[:3].lower()
-    return f"k{datetime.now(UTC):%Y%m%d}{letters}"
 
 
 @main.command()
@@ -270,45 +269,6 @@ def verify(json_: bool) -> None:
         click.echo("the history is whole" if not problems else f"{len(problems)} problems")
     if problems:
         raise SystemExit(1)
-
-
-@main.group()
-def keys() -> None:
-    """Signing and vault keys: make new ones, list what is there."""
-
-
-@keys.command("new")
-def keys_new() -> None:
-    """Print one fresh key for each ring, to put in FRONT of the lists in your settings.
-
-    \b
-    Example: consent-bridge keys new
-    """
-    for name in _RINGS:
-        click.echo(f"{name}={new_key(_new_kid())}")
-    click.echo(
-        "Put each in front of what is there, with a comma between; keep the old ones, and back them up.", err=True
-    )
-
-
-@keys.command("list")
-@as_json
-@env_file
-@errors_in_a_line
-def keys_list(json_: bool) -> None:
-    """List the ids of the keys in use, newest first; never the keys.
-
-    \b
-    Example: consent-bridge keys list
-    """
-    settings = read_settings(os.environ)
-    rings = {"link": [key.kid for key in settings.link_keys], "vault": [key.kid for key in settings.vault_keys]}
-    if json_:
-        show(rings)
-        return
-    for ring, kids in rings.items():
-        for number, kid in enumerate(kids):
-            click.echo(f"{ring:6} {kid:17} {'signs and seals' if number == 0 else 'verifies and opens'}")
 
 
 @main.command()

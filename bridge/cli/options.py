@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -34,8 +34,8 @@ def env_file(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_settings
 
 
-def load_environment(file: Path | None) -> None:
-    """Put the settings of a file into the environment; what is set there already wins."""
+def load_environment(file: Path | None) -> Path | None:
+    """Put the settings of a file into the environment; what is set there already wins. Gives the file that was read."""
     if file is None and not any(name.startswith("BRIDGE_") for name in os.environ) and Path(".env").is_file():
         file = Path(".env")
     try:
@@ -43,6 +43,7 @@ def load_environment(file: Path | None) -> None:
             os.environ.setdefault(name, value)
     except BadSetting as error:
         fail(str(error))
+    return file
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,12 +74,22 @@ def make_bridge(*, ready: bool = True) -> Bridge:
     """The bridge of this environment, checked."""
     bridge = Bridge.from_env()
     start_logging(bridge.settings.log_level, bridge.settings.log_format)
+    click.get_current_context().call_on_close(bridge.close)
     if ready:
         bridge.ready()
     return bridge
 
 
-def fail(message: str) -> None:
+def work_bridge() -> Bridge:
+    """The same for work on the database itself, which needs its schema right, but neither platforms nor mail."""
+    from bridge.store import schema
+
+    bridge = make_bridge(ready=False)
+    schema.check(bridge.database)
+    return bridge
+
+
+def fail(message: str) -> NoReturn:
     """One thing is wrong: name it and end with 1."""
     for line in message.splitlines():
         click.echo(f"consent-bridge: {line}", err=True)

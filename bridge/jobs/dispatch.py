@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bridge.adapter import MailLater, MailRefused
-from bridge.bootstrap import Bridge
+from bridge.bootstrap import BadSetting, Bridge
 from bridge.decide import gate
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
@@ -47,6 +47,7 @@ class Dispatcher:
 
     def once(self) -> int:
         """Do everything that is due now; how many pieces of work were taken up."""
+        self.bridge.check_keys()
         done = self.bridge.acts.replay()
         lanes = [self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
         while taken := sum(lane() for lane in lanes):
@@ -79,10 +80,14 @@ class Dispatcher:
     def _lane(self, name: str, lane: Callable[[], int]) -> None:
         while not self._stop.is_set():
             try:
+                self.bridge.check_keys()  # without a key that others use already, a "no" might be overlooked
                 self.bridge.acts.replay()
                 taken = lane()
             except StoreAway as error:
                 log.warning("%s: the store is away (%s)", name, error)
+                taken = 0
+            except BadSetting as error:
+                log.error("%s: nothing is sent: %s", name, error)
                 taken = 0
             except Exception as error:  # a lane must not die of one bad row; its lease brings it back
                 log.error("%s: %s, tried again later", name, type(error).__name__)

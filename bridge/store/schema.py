@@ -5,9 +5,8 @@ from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from bridge.store.engine import Database
 from bridge.store.errors import OldSchema
@@ -17,6 +16,9 @@ _TRIGGERS_THERE = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
 }
+
+#: Stands in place of the schema while a backup is being restored: nothing opens such a database (decision 19).
+RESTORING = "restoring"
 
 _FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -29,13 +31,40 @@ def head() -> str:
 def current(database: Database) -> str | None:
     """The schema this database has; None when it is empty."""
     with database.reading() as db:
-        return MigrationContext.configure(db).get_current_revision()
+        return current_of(db)
+
+
+def alone(db: Connection) -> None:
+    """Let nobody else migrate or restore until this transaction ends. On SQLite writers take turns anyway."""
+    if db.dialect.name == "postgresql":
+        db.execute(text("SELECT pg_advisory_xact_lock(72051206)"))
+
+
+def current_of(db: Connection) -> str | None:
+    """The same, asked within a transaction."""
+    if not inspect(db).has_table("alembic_version"):
+        return None
+    found: str | None = db.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def mark_restoring(db: Connection) -> None:
+    """Say that what is here may not be used until a restore was carried to its end."""
+    if not inspect(db).has_table("alembic_version"):
+        db.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    db.execute(text("DELETE FROM alembic_version"))
+    db.execute(text("INSERT INTO alembic_version (version_num) VALUES (:mark)"), {"mark": RESTORING})
+
+
+def migrate(db: Connection, revision: str) -> None:
+    """Bring an empty or older database to one schema, without the triggers: `keep_history` makes them."""
+    _run(db, revision)
 
 
 def check(database: Database) -> None:
     """Raise `OldSchema` unless the database is at this program's schema."""
     there = current(database)
-    _refuse_unknown(there)
+    known(there)
     if there != head():
         has = f"schema {there}" if there else "no tables"
         raise OldSchema(f"the database has {has}, this program needs schema {head()}; run: consent-bridge db upgrade")
@@ -44,10 +73,9 @@ def check(database: Database) -> None:
 def upgrade(database: Database) -> bool:
     """Migrate to this program's schema in one transaction; True when anything was done. Two at once are harmless."""
     with database.writing() as db:
-        if db.dialect.name == "postgresql":
-            db.execute(text("SELECT pg_advisory_xact_lock(72051206)"))
-        there = MigrationContext.configure(db).get_current_revision()
-        _refuse_unknown(there)
+        alone(db)
+        there = current_of(db)
+        known(there)
         if there == head() and not missing_triggers(db):
             return False
         _run(db)
@@ -72,7 +100,13 @@ def missing_triggers(db: Connection) -> set[str]:
     return set(TRIGGERS[db.dialect.name]) - set(db.scalars(text(asked)))
 
 
-def _refuse_unknown(there: str | None) -> None:
+def known(there: str | None) -> None:
+    """Raise `OldSchema` for a schema that this program does not know."""
+    if there == RESTORING:
+        raise OldSchema(
+            "a restore into this database was begun and not finished, so nothing in it may be used; "
+            "run consent-bridge restore again"
+        )
     if there is not None and there not in {script.revision for script in _scripts().walk_revisions()}:
         raise OldSchema(
             f"the database has schema {there}, which this program does not know: it was made by a newer version; "
@@ -80,12 +114,12 @@ def _refuse_unknown(there: str | None) -> None:
         )
 
 
-def _run(db: Connection) -> None:
+def _run(db: Connection, target: str = "head") -> None:
     scripts = _scripts()
     config = _config()
 
     def steps(revision: Any, _context: Any) -> Any:
-        return scripts._upgrade_revs("head", revision)  # alembic has no public name for this
+        return scripts._upgrade_revs(target, revision)  # alembic has no public name for this
 
     with EnvironmentContext(config, scripts, fn=steps) as context:
         context.configure(

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import and_, delete, exists, select, update
+from sqlalchemy import and_, delete, exists, select
 
 from bridge.decide import STOPS, Decision, is_live, may_mail
 from bridge.notices import Wording
 from bridge.store.door import LISTED, Batch, Stop, remember_stops
 from bridge.store.engine import Database
+from bridge.store.erase import erase
 from bridge.store.errors import BadInput
 from bridge.store.reads import Reads
 from bridge.store.rows import Opened, with_stops
@@ -19,7 +20,7 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import events, keys_used, outbox, person_keys, pushes, records, subjects, throttle
+from bridge.tables import events, keys_used, records, subjects, throttle
 from bridge.vault import Vault, new_id
 from bridge.vocabulary import (
     PREFERENCES,
@@ -31,13 +32,14 @@ from bridge.vocabulary import (
     Method,
     Report,
     Status,
+    micros,
 )
 
 T = TypeVar("T")
 
 _IDS = Sql("SELECT id, lookup FROM subjects WHERE lookup IN ({})")
 _REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
-_USE_KEY = Sql("INSERT INTO keys_used (ring, kid) VALUES (?, ?) ON CONFLICT DO NOTHING")
+_USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
 #: What is no ground to keep the address of someone who never confirmed (CON-06).
 _NO_BASIS = (
@@ -218,11 +220,7 @@ class Store(Reads):
             still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
             gone = list(db.scalars(late.where(records.c.subject.in_(free))))
-            for table in (outbox, pushes, records, person_keys):
-                db.execute(delete(table).where(table.c.subject.in_(gone)))
-            blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
-            db.execute(update(events).where(events.c.subject.in_(gone)).values(**blank))
-            db.execute(delete(subjects).where(subjects.c.number.in_(gone)))
+            erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
             return len(gone)
 
@@ -232,7 +230,8 @@ class Store(Reads):
             used = {(row.ring, row.kid) for row in db.execute(select(keys_used))}
         have = {(ring, kid) for ring, kids in rings.items() for kid in kids}
         missing = [f"{ring} key {kid!r}" for ring, kid in sorted(used - have)]
-        newest = [(ring, kids[0]) for ring, kids in rings.items() if (ring, kids[0]) not in used]
+        now = micros(self.clock())
+        newest = [(ring, kids[0], now) for ring, kids in rings.items() if (ring, kids[0]) not in used]
         if newest and not missing:
             self.database.write(lambda db: _USE_KEY.many(db, newest))
         return missing

@@ -9,7 +9,7 @@ from flask import Flask, Response, current_app, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bridge.bootstrap import LOOPBACK, Bridge
+from bridge.bootstrap import LOOPBACK, BadSetting, Bridge
 from bridge.links import BadLink, ExpiredLink
 from bridge.store import OldSchema, StoreAway, TooMany, UnknownSubject, revision
 from bridge.texts import TEMPLATES, palette
@@ -105,10 +105,11 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """The database is there and has the right schema."""
+        """The database is there, has the right schema, and names no key that this process does not have."""
         try:
             revision.check(house.database)
-        except (StoreAway, OldSchema) as error:
+            house.check_keys()  # a rotation may have gone on without this process: then it must not be asked
+        except (StoreAway, OldSchema, BadSetting) as error:
             response = problem(503, "not ready", str(error))
             response.headers["Retry-After"] = "5"
             return response

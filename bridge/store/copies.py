@@ -1,0 +1,359 @@
+"""Backups: one consistent picture of the store in two files, and a store made of them again (decision 19).
+
+The store's file holds no person's key. The keys' file holds the wrapped keys, the stop list and the journal of
+erasures; only the newest one is kept. So an old store's file shows nobody who was erased since, and a restored store
+knows every "no" that was told until the newest keys' file.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, BinaryIO, NamedTuple
+
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    MetaData,
+    column,
+    delete,
+    func,
+    insert,
+    inspect,
+    literal_column,
+    or_,
+    select,
+    table,
+    text,
+    update,
+)
+from sqlalchemy import Table as RealTable
+
+from bridge.store import schema
+from bridge.store.archive import BadCopy, Header, Reader, Writer, house_of, sections
+from bridge.store.engine import Database
+from bridge.store.erase import erase, trace
+from bridge.store.rows import open_person
+from bridge.tables import (
+    erasures,
+    events,
+    keys_used,
+    metadata,
+    outbox,
+    person_keys,
+    pushes,
+    records,
+    stop_list,
+    subjects,
+)
+from bridge.vault import Sealed, Vault
+from bridge.vocabulary import Status, rfc3339
+
+Progress = Callable[[int, int], None]
+
+#: What only the keys' file holds.
+_APART = (person_keys, stop_list, erasures, keys_used)
+_STORE, _KEYS = "store", "keys"
+_AT_ONCE = 500
+#: Sent again after a restore, with the same Message-ID: the question she asked for herself (decision 25).
+_REPEATED = "mail:confirm"
+
+
+class Copied(NamedTuple):
+    """What a backup holds."""
+
+    made: datetime
+    people: int
+    events: int
+    stops: int
+
+
+class Restored(NamedTuple):
+    """What became of a backup: see the words of `consent-bridge restore`."""
+
+    made: str
+    keys_made: str
+    people: int
+    events: int
+    dark: int
+    lost: int
+    later: int
+    stops: int
+    mails_dropped: int
+    pushes: int
+
+
+def back_up(
+    database: Database, key: bytes, files: tuple[BinaryIO, BinaryIO], now: datetime, progress: Progress
+) -> Copied:
+    """Write the store into one file and keys, stops and journal into the other, as they are at one moment.
+
+    Nobody waits: both databases give a reader that moment while others write.
+    """
+    with database.reading() as db:
+        store = {str(each.name): ([str(c.name) for c in each.c], _count(db, each)) for each in metadata.sorted_tables}
+        apart = {str(each.name): store.pop(each.name) for each in _APART}
+        apart[person_keys.name] = (["id", "kid", "wrapped"], apart[person_keys.name][1])
+        told: dict[str, Any] = {"made": rfc3339(now), "schema": schema.head(), "house": house_of(key)}
+        total = sum(rows for _, rows in [*store.values(), *apart.values()])
+        done = 0
+        for kind, out, parts in ((_STORE, files[0], store), (_KEYS, files[1], apart)):
+            writer = Writer(out, key, Header(kind=kind, sections=sections(parts), **told))
+            for name, (columns, _) in parts.items():
+                for rows in _rows(db, name, columns):
+                    writer.rows(name, rows)
+                    done += len(rows)
+                    progress(done, total)
+            writer.end()
+    return Copied(now, store[subjects.name][1], store[events.name][1], apart[stop_list.name][1])
+
+
+def restore(
+    database: Database,
+    vault: Vault,
+    files: tuple[Reader, Reader],
+    *,
+    have: Mapping[str, Sequence[str]],
+    adapters: Sequence[str],
+    now: datetime,
+    progress: Progress,
+) -> Restored:
+    """Make an empty database the store again, in one transaction: until it is done, nothing here can be opened.
+
+    `have` are the ids of the keys that the settings hold, by ring.
+    """
+    store, keys = files
+    _fit(store.header, keys, have)
+    _mark(database)
+    with database.writing() as db:
+        schema.alone(db)
+        if schema.current_of(db) != schema.RESTORING:
+            raise BadCopy("another restore into this database has ended meanwhile")
+        _clear(db)
+        schema.migrate(db, store.header.schema)
+        _load(db, store, progress)
+        schema.migrate(db, schema.head())
+        later = _load_keys(db, keys)
+        dark, lost = _darken(db, now)
+        dropped = _calm(db)
+        told = _tell_all(db, adapters, now)
+        people = _open_all(db, vault, progress)
+        schema.keep_history(db)
+        return Restored(
+            made=store.header.made,
+            keys_made=keys.header.made,
+            people=people,
+            events=_count(db, events),
+            dark=dark,
+            lost=lost,
+            later=later,
+            stops=_count(db, stop_list),
+            mails_dropped=dropped,
+            pushes=told,
+        )
+
+
+def open_pair(store: BinaryIO, keys: BinaryIO, key: bytes) -> tuple[Reader, Reader]:
+    """Both files, read through and found whole."""
+    pair = (Reader(store, "the backup", key, _STORE), Reader(keys, "the .keys file", key, _KEYS))
+    for reader in pair:
+        reader.check()
+    return pair
+
+
+# -- writing ----------------------------------------------------------------------------------------------------
+
+
+def _rows(db: Connection, name: str, columns: Sequence[str]) -> Iterator[list[list[Any]]]:
+    """A table's rows as the database has them, a few at a time."""
+    if name == person_keys.name:  # by the random id, which stays what it is wherever the store lives
+        mine: Any = select(subjects.c.id, person_keys.c.kid, person_keys.c.wrapped)
+        query = mine.join(subjects, subjects.c.number == person_keys.c.subject).order_by(subjects.c.number)
+    else:
+        query = select(*[column(each) for each in columns]).select_from(table(name))
+    yes_no = [at for at, each in enumerate(columns) if _is_boolean(name, each)]
+    found = db.execution_options(yield_per=_AT_ONCE).execute(query)
+    for part in found.partitions():
+        rows = [list(row) for row in part]
+        for at in yes_no:
+            for row in rows:
+                row[at] = bool(row[at])
+        yield rows
+
+
+def _is_boolean(name: str, each: str) -> bool:
+    known = metadata.tables[name].c
+    return each in known and isinstance(known[each].type, Boolean)
+
+
+def _count(db: Connection, each: RealTable) -> int:
+    return db.scalar(select(func.count()).select_from(each)) or 0
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def _fit(store: Header, keys: Reader, have: Mapping[str, Sequence[str]]) -> None:
+    """Refuse what does not belong together, before anything is touched."""
+    schema.known(store.schema)
+    schema.known(keys.header.schema)
+    if keys.header.made < store.made:
+        raise BadCopy(
+            f"the .keys file ({keys.header.made}) is older than the backup ({store.made}): who signed up between them "
+            "would go dark, and who said no would be mailed; give the newest one with --keys"
+        )
+    used = set()
+    for name, rows in keys.rows(person_keys.name, stop_list.name, keys_used.name):
+        columns = keys.header.sections[name].columns
+        told = [dict(zip(columns, row, strict=True)) for row in rows]
+        used |= {(row.get("ring", "vault"), row["kid"]) for row in told}
+    if missing := sorted(f"{ring} key {kid!r}" for ring, kid in used if ring in have and kid not in have[ring]):
+        raise BadCopy(
+            f"the .keys file names {', '.join(missing)}, which BRIDGE_VAULT_KEYS or BRIDGE_LINK_KEYS does not hold: "
+            "put it back at the end of the list (KEY-03)"
+        )
+
+
+def _mark(database: Database) -> None:
+    """From here on nothing here can be opened, until a restore was carried to its end."""
+    with database.writing() as db:
+        schema.alone(db)
+        there = schema.current_of(db)
+        if there != schema.RESTORING:
+            if there is None and inspect(db).get_table_names():
+                raise BadCopy("the database holds tables that are not ours: restore into an empty one")
+            schema.known(there)
+            for each in metadata.sorted_tables if there else ():
+                if each is not keys_used and inspect(db).has_table(each.name) and _count(db, each):
+                    raise BadCopy(
+                        "the database is not empty: restore into a new one (BRIDGE_DATABASE_URL), or move this one away"
+                    )
+        schema.mark_restoring(db)
+
+
+def _clear(db: Connection) -> None:
+    """Take away the empty tables of a database that was made already."""
+    metadata.drop_all(db)
+    db.execute(text("DROP TABLE IF EXISTS alembic_version"))
+
+
+def _load(db: Connection, store: Reader, progress: Progress) -> None:
+    total = sum(section.rows for section in store.header.sections.values())
+    targets: dict[str, RealTable] = {}
+    done = 0
+    for name, rows in store.rows():
+        if name not in targets:
+            targets[name] = RealTable(name, MetaData(), autoload_with=db)
+        columns = store.header.sections[name].columns
+        plain = table(name, *[column(each) for each in columns])
+        db.execute(insert(plain), [dict(zip(columns, row, strict=True)) for row in rows])
+        done += len(rows)
+        progress(done, 2 * total)
+    if db.dialect.name == "postgresql":
+        for each in targets.values():
+            _count_on(db, each)
+
+
+def _count_on(db: Connection, each: RealTable) -> None:
+    """New rows are numbered after the restored ones."""
+    for number in each.primary_key.columns:
+        name = db.scalar(text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": each.name, "c": number.name})
+        if name:
+            highest = select(func.coalesce(func.max(number), 0) + 1).scalar_subquery()
+            db.execute(select(func.setval(literal_column(f"'{name}'"), highest, False)))
+
+
+def _load_keys(db: Connection, keys: Reader) -> int:
+    """Stops, journal and keys as they were last; how many people signed up after the backup and are not in it."""
+    later = 0
+    for name, rows in keys.rows():
+        columns = keys.header.sections[name].columns
+        if name != person_keys.name:
+            plain = table(name, *[column(each) for each in columns])
+            db.execute(insert(plain), [dict(zip(columns, row, strict=True)) for row in rows])
+            continue
+        here = select(subjects.c.id, subjects.c.number).where(subjects.c.id.in_([row[0] for row in rows]))
+        mine = {row.id: row.number for row in db.execute(here)}
+        there = [{"subject": mine[i], "kid": kid, "wrapped": wrapped} for i, kid, wrapped in rows if i in mine]
+        later += len(rows) - len(there)
+        if there:
+            db.execute(insert(person_keys), there)
+    return later
+
+
+def _darken(db: Connection, now: datetime) -> tuple[int, int]:
+    """Erase again whoever was erased since (SUP-04, SUP-06); how many, and how many have no key for another reason.
+
+    Those are people whom the newest keys' file never knew, because the store was restored once before.
+    """
+    dark = lost = last = 0
+    query = select(subjects.c.number, subjects.c.id, person_keys.c.subject.label("key"))
+    query = query.outerjoin(person_keys, person_keys.c.subject == subjects.c.number).order_by(subjects.c.number)
+    while rows := db.execute(query.where(subjects.c.number > last).limit(_AT_ONCE)).all():
+        traces = {row.number: trace(row.id) for row in rows}
+        told = set(db.scalars(select(erasures.c.hash).where(erasures.c.hash.in_(traces.values()))))
+        journalled = [row.number for row in rows if traces[row.number] in told]
+        keyless = [row.number for row in rows if row.key is None and traces[row.number] not in told]
+        erase(db, journalled + keyless, now)
+        dark, lost, last = dark + len(journalled), lost + len(keyless), rows[-1].number
+    return dark, lost
+
+
+def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
+    """Open everybody: wrong keys show here, and who stands under a root that is gone is found again by a newer one."""
+    total, done, last = _count(db, subjects), 0, 0
+    columns = (subjects.c.number, subjects.c.id, subjects.c.mark, subjects.c.profile, person_keys.c.kid)
+    query = select(*columns, person_keys.c.wrapped, subjects.c.kid.label("found_by"))
+    query = query.join(person_keys, person_keys.c.subject == subjects.c.number).order_by(subjects.c.number)
+    while rows := db.execute(query.where(subjects.c.number > last).limit(_AT_ONCE)).all():
+        stopped: dict[bytes, int] = {}
+        for row in rows:
+            try:
+                email = open_person(vault, row).person.email
+            except Sealed:
+                raise BadCopy(
+                    "the people in it cannot be opened: BRIDGE_VAULT_KEYS does not hold the right keys"
+                ) from None
+            if row.found_by not in vault.kids:
+                newest = vault.lookups(email)[0]
+                mine = update(subjects).where(subjects.c.number == row.number)
+                db.execute(mine.values(kid=newest.kid, lookup=newest.value))
+            stopped |= {entry.value: row.number for entry in vault.stop_hashes(email)}
+        listed = db.scalars(select(stop_list.c.hash).where(stop_list.c.hash.in_(stopped)))
+        numbers = {stopped[value] for value in listed}
+        db.execute(update(pushes).where(pushes.c.subject.in_(numbers)).values(stop=True))
+        last, done = rows[-1].number, done + len(rows)
+        progress(total + done, 2 * total)
+    return done
+
+
+def _calm(db: Connection) -> int:
+    """Let go of what was under way then. Mails that may have left since are not sent again (decision 25)."""
+    dropped = db.execute(delete(outbox).where(or_(outbox.c.work != _REPEATED, outbox.c.handed.is_not(None)))).rowcount
+    db.execute(update(outbox).values(leased=None, lease=None, reason=None))
+    return int(dropped)
+
+
+def _tell_all(db: Connection, adapters: Sequence[str], now: datetime) -> int:
+    """Have each platform told anew of everybody it may know: stops first, and no yes of then lifts a stop of since.
+
+    Who was only asked then may have said yes since, and the proof is lost: she must be off there too.
+    """
+    db.execute(delete(pushes))
+    for adapter in adapters:
+        last = func.max(events.c.number)
+        known = (
+            select(
+                events.c.subject,
+                literal_column(f"'{adapter}'"),
+                last,
+                last,
+                literal_column("true"),
+                literal_column("0"),
+            )
+            .where(events.c.subject.is_not(None))
+            .group_by(events.c.subject)
+        )
+        db.execute(insert(pushes).from_select(["subject", "adapter", "wanted", "put", "stop", "attempts"], known))
+    db.execute(update(pushes).values(due=now))
+    live = select(records.c.subject).where(records.c.status.in_([Status.GIVEN, Status.SOFT_OPT_IN]))
+    db.execute(update(pushes).where(pushes.c.subject.in_(live)).values(stop=False))
+    return _count(db, pushes)

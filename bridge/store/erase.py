@@ -1,0 +1,33 @@
+"""Destroying a person's data, and the journal that makes a restored backup do the same (SUP-04, SUP-06)."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.tables import erasures, events, outbox, person_keys, pushes, records, subjects
+
+
+def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
+    """Destroy everything of these people, locked by the caller, in her transaction.
+
+    Their key goes, so that backups are dark too; of each event the digest stays, so that the chains still verify.
+    """
+    ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers)).order_by(subjects.c.number)))
+    if not ids:
+        return
+    for table in (outbox, pushes, records, person_keys):
+        db.execute(delete(table).where(table.c.subject.in_(numbers)))
+    blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
+    db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))
+    db.execute(delete(subjects).where(subjects.c.number.in_(numbers)))
+    kind = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+    journal = [{"hash": trace(subject), "time": now} for subject in ids]
+    db.execute(kind(erasures).values(journal).on_conflict_do_nothing())  # known already where a backup is restored
+
+
+def trace(subject: str) -> bytes:
+    """What the journal keeps of an erased person: a hash under her own random id, which is gone with her."""
+    return hmac.digest(subject.encode(), b"consent-bridge erased", "sha256")[:16]
