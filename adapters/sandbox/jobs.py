@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.sandbox.keep import Kept
+
 #: Finished jobs that can still be asked for.
 KEPT = 1000
 
 Work = Callable[[], tuple[str, dict[str, Any]]]
+
+
+def _nothing() -> tuple[str, dict[str, Any]]:
+    """What is left to do of a finished job."""
+    return "", {}
 
 
 @dataclass
@@ -39,7 +46,7 @@ class Jobs:
         self.held = held
         self.seconds = seconds
         self.polls = polls
-        self.all: dict[str, Job] = {}
+        self.all: dict[str, Job] = Kept()
         self._settling = False
 
     def add(self, work: Work, kind: str = "upsert") -> Job:
@@ -77,6 +84,8 @@ class Jobs:
         except Exception as error:  # whatever it is, the caller of another address is not to blame
             job.status, job.results = "failed", {"error": type(error).__name__}
         job.finished = datetime.now(UTC)
+        job.work = _nothing
+        self.all[job.id] = job
 
     def look(self, job_id: str) -> Job | None:
         """Somebody asks how a job is getting on."""
