@@ -67,7 +67,7 @@ class Ear(BaseHTTPRequestHandler):
     heard: list[bytes] = []  # noqa: RUF012  (one list for all calls)
     away = True
 
-    def do_POST(self) -> None:  # noqa: N802  (http.server's name)
+    def do_POST(self) -> None:
         """Hear one."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if not self.away:
