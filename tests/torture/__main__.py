@@ -38,13 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def line(seed: int, database: str, figures: Figures, seconds: float) -> str:
     """What is told at the end of one run."""
-    acts = dict(figures.acts)
-    tries, repeated = acts.pop("tries", 0), acts.pop("repeated mails", 0)
     kills = ", ".join(f"{name} {number}" for name, number in sorted(figures.kills.items()))
     faults = ", ".join(f"{name} {number}" for name, number in sorted(figures.faults.items()))
     return (
         f"{database}, seed {seed}: {sum(figures.kills.values())} kills ({kills}); faults: {faults or 'none'}; "
-        f"{sum(acts.values())} acts in {tries} tries, {figures.retries} retries; {repeated} mails came again; "
+        f"{figures.acted()} acts in {figures.tries} tries ({figures.retries} again), "
+        f"{figures.repeated} mails that came again; "
         f"{seconds:.0f} s"
     )
 

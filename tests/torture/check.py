@@ -35,7 +35,6 @@ class Check:
     def __init__(self, town: Town, readers: Sequence[Reader]) -> None:
         self.town, self.readers = town, readers
         self.lines = list(town.trail.lines)
-        self.repeated = 0
 
     def all(self) -> None:
         """Everything; raises `Broken` with all that does not hold."""
@@ -50,7 +49,6 @@ class Check:
             self._logs,
         )
         wrong = [text for look in looks for text in look()]
-        self.town.figures.acts["repeated mails"] = self.repeated
         if wrong:
             more = f"\n... and {len(wrong) - 25} more" if len(wrong) > 25 else ""
             raise Broken("\n".join(wrong[:25]) + more)
@@ -94,9 +92,11 @@ class Check:
         with self.town.database().reading() as db:
             if waiting := db.scalar(select(func.count()).select_from(outbox)):
                 yield f"{waiting} mails wait for ever"
-            held = pushes.c.leased.is_not(None) | pushes.c.job.is_not(None)
-            if leases := db.scalar(select(func.count()).select_from(pushes).where(held)):
-                yield f"{leases} pushes are still leased or follow a job"
+            if leases := db.scalar(select(func.count()).where(pushes.c.leased.is_not(None))):
+                yield f"{leases} pushes are still leased"
+        for task in self.town.bridge.store.tasks():
+            if task.waiting:
+                yield f"{task.waiting} pieces of work wait for {task.name}"
 
     # -- mails --------------------------------------------------------------------------------------------------
 
@@ -134,12 +134,13 @@ class Check:
             yield f"came {came} times"
         if came > 1 + cut:
             yield f"came {came} times; only {cut} attempts were cut between hand-over and commit"
-        self.repeated += max(0, came - 1)
+        self.town.figures.repeated += max(0, came - 1)
         for before, after in pairwise(attempts):
             gap = after["claims"]["time"] - before["claims"]["since"]
             if "done" in before and "overtaken" not in before:
                 yield "was taken up again after it was done"
-            if "overtaken" in before and gap < LEASE.total_seconds():
+            # One that could not be handed over was put off, perhaps, before its process could say so.
+            if "overtaken" in before and "later" not in before and gap < LEASE.total_seconds():
                 yield f"was taken from its holder {gap:.1f} seconds after that took it up"
         lost = _kind(lines) in _ONCE and left
         withheld = any("done" in said and ("leaves" not in said or "refused" in said) for said in attempts)

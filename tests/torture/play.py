@@ -18,7 +18,7 @@ from tests.torture.readers import Reader
 from tests.torture.town import Broken, Figures, Town
 
 #: Who can be killed, and from how many to how many steps each lives: many die early, some do a lot first.
-VICTIMS = {"web": (4, 900), "dispatch-1": (4, 1500), "dispatch-2": (4, 1500), "sandbox": (10, 9000)}
+VICTIMS = {"web": (4, 1500), "dispatch-1": (4, 4000), "dispatch-2": (4, 4000), "sandbox": (10, 30_000)}
 
 _DRIVERS, _LIVES = 4, 6
 
@@ -53,8 +53,8 @@ class Play:
         self.failed: list[BaseException] = []
         self._fault: ExitStack | None = None
         self._fault_ends = (0, 0.0)
-        self._next_fault = 15
-        self._next_outside = 8
+        self._next_fault = 6
+        self._next_outside = 4
         self._next_real = _REAL // 4
         self._limit = -1
         self._counted = 0
@@ -77,9 +77,7 @@ class Play:
                 self._look(mortal=False)
             if self.failed:
                 raise self.failed[0]
-            took = time.monotonic()
             self._settle()
-            print("settle", time.monotonic() - took)
             Check(town, self.readers).all()
             return town.figures
         finally:
@@ -101,7 +99,7 @@ class Play:
                 one = rng.choice(lives)
                 try:
                     next(one)
-                    time.sleep(0.004)
+                    time.sleep(0.015)
                 except StopIteration:
                     lives.remove(one)
         except BaseException as error:
@@ -134,10 +132,9 @@ class Play:
         for name in missing:
             self._start(name, mortal=mortal)
         if mortal:
-            tries = town.figures.acts["tries"]
-            self._faults(tries)
-            if tries >= self._next_outside:
-                self._next_outside = tries + self.rng.randint(4, 20)
+            self._faults(town.figures.acted())
+            if town.figures.acted() >= self._next_outside:
+                self._next_outside += self.rng.randint(2, 8)
                 time.sleep(self.rng.random() * 0.01)
                 town.kill(self.rng.choice(list(VICTIMS)))
             if self._counted >= self._next_real:
@@ -163,9 +160,9 @@ class Play:
         self._fault_over()
         town.start_command("real dispatch-1", "dispatch")
         town.start_command("real web", "serve", "--port", str(town.port), *self.rng.choice([(), ("--no-dispatch",)]))
-        until = town.figures.acts["tries"] + self.rng.randint(10, 40)
+        until = town.figures.acted() + self.rng.randint(4, 20)
         end = time.monotonic() + 10
-        while town.figures.acts["tries"] < until and time.monotonic() < end:
+        while town.figures.acted() < until and time.monotonic() < end:
             self._look_only()
         for name in ("real web", "real dispatch-1"):
             town.kill(name)
@@ -182,13 +179,14 @@ class Play:
 
     # -- faults -------------------------------------------------------------------------------------------------
 
-    def _faults(self, tries: int) -> None:
+    def _faults(self, acted: int) -> None:
+        """A fault lasts for some acts; where nobody gets anything done because of it, for a second and a half."""
         until, end = self._fault_ends
-        if self._fault is not None and (tries >= until or time.monotonic() > end):
+        if self._fault is not None and (acted >= until or time.monotonic() > end):
             self._fault_over()
-        if self._fault is None and tries >= self._next_fault:
-            self._next_fault = tries + self.rng.randint(15, 60)
-            self._fault_ends = (tries + self.rng.randint(6, 25), time.monotonic() + 1.5)
+        if self._fault is None and acted >= self._next_fault:
+            self._next_fault = acted + self.rng.randint(8, 25)
+            self._fault_ends = (acted + self.rng.randint(3, 12), time.monotonic() + 1.5)
             self._fault = ExitStack()
             kind = self.rng.choice(["esp", "esp", "esp", "locked", "clock", "full" if self.sqlite else "crash"])
             self.town.figures.faults[getattr(self, f"_{kind}")(self._fault)] += 1
@@ -246,6 +244,7 @@ class Play:
         town.fallen()
         for esp in list(town.mode):
             town.mode[esp] = {"mode": "up"}
+        town.lease_ends()
         for name in VICTIMS:
             town.start(name)
         self._until_quiet()
@@ -268,7 +267,7 @@ class Play:
                 town.clock.move((due - now).total_seconds() + 0.01)
             elif left != before:
                 since = time.monotonic()
-            elif time.monotonic() - since > 2:
+            elif time.monotonic() - since > 1:
                 town.lease_ends()
                 since = time.monotonic()
             before = left

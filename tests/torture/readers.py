@@ -196,7 +196,7 @@ class Reader:
             town.wait_up(whom)
             act.tries += 1
             answer = attempt()
-            town.figures.acts["tries"] += 1
+            town.figures.tries += 1
             if answer is not None and answer.status < 500:
                 act.accepted, act.refused = answer.status < 300, answer.status >= 300
                 town.figures.acts[act.kind] += 1
@@ -204,7 +204,7 @@ class Reader:
             if answer is not None and answer.status != 503:
                 town.figures.wrong.append(f"{act.kind} was answered {answer.status}")
             town.figures.retries += 1
-            time.sleep(0.01 if answer is None else 0.05)
+            time.sleep(0.03 if answer is None else 0.1)
         return None
 
 

@@ -124,8 +124,14 @@ class Figures:
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     acts: Counter[str] = field(default_factory=Counter)
+    tries: int = 0
     retries: int = 0
+    repeated: int = 0
     wrong: list[str] = field(default_factory=list)
+
+    def acted(self) -> int:
+        """How many acts were answered so far."""
+        return sum(self.acts.values())
 
 
 class Town:
@@ -186,7 +192,7 @@ class Town:
         return process, ours
 
     def start(self, name: str, *, last: int = 0, inside: bool = False) -> None:
-        """Start a process, which dies at its step `last`; try again while the database lets nobody in."""
+        """Start a process, which dies at its step `last`. Ready or dead when this comes back."""
         role = name.partition("-")[0]
         order = {
             "name": name,

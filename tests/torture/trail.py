@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from bridge.adapter import MailLater, MailRefused
 from bridge.smtp import Smtp
 from bridge.store.work import WorkQueue
+from bridge.tables import outbox
 from bridge.vocabulary import Letter
 
 
@@ -46,8 +49,10 @@ class Trail:
             return again
 
         def finished(queue: WorkQueue, mail: Any) -> None:
+            with queue.database.reading() as db:
+                holder = db.scalar(select(outbox.c.lease).where(outbox.c.id == mail.id))
             finish(queue, mail)
-            self.say("done", id=mail.id)
+            self.say("done" if holder == mail.lease else "lost", id=mail.id)
 
         def sent(road: Smtp, letter: Letter, ready: Callable[[], None]) -> None:
             say = partial(self.say, id=letter.message_id[1:].partition("@")[0])
