@@ -47,5 +47,5 @@ def test_the_figures_of_a_run_stand_in_one_line() -> None:
     figures.acts.update({"stop": 10})
     assert line(7, "sqlite", figures, 61.4) == (
         "sqlite, seed 7: 4 kills (sandbox from outside 1, web at a step 3); faults: database locked 1; "
-        "10 acts in 12 tries (2 again), 1 mails that came again; 61 s"
+        "10 acts in 12 tries (2 again), 0 stops parked, 1 mails that came again; 61 s"
     )

@@ -43,7 +43,7 @@ def line(seed: int, database: str, figures: Figures, seconds: float) -> str:
     return (
         f"{database}, seed {seed}: {sum(figures.kills.values())} kills ({kills}); faults: {faults or 'none'}; "
         f"{figures.acted()} acts in {figures.tries} tries ({figures.retries} again), "
-        f"{figures.repeated} mails that came again; "
+        f"{figures.parked} stops parked, {figures.repeated} mails that came again; "
         f"{seconds:.0f} s"
     )
 

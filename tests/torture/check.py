@@ -35,6 +35,7 @@ class Check:
     def __init__(self, town: Town, readers: Sequence[Reader]) -> None:
         self.town, self.readers = town, readers
         self.lines = list(town.trail.lines)
+        town.figures.parked = sum(line["what"] == "parked" for line in self.lines)
 
     def all(self) -> None:
         """Everything; raises `Broken` with all that does not hold."""

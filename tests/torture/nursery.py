@@ -140,6 +140,7 @@ class Nursery:
         self._open()
         server = make_server("127.0.0.1", order["port"], create_app(self.bridge), threaded=True, request_handler=_Quiet)
         server.daemon_threads = True
+        trail.follow_stops()
         if order["inside"]:
             _start(self.bridge, trail)
         ready()

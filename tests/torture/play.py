@@ -188,7 +188,7 @@ class Play:
             self._next_fault = acted + self.rng.randint(8, 25)
             self._fault_ends = (acted + self.rng.randint(3, 12), time.monotonic() + 1.5)
             self._fault = ExitStack()
-            kind = self.rng.choice(["esp", "esp", "esp", "locked", "clock", "full" if self.sqlite else "crash"])
+            kind = self.rng.choice(["esp", "esp", "locked", "clock", "full" if self.sqlite else "crash"])
             self.town.figures.faults[getattr(self, f"_{kind}")(self._fault)] += 1
 
     def _fault_over(self) -> None:
@@ -204,7 +204,12 @@ class Play:
 
     def _locked(self, fault: ExitStack) -> str:
         fault.enter_context(self.town.locked())
+        self._away(fault)
         return "database locked"
+
+    def _away(self, fault: ExitStack) -> None:
+        self.town.store_away = True
+        fault.callback(setattr, self.town, "store_away", False)
 
     def _full(self, fault: ExitStack) -> str:
         """At 0 not even a stop can be parked; at 64 KiB it can."""
@@ -213,6 +218,7 @@ class Play:
             if name != "sandbox":
                 self.town.fill(name, self._limit)
         fault.callback(self._room_again)
+        self._away(fault)
         return f"disk full ({'spool too' if not self._limit else 'not the spool'})"
 
     def _room_again(self) -> None:

@@ -68,7 +68,9 @@ class Reader:
             self._joins,
         ]
         for _ in range(self.rng.randint(2, 7)):
-            yield from self.rng.choice(roads)()
+            # Who wants to leave while the store is away is what the spool is for.
+            away = self.town.store_away and self.rng.random() < 0.8
+            yield from self.rng.choice(roads[:4] if away else roads)()
 
     # -- what she does ------------------------------------------------------------------------------------------
 

@@ -127,6 +127,7 @@ class Figures:
     tries: int = 0
     retries: int = 0
     repeated: int = 0
+    parked: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def acted(self) -> int:
@@ -141,6 +142,7 @@ class Town:
         self.folder, self.rng = folder, rng
         self.figures = Figures()
         self.jumps = 0
+        self.store_away = False
         self.clock = Clock(folder / "clock")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

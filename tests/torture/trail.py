@@ -1,4 +1,4 @@
-"""What the processes did with each mail, in the order they did it: lines in one pipe, which outlives whoever is killed."""
+"""What the processes did with each mail and each parked stop, in the order they did it: lines in one pipe, which outlives whoever is killed."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from bridge.adapter import MailLater, MailRefused
 from bridge.smtp import Smtp
+from bridge.spool import Parked, Spool
 from bridge.store.work import WorkQueue
 from bridge.tables import outbox
 from bridge.vocabulary import Letter
@@ -29,6 +30,16 @@ class Trail:
         """Leave a line."""
         line = {"who": self.who, "pid": os.getpid(), "what": what, "time": self.clock().timestamp(), **more}
         os.write(self._pipe, json.dumps(line).encode() + b"\n")
+
+    def follow_stops(self) -> None:
+        """From now on this process says when it parks a stop."""
+        park = Spool.park
+
+        def parked(spool: Spool, stop: Parked) -> None:
+            park(spool, stop)
+            self.say("parked")
+
+        Spool.park = parked  # type: ignore[method-assign]
 
     def follow_mails(self) -> None:
         """From now on this process says what it does with each mail."""

@@ -10,4 +10,6 @@ if _folder := os.environ.get("TORTURE_FOLDER"):
 
     _clock = Clock(Path(_folder) / "clock")
     Bridge.__init__.__kwdefaults__["clock"] = _clock
-    Trail(Path(_folder) / "trail", "command", _clock).follow_mails()
+    _trail = Trail(Path(_folder) / "trail", "command", _clock)
+    _trail.follow_mails()
+    _trail.follow_stops()
