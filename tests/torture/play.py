@@ -18,7 +18,7 @@ from tests.torture.readers import Reader
 from tests.torture.town import Broken, Figures, Town
 
 #: Who can be killed, and from how many to how many steps each lives: many die early, some do a lot first.
-VICTIMS = {"web": (4, 1500), "dispatch-1": (4, 4000), "dispatch-2": (4, 4000), "sandbox": (10, 30_000)}
+VICTIMS = {"web": (8, 4000), "dispatch-1": (8, 6000), "dispatch-2": (8, 6000), "sandbox": (20, 60_000)}
 
 _DRIVERS, _LIVES = 4, 6
 
