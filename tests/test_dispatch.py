@@ -1017,3 +1017,35 @@ def test_the_lease_outlives_the_slowest_round_of_mails():
     from bridge.store.work import LEASE
 
     assert timedelta(seconds=_MAILS_AT_ONCE * Smtp.seconds) < LEASE
+
+
+def test_a_confirmation_that_lifts_a_bounce_brings_back_all_that_stood(house, an):
+    """R7, ESP-03: the ESP was told to stop her because the address was dead, not because she said no to anything."""
+    an.has_consented("newsletter")
+    house.hear(an.told_by_esp(EventType.BOUNCED))
+    house.dispatch()
+    assert not an.is_on()
+    house.clock.forward(minutes=1)
+
+    an.saves(an.asks_for_a_link(), "newsletter", "offers")  # one was on before, so only the other is a new yes
+    house.dispatch()
+
+    assert an.may("newsletter").may
+    assert an.may("offers").may
+    assert an.is_on("newsletter")
+    assert an.is_on("offers")
+
+
+def test_a_confirmation_that_lifts_a_bounce_brings_back_nothing_she_left(house, an):
+    """ESP-03: what she said no to stays off, bounce or not."""
+    an.has_consented("newsletter", "offers")
+    house.hear(an.told_by_esp(EventType.UNSUBSCRIBED, "newsletter"))
+    house.clock.forward(minutes=1)
+    house.hear(an.told_by_esp(EventType.BOUNCED))
+    house.dispatch()
+    house.clock.forward(minutes=1)
+
+    an.saves(an.asks_for_a_link(), "offers")
+    house.dispatch()
+
+    assert not an.is_on("newsletter")

@@ -19,6 +19,7 @@ from bridge.store import Mail, Push, StoreAway
 from bridge.vocabulary import (
     Block,
     EventType,
+    Limits,
     MailKind,
     Member,
     Outcome,
@@ -221,7 +222,7 @@ class Dispatcher:
         """A new yes that a pause hides has not been told yet: it must still count as new when the pause ends."""
         now = self.bridge.clock()
         paused = [purpose for purpose in self.bridge.policy.places(name) if _is_paused(push, purpose, now)]
-        if outcome.kind is not OutcomeKind.DONE or not _new_yes(push, paused):
+        if outcome.kind is not OutcomeKind.DONE or not _new_yes(push, paused, self.bridge.limits(now)):
             return outcome
         ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
         return Outcome(OutcomeKind.LATER, "paused", min(ends).total_seconds())
@@ -303,7 +304,7 @@ class Dispatcher:
         purposes = policy.places(name)
         closed = blocks(history, limits)
         on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
-        fresh = _new_yes(push, on)
+        fresh = _new_yes(push, on, limits)
         if self._contract_problem(name):
             on, fresh = on - fresh, frozenset()  # without a contract nothing new begins there (REG-02)
         stopped = frozenset(p for p in purposes if p not in on and (closed or _is_stopped(push, p)))
@@ -334,14 +335,19 @@ def _state(push: Push, member: Member) -> str:
     return f"{push.number} {' '.join(sorted(member.on))}"
 
 
-def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
-    """For which of these a standing yes of her own is newer than what the ESP was told last."""
+def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset[str]:
+    """For which of these a standing yes of her own is newer than what the ESP was told last.
+
+    A new yes that brings a dead address back to life renews all that stood: the ESP was told to stop it (R7).
+    """
     new = {event.key for event in push.history[push.put : push.number]}
+    before = [event for event in push.history if event.type is not EventType.GIVEN or event.key not in new]
+    revived = Block.BOUNCED in blocks(before, limits) and Block.BOUNCED not in blocks(push.history, limits)
     yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
     return frozenset(
         purpose
         for purpose, by in yes.items()
-        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
+        if by is not None and by.confirmed and by.type is EventType.GIVEN and (revived or by.key in new)
     )
 
 

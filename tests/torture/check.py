@@ -267,6 +267,18 @@ def _counted(acts: Sequence[Act], story: Sequence[ConsentEvent]) -> Iterator[str
             least[key] += bool(sure)
         state.take(act)
     there: Counter[tuple[str, str, str]] = Counter((_source(e), str(e.type), e.purpose) for e in story)
+    yield from _joined(acts, story)
+    if len({act.jumps for act in acts}) == 1:  # where the clock was set back a stop said again may be news
+        yield from _said_again(story)
+    for key in least | most | there:
+        if key[1] in (T.REQUESTED, T.CORRECTED) or key[0] == Method.CONFIRM_PAGE:
+            continue
+        if not least[key] <= there[key] <= most[key]:
+            yield f"{key} is there {there[key]} times, accepted {least[key]}, tried {most[key]}"
+
+
+def _joined(acts: Sequence[Act], story: Sequence[ConsentEvent]) -> Iterator[str]:
+    """Sign-ups and confirmations, which are tied by their request."""
     signs = [act for act in acts if act.kind == "sign up"]
     requests = {e.evidence.request for e in story if e.type is T.REQUESTED}
     if len(requests) > sum(act.tries for act in signs):
@@ -281,11 +293,18 @@ def _counted(acts: Sequence[Act], story: Sequence[ConsentEvent]) -> Iterator[str
     for act in acts:
         if act.kind == "confirm" and act.accepted and not any(request == act.request for request, _ in given):
             yield "an accepted confirmation is not there"
-    for key in least | most | there:
-        if key[1] in (T.REQUESTED, T.CORRECTED) or key[0] == Method.CONFIRM_PAGE:
-            continue
-        if not least[key] <= there[key] <= most[key]:
-            yield f"{key} is there {there[key]} times, accepted {least[key]}, tried {most[key]}"
+
+
+def _said_again(story: Sequence[ConsentEvent]) -> Iterator[str]:
+    """A stop of her own that said nothing new is no second event (WDR-10)."""
+    off: set[str] = set()
+    for event in story:
+        if event.type in (T.REQUESTED, T.GIVEN):
+            off -= {"", event.purpose}
+        elif event.type is T.WITHDRAWN and event.by_reader:
+            if event.purpose in off:
+                yield f"one stop of {event.purpose or 'everything'} is there twice"
+            off.add(event.purpose)
 
 
 def _source(event: ConsentEvent) -> str:
