@@ -29,6 +29,10 @@ _ESP_WORDS = {"unsubscribe": T.UNSUBSCRIBED, "complain": T.COMPLAINED, "bounce":
 _TOKEN = re.compile(rb"/(?:u|confirm|preferences)/[\w.-]{20,}")
 
 
+#: What nobody expects: an error that our own code did not foresee, or a thread that ended with one.
+_SURPRISE = re.compile(rb"^.*(?: ERROR +bridge|Exception in thread).*$", re.MULTILINE)
+
+
 class Check:
     """The last look, through the public roads: the store's reads, `verify`, the ESPs' own pages, the mailbox."""
 
@@ -209,8 +213,8 @@ class Check:
                 if b"@krant-lezer.example" in line or _TOKEN.search(line) or any(key in line for key in secrets):
                     yield f"{path.name} holds an address, a token or a key: {line[:120]!r}"
                     break
-            if b"Traceback" in path.read_bytes():
-                yield f"{path.name} holds a traceback"
+            for line in _SURPRISE.findall(path.read_bytes()):
+                yield f"{path.name}: {line.decode(errors='replace')}"
 
 
 class _State:

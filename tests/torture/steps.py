@@ -7,11 +7,14 @@ So the seed says after how many steps, and every place between two effects comes
 import os
 import signal
 import socket
+import sqlite3
+import sqlite3.dbapi2
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, event
+import psycopg
 
 from adapters.sandbox.keep import Keeper
 from tests.torture.trail import Trail
@@ -37,13 +40,33 @@ class Steps:
 
     def watch(self) -> None:
         """Count from now on. Only in a process that was just forked."""
-        for name in ("before_cursor_execute", "commit", "rollback"):
-            event.listen(Engine, name, lambda *_args, name=name: self(f"database {name}"))
+        for name in ("execute", "executemany"):
+            self._around(psycopg.Cursor, name, "database statement")
+        for name in ("commit", "rollback"):
+            self._around(psycopg.Connection, name, f"database {name}")
+        self._watch_sqlite()
         for name in ("sendall", "send", "recv_into", "connect"):
             self._around(socket.socket, name, f"socket {name}")
         for name in ("fsync", "ftruncate"):
             self._around(os, name, f"file {name}")
         self._around(Keeper, "write", "sandbox keeps")
+
+    def _watch_sqlite(self) -> None:
+        """SQLite's own classes are closed; connections are made of these instead."""
+
+        class Cursor(sqlite3.Cursor):
+            """Counts its statements."""
+
+        class Connection(sqlite3.Connection):
+            """Counts its statements and commits."""
+
+            def cursor(self, factory: Any = Cursor) -> Any:
+                return super().cursor(factory)
+
+        for owner, names in ((Cursor, ("execute", "executemany")), (Connection, ("execute", "commit", "rollback"))):
+            for name in names:
+                self._around(owner, name, f"database {name}")
+        sqlite3.dbapi2.connect = partial(sqlite3.dbapi2.connect, factory=Connection)  # type: ignore[assignment]
 
     def _around(self, owner: Any, name: str, where: str) -> None:
         real: Callable[..., Any] = getattr(owner, name)
