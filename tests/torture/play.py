@@ -20,7 +20,7 @@ from tests.torture.town import Broken, Figures, Town
 #: Who can be killed, and from how many to how many steps each lives: many die early, some do a lot first.
 VICTIMS = {"web": (8, 4000), "dispatch-1": (8, 6000), "dispatch-2": (8, 6000), "sandbox": (20, 60_000)}
 
-_DRIVERS, _LIVES = 4, 6
+_DRIVERS, _LIVES = 4, 8
 
 #: One kill in so many goes to the real commands, which take seconds to begin.
 _REAL = 100
@@ -209,6 +209,7 @@ class Play:
 
     def _away(self, fault: ExitStack) -> None:
         self.town.store_away = True
+        self._fault_ends = (self._fault_ends[0], time.monotonic() + 2.5)
         fault.callback(setattr, self.town, "store_away", False)
 
     def _full(self, fault: ExitStack) -> str:

@@ -68,6 +68,10 @@ class Reader:
             self._joins,
         ]
         for _ in range(self.rng.randint(2, 7)):
+            for _ in range(self.rng.randint(0, 15)):
+                if self.town.store_away:
+                    break
+                yield
             # Who wants to leave while the store is away is what the spool is for.
             away = self.town.store_away and self.rng.random() < 0.8
             yield from self.rng.choice(roads[:4] if away else roads)()
