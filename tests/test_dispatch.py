@@ -1049,3 +1049,30 @@ def test_a_confirmation_that_lifts_a_bounce_brings_back_nothing_she_left(house, 
     house.dispatch()
 
     assert not an.is_on("newsletter")
+
+
+def test_a_question_about_two_is_still_put_about_the_one_that_waits(house, an):
+    """CON-01: she asked for both, then for one again and confirmed that: the other is still asked, by its own mail."""
+    an.signs_up("newsletter", "offers")
+    house.clock.forward(days=1, minutes=1)
+    an.signs_up("newsletter")
+    first, second = sorted(house.store.queue.claim_mails(), key=lambda mail: len(mail.purposes), reverse=True)
+    assert first.purposes == ("newsletter", "offers")
+    token = house.bridge.links.token(
+        Claim(
+            action=Action.CONFIRM,
+            subject=second.person.id,
+            address=second.person.mark,
+            made=second.made,
+            request=second.request,
+        )
+    )
+    assert house.client.post(f"/confirm/{token}").status_code == 200
+    house.mailbox.clear()
+    house.clock.forward(minutes=5)
+
+    house.dispatch()
+
+    assert an.confirms().status_code == 200
+    assert an.may("newsletter").may
+    assert an.may("offers").may

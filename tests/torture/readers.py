@@ -35,6 +35,7 @@ class Act:
     on: tuple[str, ...] = ()
     request: str = ""
     jumps: int = 0
+    away: bool = False
     tries: int = 0
     accepted: bool = False
     refused: bool = False
@@ -201,6 +202,7 @@ class Reader:
         while time.monotonic() < end:
             town.wait_up(whom)
             act.tries += 1
+            act.away |= town.store_away
             answer = attempt()
             town.figures.tries += 1
             if answer is not None and answer.status < 500:
