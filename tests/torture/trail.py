@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from bridge.adapter import MailLater, MailRefused
 from bridge.smtp import Smtp
 from bridge.spool import Parked, Spool
+from bridge.store import StoreAway
 from bridge.store.work import WorkQueue
 from bridge.tables import outbox
 from bridge.vocabulary import Letter
@@ -59,11 +61,17 @@ class Trail:
             self.say("put off", id=mail.id)
             return again
 
-        def finished(queue: WorkQueue, mail: Any) -> None:
+        def holder(queue: WorkQueue, mail: Any) -> str | None:
             with queue.database.reading() as db:
-                holder = db.scalar(select(outbox.c.lease).where(outbox.c.id == mail.id))
+                found: str | None = db.scalar(select(outbox.c.lease).where(outbox.c.id == mail.id))
+                return found
+
+        def finished(queue: WorkQueue, mail: Any) -> None:
+            before = holder(queue, mail)
             finish(queue, mail)
-            self.say("done" if holder == mail.lease else "lost", id=mail.id)
+            with suppress(StoreAway):  # then nobody knows, and it counts as cut
+                after = holder(queue, mail)
+                self.say("done" if before == mail.lease and after is None else "lost", id=mail.id)
 
         def sent(road: Smtp, letter: Letter, ready: Callable[[], None]) -> None:
             say = partial(self.say, id=letter.message_id[1:].partition("@")[0])
