@@ -119,10 +119,10 @@ class Check:
             for text in self._mail(came[key], lines):
                 yield f"{_kind(lines)} mail {key}: {text}\n    {[(x['who'], x['pid'], x['what'], x.get('maybe')) for x in lines]}"
         withheld = {
-            said["claims"]["request"]: said["done"]["time"]
+            line["request"]: lines[-1]["time"]
             for key, lines in said.items()
-            for said in _attempts(lines)
-            if not came[key] and "done" in said and said["claims"]["kind"] == "confirm"
+            for line in lines
+            if not came[key] and line["what"] == "claims" and line["kind"] == "confirm"
         }
         yield from self._withheld(withheld)
         asked = {line["request"] for line in self.lines if line["what"] == "claims" and line["request"]}
@@ -148,9 +148,7 @@ class Check:
             # One that could not be handed over was put off, perhaps, before its process could say so.
             if "overtaken" in before and "later" not in before and gap < LEASE.total_seconds():
                 yield f"was taken from its holder {gap:.1f} seconds after that took it up"
-        lost = _kind(lines) in _ONCE and left
-        withheld = any("done" in said and ("leaves" not in said or "refused" in said) for said in attempts)
-        if not came and not lost and not withheld:
+        if not came and _kind(lines) != "confirm" and not _may_be_missing(_kind(lines), attempts):
             yield "never came, and nobody said why"
 
     def _withheld(self, withheld: Mapping[str, float]) -> Iterator[str]:
@@ -364,6 +362,16 @@ def _attempts(lines: Sequence[dict[str, Any]]) -> list[dict[str, dict[str, Any]]
         if line["pid"] in of:
             of[line["pid"]][line["what"]] = line
     return found
+
+
+def _may_be_missing(kind: str, attempts: Sequence[dict[str, dict[str, Any]]]) -> bool:
+    """Held back by the gate or refused, as its process said; or it may not go twice and one was cut at it.
+
+    Whether a confirmation was rightly held back is asked of the store (`_withheld`).
+    """
+    if any("refused" in said or ("done" in said and "leaves" not in said) for said in attempts):
+        return True
+    return kind in _ONCE and any("leaves" in said or "put off" not in said for said in attempts)
 
 
 def _kind(lines: Sequence[dict[str, Any]]) -> str:
