@@ -2,8 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
+# make torture: SEED is drawn when left out.
+SEED ?=
+KILLS ?= 2000
+DATABASE ?= both
 
-.PHONY: demo test test-browser lint bench bench-full pins clean
+.PHONY: demo test test-browser torture lint bench bench-full pins clean
 
 .venv/run.stamp: pins/run.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,6 +30,9 @@ test: .venv/test.stamp lint
 
 test-browser: .venv/test.stamp
 	@$(BIN)/python -m pytest -m browser
+
+torture: .venv/test.stamp
+	@$(BIN)/python -m tests.torture --kills $(KILLS) --database $(DATABASE) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/test.stamp
 	@$(BIN)/ruff check --quiet .

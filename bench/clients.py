@@ -12,7 +12,7 @@ from bench.figures import Row, at_least, at_most, no_goal, row
 from bench.load import Cost, Server, click, measure, rounds, steadiest
 from bench.places import Sqlite
 from bench.run import Pair, Run
-from bridge.handlers.server import THREADS
+from bridge.bootstrap import THREADS
 
 
 def clients(run: Run) -> list[Row]:

@@ -9,7 +9,7 @@ from bench.figures import Row, at_most, row
 from bench.load import Cost, Server, click, measure, page, rounds, steadiest
 from bench.places import Place
 from bench.run import Pair, Run
-from bridge.handlers.server import THREADS
+from bridge.bootstrap import THREADS
 
 MOST, GROWTH = 2.0, 1.15
 

@@ -9,7 +9,8 @@ import pytest
 from adapters.memory import Memory
 from bridge.adapter import MailLater, Transport
 from bridge.mailer import stop_token
-from bridge.vocabulary import DONE, EventType, Letter, Member, Outcome, OutcomeKind
+from bridge.spool import Parked
+from bridge.vocabulary import DONE, EventType, Letter, Member, Method, Outcome, OutcomeKind
 from tests.conftest import House, Reader
 
 
@@ -57,6 +58,37 @@ def test_a_stop_counts_though_the_clock_was_set_back(home: House, an: Reader, mi
     home.clock.forward(days=1)
     assert not an.may().may
     assert home.verify().problems == ()
+
+
+@pytest.mark.parametrize("kind", [EventType.COMPLAINED, EventType.UNSUBSCRIBED, EventType.BOUNCED])
+def test_what_an_esp_tells_counts_though_the_clock_was_set_back(home: House, an: Reader, kind: EventType) -> None:
+    """WDR-04: a yes that was written while the clock was wrong does not overtake the no that came after it."""
+    an.has_consented("newsletter")
+    home.clock.forward(minutes=-30)
+    home.hear(an.told_by_esp(kind))
+
+    assert not an.may().may
+    home.clock.forward(days=1)
+    assert not an.may().may
+    home.dispatch()
+    assert not an.is_on()
+    assert home.verify().problems == ()
+
+
+def test_a_parked_stop_counts_though_the_clock_was_set_back(home: House, an: Reader) -> None:
+    """WDR-04, decision 21: parked for minutes, written while the clock is still behind her yes."""
+    an.has_consented("newsletter")
+    person = home.store.person(an.email)
+    assert person is not None
+    home.clock.forward(minutes=-30)
+    stop = Parked(subject=person.id, mark=person.mark, purpose="", time=home.clock(), method=Method.ONE_CLICK)
+    home.bridge.spool.park(stop)
+    home.clock.forward(minutes=5)
+
+    assert home.bridge.acts.replay() == 1
+
+    home.clock.forward(days=1)
+    assert not an.may().may
 
 
 def test_leaving_one_of_two_ends_where_the_esp_works_by_jobs(home: House, an: Reader) -> None:

@@ -1018,3 +1018,62 @@ def test_the_lease_outlives_the_slowest_round_of_mails():
     from bridge.store.work import LEASE
 
     assert timedelta(seconds=_MAILS_AT_ONCE * Smtp.seconds) < LEASE
+
+
+def test_a_confirmation_that_lifts_a_bounce_brings_back_all_that_stood(house, an):
+    """R7, ESP-03: the ESP was told to stop her because the address was dead, not because she said no to anything."""
+    an.has_consented("newsletter")
+    house.hear(an.told_by_esp(EventType.BOUNCED))
+    house.dispatch()
+    assert not an.is_on()
+    house.clock.forward(minutes=1)
+
+    an.saves(an.asks_for_a_link(), "newsletter", "offers")  # one was on before, so only the other is a new yes
+    house.dispatch()
+
+    assert an.may("newsletter").may
+    assert an.may("offers").may
+    assert an.is_on("newsletter")
+    assert an.is_on("offers")
+
+
+def test_a_confirmation_that_lifts_a_bounce_brings_back_nothing_she_left(house, an):
+    """ESP-03: what she said no to stays off, bounce or not."""
+    an.has_consented("newsletter", "offers")
+    house.hear(an.told_by_esp(EventType.UNSUBSCRIBED, "newsletter"))
+    house.clock.forward(minutes=1)
+    house.hear(an.told_by_esp(EventType.BOUNCED))
+    house.dispatch()
+    house.clock.forward(minutes=1)
+
+    an.saves(an.asks_for_a_link(), "offers")
+    house.dispatch()
+
+    assert not an.is_on("newsletter")
+
+
+def test_a_question_about_two_is_still_put_about_the_one_that_waits(house, an):
+    """CON-01: she asked for both, then for one again and confirmed that: the other is still asked, by its own mail."""
+    an.signs_up("newsletter", "offers")
+    house.clock.forward(days=1, minutes=1)
+    an.signs_up("newsletter")
+    first, second = sorted(house.store.queue.claim_mails(), key=lambda mail: len(mail.purposes), reverse=True)
+    assert first.purposes == ("newsletter", "offers")
+    token = house.bridge.links.token(
+        Claim(
+            action=Action.CONFIRM,
+            subject=second.person.id,
+            address=second.person.mark,
+            made=second.made,
+            request=second.request,
+        )
+    )
+    assert house.client.post(f"/confirm/{token}").status_code == 200
+    house.mailbox.clear()
+    house.clock.forward(minutes=5)
+
+    house.dispatch()
+
+    assert an.confirms().status_code == 200
+    assert an.may("newsletter").may
+    assert an.may("offers").may

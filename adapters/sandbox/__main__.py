@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--keys", type=Path, help="file with the webhook keys")
     parser.add_argument("--bridge-url", default="", help="where webhooks go")
+    parser.add_argument("--keep", type=Path, help="file that remembers everything, so that a new start goes on")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     options = parser.parse_args(arguments)
 
@@ -54,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        running = start(options.port, host=options.host, webhooks=webhooks_from(options.keys, options.bridge_url))
+        webhooks = webhooks_from(options.keys, options.bridge_url)
+        running = start(options.port, host=options.host, webhooks=webhooks, keep=options.keep)
     except OSError as error:
         print(f"sandbox: port {options.port} or {options.port + 1} cannot be used: {error}", file=sys.stderr)
         return 1

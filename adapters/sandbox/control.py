@@ -20,6 +20,7 @@ def control(state: State) -> Blueprint:
     blueprint.add_url_rule("/healthz", view_func=here.healthz)
     blueprint.add_url_rule("/people", view_func=here.people)
     blueprint.add_url_rule("/mails", view_func=here.mails)
+    blueprint.add_url_rule("/letters", view_func=here.letters)
     blueprint.add_url_rule("/deliveries", view_func=here.deliveries)
     blueprint.add_url_rule("/calls", view_func=here.calls)
     blueprint.add_url_rule("/act", view_func=here.act, methods=["POST"])
@@ -34,7 +35,11 @@ class _Control:
         self.state = state
 
     def healthz(self) -> Response:
-        return reply({"ok": True, "smtp_port": self.state.smtp_port})
+        waiting = {
+            "news": self.state.courier.waiting(),
+            **{name: esp.open_jobs() for name, esp in self.state.esps.items()},
+        }
+        return reply({"ok": True, "smtp_port": self.state.smtp_port, "waiting": waiting})
 
     def people(self) -> Response:
         email = request.args.get("email", "")
@@ -44,6 +49,10 @@ class _Control:
 
     def mails(self) -> Response:
         return reply([mail.as_json() for mail in self.state.mailbox.mails(request.args.get("to", ""))])
+
+    def letters(self) -> Response:
+        """Every mail that ever came, with `--keep` only: more than the mailbox shows."""
+        return reply([{"to": to, "message_id": message_id} for _, to, message_id in self.state.keeper.letters()])
 
     def deliveries(self) -> Response:
         return reply(list(self.state.courier.log))
@@ -81,7 +90,10 @@ def perform(state: State, body: Mapping[str, Any]) -> dict[str, Any]:
         return _with_mail(state, email, act, body.get("mail"))
     if not email:
         raise ActError("email is missing.")
-    said = state.esp(str(body.get("esp", ""))).act(email, act, str(body.get("purpose") or ""))
+    esp = state.esp(str(body.get("esp", "")))
+    with esp.lock:
+        said = esp.act(email, act, str(body.get("purpose") or ""))
+        esp.keep()
     return {"ok": True, "said": said}
 
 

@@ -9,13 +9,15 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from adapters.sandbox.keep import Keeper, Kept
 from adapters.sandbox.knock import knock
 
 #: Seconds between tries; after the last one the news is lost.
@@ -66,6 +68,11 @@ def public_key(pem: str) -> str:
     return base64.b64encode(der).decode()
 
 
+def unsigned(_body: bytes) -> Mapping[str, str]:
+    """No signature."""
+    return {}
+
+
 @dataclass
 class Delivery:
     """One piece of news for one address."""
@@ -81,19 +88,51 @@ class Delivery:
 
 
 class Courier:
-    """Sends deliveries one after the other in a thread of its own, and remembers how each try ended."""
+    """Sends deliveries one after the other in a thread of its own, and remembers how each try ended.
 
-    def __init__(self) -> None:
+    Where a keeper is there, nothing leaves before it was written down with the act it tells of.
+    """
+
+    name = "courier"
+
+    def __init__(self, keeper: Keeper | None = None) -> None:
         self.log: deque[dict[str, Any]] = deque(maxlen=500)
         self.gaps: Sequence[float] = GAPS
-        self._waiting: list[tuple[float, int, Delivery]] = []
+        self.keeper = keeper or Keeper()
+        self._news: dict[int, tuple[float, Delivery]] = Kept()
+        self._waiting: list[tuple[float, int]] = []
+        self._unwritten: list[tuple[float, int]] = []
         self._kept: dict[str, list[Delivery]] = {}
         self._number = itertools.count()
         self._wake = threading.Condition()
         self._busy = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="sandbox-courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send; what was kept from before goes first."""
+        self._waiting = [(due, number) for number, (due, _) in self._news.items()]
+        heapq.heapify(self._waiting)
+        self._number = itertools.count(max(self._news, default=0) + 1)
         self._thread.start()
+
+    def memory(self) -> Mapping[str, Any]:
+        """What waits to be told."""
+        return {"news": self._news, "kept": self._kept}
+
+    def parts(self) -> Mapping[str, object]:
+        """Nothing that others name."""
+        return {}
+
+    @contextmanager
+    def held(self) -> Iterator["Courier"]:
+        """While what waits is written down nobody changes it; then it may leave."""
+        with self._wake:
+            yield self
+            for entry in self._unwritten:
+                heapq.heappush(self._waiting, entry)
+            self._unwritten.clear()
+            self._wake.notify_all()
 
     def send(self, delivery: Delivery, mode: str = "up", seconds: float | None = None) -> None:
         """Take a delivery; `mode` is the trouble the ESP is in."""
@@ -112,52 +151,85 @@ class Courier:
         with self._wake:
             for delivery in reversed(self._kept.pop(esp, [])):
                 self._push(delivery, 0)
+            self.keeper.write(self)
+        with self.held():
+            pass
 
     def clear(self) -> None:
         """Forget everything that waits, and the log."""
         with self._wake:
             self._waiting.clear()
+            self._unwritten.clear()
+            self._news.clear()
             self._kept.clear()
             self.log.clear()
+
+    def waiting(self) -> int:
+        """How many are still to be told."""
+        with self._wake:
+            return len(self._news)
 
     def idle(self, limit: float = 10) -> bool:
         """Wait until nothing is due any more; whether that came true within the limit."""
         with self._wake:
-            return self._wake.wait_for(lambda: not self._waiting and not self._busy, timeout=limit)
+            return self._wake.wait_for(lambda: not self._news and not self._busy, timeout=limit)
 
     def stop(self) -> None:
-        """End the thread; what waits is dropped."""
+        """End the thread; what waits is dropped here, and kept where there is a keeper."""
         with self._wake:
             self._stopped = True
             self._wake.notify_all()
-        self._thread.join(timeout=11)
+        if self._thread.is_alive():
+            self._thread.join(timeout=11)
 
     def _push(self, delivery: Delivery, after: float) -> None:
-        if len(self._waiting) >= ROOM:
+        if len(self._news) >= ROOM:
             self._note(delivery, "no room")
             return
-        heapq.heappush(self._waiting, (time.monotonic() + after, next(self._number), delivery))
-        self._wake.notify_all()
+        number, due = next(self._number), time.monotonic() + after
+        # Copied, because each of several has tries of its own.
+        self._news[number] = (due, replace(delivery))
+        if self.keeper.on:
+            self._unwritten.append((due, number))
+        else:
+            heapq.heappush(self._waiting, (due, number))
+            self._wake.notify_all()
 
-    def _next(self) -> Delivery | None:
+    def _next(self) -> int | None:
         """The next delivery that is due; None when it is time to end."""
         with self._wake:
             while not self._stopped:
                 now = time.monotonic()
                 if self._waiting and self._waiting[0][0] <= now:
+                    number = heapq.heappop(self._waiting)[1]
+                    if number not in self._news:
+                        continue  # forgotten meanwhile
                     self._busy = True
-                    return heapq.heappop(self._waiting)[2]
+                    return number
                 self._wake.wait(timeout=self._waiting[0][0] - now if self._waiting else None)
             return None
 
     def _run(self) -> None:
-        while delivery := self._next():
-            self._try(delivery)
+        while (number := self._next()) is not None:
+            _, delivery = self._news[number]
+            again = self._try(delivery)
             with self._wake:
+                if number in self._news:  # not forgotten meanwhile
+                    self._put_off(number, delivery, again)
+                    self.keeper.write(self)
                 self._busy = False
                 self._wake.notify_all()
 
-    def _try(self, delivery: Delivery) -> None:
+    def _put_off(self, number: int, delivery: Delivery, again: float | None) -> None:
+        if again is None:
+            del self._news[number]
+            return
+        due = time.monotonic() + again
+        self._news[number] = (due, delivery)
+        heapq.heappush(self._waiting, (due, number))
+
+    def _try(self, delivery: Delivery) -> float | None:
+        """Make one try; after how many seconds the next, None when there is none."""
         headers = {"Content-Type": delivery.content_type, "User-Agent": f"sandbox-{delivery.esp}"}
         status = knock("POST", delivery.url, delivery.body, {**headers, **delivery.sign(delivery.body)}).status
         delivery.tries += 1
@@ -165,8 +237,8 @@ class Courier:
         if status == 410 and delivery.gone:
             delivery.gone()
         elif not 200 <= status < 300 and delivery.tries <= len(self.gaps):
-            with self._wake:
-                self._push(delivery, self.gaps[delivery.tries - 1])
+            return self.gaps[delivery.tries - 1]
+        return None
 
     def _note(self, delivery: Delivery, status: int | str) -> None:
         self.log.append(

@@ -6,7 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from flask import Blueprint, Flask, Response, jsonify, request
@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request
 
 from adapters.sandbox.courier import Courier
 from adapters.sandbox.jobs import Jobs
+from adapters.sandbox.keep import Keeper
 from adapters.sandbox.mailbox import Mailbox
 from adapters.sandbox.trouble import HOLDING, Trouble
 
@@ -43,7 +44,7 @@ class Route(NamedTuple):
 
 
 class Esp(ABC):
-    """One toy ESP: state in memory, one lock around it."""
+    """One toy ESP: state in memory, one lock around it, and written down after each call where a keeper is there."""
 
     #: Its word in commands, where its API lives, and how many calls it takes at once.
     name: ClassVar[str]
@@ -56,6 +57,7 @@ class Esp(ABC):
         self.courier = courier
         self.mailbox = mailbox
         self.judge = judge
+        self.keeper = Keeper()
         self.lock = threading.RLock()
         self.trouble = Trouble()
         self.jobs = Jobs(lambda: self.trouble.mode in HOLDING)
@@ -91,6 +93,14 @@ class Esp(ABC):
     @abstractmethod
     def people(self) -> list[str]:
         """Every address that is known here."""
+
+    @abstractmethod
+    def memory(self) -> Mapping[str, Any]:
+        """What an ESP never forgets, for the keeper."""
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, object]:
+        """Its own parts, which jobs name."""
 
     @abstractmethod
     def purposes(self) -> list[str]:
@@ -130,10 +140,23 @@ class Esp(ABC):
                 self.jobs.release(before, seed)
         self.courier.release(self.name)
 
+    def open_jobs(self) -> int:
+        """How many promises are still to be kept."""
+        self.settle()
+        with self.lock:
+            return sum(job.finished is None for job in self.jobs.all.values())
+
     def settle(self) -> None:
         """Keep the promises that are due."""
         with self.lock:
             self.jobs.settle()
+            self.keep()
+
+    def keep(self) -> None:
+        """Write down what changed, with the news of it, before anybody is answered or told."""
+        if self.keeper.on:
+            with self.lock, self.courier.held() as courier:
+                self.keeper.write(self, courier)
 
     def _nowhere(self, rest: str) -> Response:  # noqa: ARG002 - the route's part
         return self.problem(404)
@@ -141,10 +164,15 @@ class Esp(ABC):
     def _view(self, route: Route) -> Callable[..., Any]:
         def view(**parts: str) -> Any:
             if not route.locked:
-                return route.view(**parts)
+                answer = route.view(**parts)
+                self.keep()
+                return answer
             with self.lock:
                 self.jobs.settle()
-                return route.view(**parts)
+                try:
+                    return route.view(**parts)
+                finally:
+                    self.keep()
 
         return view
 
@@ -199,6 +227,8 @@ class Esp(ABC):
             )
             if self.trouble.mode == "hang-after":
                 self.trouble.hold()
+            if self.trouble.mode == "cut":
+                response = half(response)
         self._leave()
         return response
 
@@ -207,6 +237,14 @@ class Esp(ABC):
         if request.environ.pop("sandbox.counted", False):
             with self._door:
                 self._open -= 1
+
+
+def half(response: Response) -> Response:
+    """The same answer, broken off in the middle: its head promises more than comes."""
+    whole = response.get_data()
+    response.response = [whole[: len(whole) // 2]]
+    response.headers["Content-Length"] = str(len(whole))
+    return response
 
 
 def caller_left() -> bool:

@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.sandbox.keep import Kept
+
 #: Finished jobs that can still be asked for.
 KEPT = 1000
 
 Work = Callable[[], tuple[str, dict[str, Any]]]
+
+
+def _nothing() -> tuple[str, dict[str, Any]]:
+    """What is left to do of a finished job."""
+    return "", {}
 
 
 @dataclass
@@ -40,7 +47,7 @@ class Jobs:
         self.held = held
         self.seconds = seconds
         self.polls = polls
-        self.all: dict[str, Job] = {}
+        self.all: dict[str, Job] = Kept()
         #: Mixes the parts of a job while jobs are done in any order.
         self.mixer: random.Random | None = None
         self._settling = False
@@ -80,6 +87,8 @@ class Jobs:
         except Exception as error:  # whatever it is, the caller of another address is not to blame
             job.status, job.results = "failed", {"error": type(error).__name__}
         job.finished = datetime.now(UTC)
+        job.work = _nothing
+        self.all[job.id] = job
 
     def release(self, mode: str, seed: int) -> None:
         """Do everything that was held, in the order that mode says."""

@@ -1,11 +1,9 @@
 """A mailbox that takes every mail by real SMTP and shows it; nothing ever leaves this machine."""
 
-import itertools
 import re
 import socket
 import threading
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -16,6 +14,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 
 from adapters.sandbox.addresses import plain
+from adapters.sandbox.keep import Keeper, Kept
 
 _URL = re.compile(r"https?://[^\s<>\"'\)\]]+")
 _HEADER_URL = re.compile(r"<(https?://[^>\s]+)>")
@@ -56,6 +55,11 @@ class Mail:
     one_click: str
     raw: str
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def message_id(self) -> str:
+        """What its sender calls it."""
+        return next((value for name, value in self.headers if name.lower() == "message-id"), "")
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -106,32 +110,49 @@ def read_mail(number: int, to: str, content: bytes) -> Mail:
 class Mailbox:
     """The last mails, newest last."""
 
-    def __init__(self, keep: int = 500) -> None:
-        self._mails: deque[Mail] = deque(maxlen=keep)
-        self._number = itertools.count(1)
+    name = "mailbox"
+
+    def __init__(self, keep: int = 500, keeper: Keeper | None = None) -> None:
+        self._most = keep
+        self.keeper = keeper or Keeper()
+        self._mails: dict[int, Mail] = Kept()
+        self._last = {"number": 0}
         self._lock = threading.Lock()
+
+    def memory(self) -> Mapping[str, Any]:
+        """The mails that are shown, and the number of the last."""
+        return {"mails": self._mails, "last": self._last}
+
+    def parts(self) -> Mapping[str, object]:
+        """Nothing that others name."""
+        return {}
 
     def put(self, recipients: Iterable[str], content: bytes) -> None:
         """A mail has come."""
         for to in recipients:
-            mail = read_mail(next(self._number), to, content)
             with self._lock:
-                self._mails.append(mail)
+                self._last["number"] += 1
+                mail = read_mail(self._last["number"], to, content)
+                self._mails[mail.id] = mail
+                for old in list(self._mails)[: -self._most]:
+                    del self._mails[old]
+                self.keeper.write(self, letters=[(mail.id, mail.to, mail.message_id)])
 
     def mails(self, to: str = "") -> list[Mail]:
         """The mails to that address, or all; newest first."""
         with self._lock:
-            return [mail for mail in reversed(self._mails) if not to or mail.to == plain(to)]
+            return [mail for mail in reversed(self._mails.values()) if not to or mail.to == plain(to)]
 
     def mail(self, number: int) -> Mail | None:
         """One mail by its number."""
         with self._lock:
-            return next((mail for mail in self._mails if mail.id == number), None)
+            return self._mails.get(number)
 
     def clear(self) -> None:
         """Throw all mails away."""
         with self._lock:
             self._mails.clear()
+            self.keeper.write(self)
 
 
 class _Door:

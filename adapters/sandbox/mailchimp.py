@@ -58,6 +58,24 @@ class Mailchimp(Esp):
         with self.lock:
             self.audience.keeps_unsubscribed = mode == "keeps_unsubscribed"
 
+    def memory(self) -> Mapping[str, Any]:
+        here = self.audience
+        return {
+            "members": here.members,
+            "forgotten": here.forgotten,
+            "interests": here.interests,
+            "categories": here.categories,
+            "fields": here.fields,
+            "abuse": here.abuse,
+            "webhooks": self.webhooks,
+            "batches": self.batches,
+            "files": self.files,
+            "jobs": self.jobs.all,
+        }
+
+    def parts(self) -> Mapping[str, object]:
+        return {self.name: self}
+
     def routes(self) -> Iterable[Route]:
         member = "/lists/<list_id>/members/<key>"
         return [

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from adapters.sandbox import moment
 from adapters.sandbox.addresses import valid
-from adapters.sandbox.courier import Delivery, mailchimp_signature
+from adapters.sandbox.courier import Delivery, mailchimp_signature, unsigned
 from adapters.sandbox.esp import ActError
 from adapters.sandbox.mailchimp_audience import AUDIENCE, Listed, hashed
 
@@ -91,12 +93,6 @@ def tell(esp: "Mailchimp", kind: str, member: Listed, source: str, **extra: str)
         if not hook.enabled or not hook.events.get(kind) or not hook.sources.get(source):
             continue
 
-        def gone(key: str = hook.id) -> None:
-            with esp.lock:
-                if key in esp.webhooks:
-                    esp.webhooks[key].enabled = False
-
-        secret = hook.signing_secret
         esp.courier.send(
             Delivery(
                 esp=esp.name,
@@ -104,12 +100,19 @@ def tell(esp: "Mailchimp", kind: str, member: Listed, source: str, **extra: str)
                 what=kind,
                 body=body,
                 content_type="application/x-www-form-urlencoded",
-                sign=lambda content, secret=secret: mailchimp_signature(secret, content) if secret else {},  # type: ignore[misc]
-                gone=gone,
+                sign=partial(mailchimp_signature, hook.signing_secret) if hook.signing_secret else unsigned,
+                gone=partial(_switch_off, esp, hook.id),
             ),
             esp.trouble.mode,
             esp.trouble.seconds,
         )
+
+
+def _switch_off(esp: "Mailchimp", key: str) -> None:
+    with esp.lock:
+        if key in esp.webhooks:
+            esp.webhooks[key].enabled = False
+        esp.keep()
 
 
 def form(esp: "Mailchimp", kind: str, member: Listed, extra: dict[str, str]) -> bytes:
@@ -121,7 +124,7 @@ def form(esp: "Mailchimp", kind: str, member: Listed, extra: dict[str, str]) -> 
         data |= {"id": member.unique_id, "list_id": AUDIENCE, "email": member.email, "email_type": member.email_type}
         data["merges"] = _merges(esp, member)
         data["ip_opt"] = member.given.get("ip_opt", "192.0.2.30")
-    pairs = [("type", kind), ("fired_at", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"), *_flat("data", data)]
+    pairs = [("type", kind), ("fired_at", f"{moment.now():%Y-%m-%d %H:%M:%S}"), *_flat("data", data)]
     return urlencode(pairs).encode()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.sandbox.addresses import plain, valid
+from adapters.sandbox.keep import Kept
 
 AUDIENCE = "a1b2c3d4e5"
 CATEGORY = "c0ffee0001"
@@ -91,7 +92,7 @@ class Audience:
     """Members by hash, fields, interests; no web in here. The ESP's lock protects it."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Listed] = {}
+        self.members: dict[str, Listed] = Kept()
         self.forgotten: set[str] = set()
         self.interests: dict[str, dict[str, str]] = {CATEGORY: dict(INTERESTS)}
         self.categories: dict[str, str] = {CATEGORY: "What you get"}

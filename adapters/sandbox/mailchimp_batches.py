@@ -5,6 +5,7 @@ import secrets
 import tarfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, json, request
@@ -78,7 +79,7 @@ class Bulk:
             raise Refusal(self.esp.problem(429, f"You have more than {MOST} pending batches."))
         batch_id = secrets.token_hex(5)
         login = request.headers.get("Authorization", "")
-        job = self.esp.jobs.add(lambda: self._run(batch_id, operations, login), kind="batch")
+        job = self.esp.jobs.add(partial(self._run, batch_id, operations, login), kind="batch")
         self.esp.batches[batch_id] = {"job": job.id, "total": len(operations)}
         self._forget_old()
         return reply(self._batch_view(batch_id))

@@ -1,7 +1,7 @@
 """A toy SendGrid: the v3 calls an adapter makes, with the habits of the real one."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Flask, Response, request
@@ -61,6 +61,31 @@ class SendGrid(Esp):
             self.contacts.clear()
             self.stops.clear()
             self.account.clear()
+
+    def memory(self) -> Mapping[str, Any]:
+        return {
+            "lists": self.lists,
+            "fields": self.fields,
+            "erased": self.erased,
+            "contacts": self.contacts.all,
+            "files": self.contacts.files,
+            "exports": self.contacts.exports,
+            "groups": self.stops.groups,
+            "left": self.stops.left,
+            "everywhere": self.stops.everywhere,
+            "suppressed": self.stops.lists,
+            "webhooks": self.account.webhooks,
+            "tracks": self.account.tracks,
+            "jobs": self.jobs.all,
+        }
+
+    def parts(self) -> Mapping[str, object]:
+        return {
+            self.name: self,
+            f"{self.name}.contacts": self.contacts,
+            f"{self.name}.stops": self.stops,
+            f"{self.name}.account": self.account,
+        }
 
     def search_lag(self, seconds: float) -> None:
         self.contacts.search_seconds = seconds

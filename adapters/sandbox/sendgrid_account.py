@@ -1,15 +1,16 @@
 """A toy SendGrid's account calls: lists, custom fields, webhooks, scopes, erasure."""
 
 import re
-import time
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
+from adapters.sandbox import moment
 from adapters.sandbox.addresses import plain, valid
-from adapters.sandbox.courier import Delivery, public_key, sendgrid_body, sendgrid_signature
+from adapters.sandbox.courier import Delivery, public_key, sendgrid_body, sendgrid_signature, unsigned
 from adapters.sandbox.esp import Route, body_of, number, reply
 from adapters.sandbox.sendgrid_contacts import RESERVED
 
@@ -103,8 +104,8 @@ class Account:
     def drop_list(self, list_id: str) -> Response:
         if self.esp.lists.pop(list_id, None) is None:
             raise self.esp.refuse(404, "not found")
-        for contact in self.esp.contacts.all.values():
-            contact.lists.discard(list_id)
+        for key in list(self.esp.contacts.all):
+            self.esp.contacts.all[key].lists.discard(list_id)
         return Response(status=204)
 
     def fields(self) -> Response:
@@ -140,12 +141,11 @@ class Account:
         emails = body.get("email_addresses") if isinstance(body, dict) else None
         if not isinstance(emails, list) or not 1 <= len(emails) <= 5000 or not all(valid(one) for one in emails):
             raise self.esp.refuse(400, "email_addresses must have between 1 and 5000 addresses", "email_addresses")
+        return reply({"job_id": self.esp.jobs.add(partial(self._erase, emails), kind="erase").id}, 202)
 
-        def work() -> tuple[str, dict[str, Any]]:
-            self.esp.erased |= {plain(one) for one in emails}
-            return "completed", {}
-
-        return reply({"job_id": self.esp.jobs.add(work, kind="erase").id}, 202)
+    def _erase(self, emails: list[str]) -> tuple[str, dict[str, Any]]:
+        self.esp.erased |= {plain(one) for one in emails}
+        return "completed", {}
 
     # Webhooks.
 
@@ -230,7 +230,7 @@ class Account:
                 what=", ".join(one["event"] for one in events),
                 body=sendgrid_body(events),
                 content_type="application/json",
-                sign=lambda content: sendgrid_signature(pem, content) if pem else {},
+                sign=partial(sendgrid_signature, pem) if pem else unsigned,
             ),
             self.esp.trouble.mode,
             self.esp.trouble.seconds,
@@ -253,7 +253,7 @@ def make_event(event: str, email: str, facts: Mapping[str, Any]) -> dict[str, An
     message = facts.get("sg_message_id") or f"{uuid.uuid4().hex[:22]}.recvd-sandbox-1"
     return {
         "email": email,
-        "timestamp": int(time.time()),
+        "timestamp": int(moment.now().timestamp()),
         "event": event,
         "sg_event_id": uuid.uuid4().hex,
         "sg_message_id": message,

@@ -5,15 +5,18 @@ import gzip
 import io
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, json, request
 
 from adapters.sandbox.addresses import plain, valid
 from adapters.sandbox.esp import Route, body_of, fields_of, reply
+from adapters.sandbox.jobs import Work
+from adapters.sandbox.keep import Kept
 
 if TYPE_CHECKING:
     from adapters.sandbox.sendgrid import SendGrid
@@ -53,8 +56,8 @@ class Contacts:
 
     def clear(self) -> None:
         """Nobody is here."""
-        self.all: dict[str, Contact] = {}
-        self.files: dict[str, tuple[bytes, str]] = {}
+        self.all: dict[str, Contact] = Kept()
+        self.files: dict[str, tuple[bytes, str]] = Kept()
         self.exports: dict[str, dict[str, Any]] = {}
 
     def routes(self) -> Iterable[Route]:
@@ -79,11 +82,7 @@ class Contacts:
     def put(self) -> Response:
         body = body_of()
         rows, lists = self._checked(body)
-
-        def work() -> tuple[str, dict[str, Any]]:
-            return self._store(rows, lists)
-
-        return reply({"job_id": self.esp.jobs.add(work).id}, 202)
+        return reply({"job_id": self.esp.jobs.add(partial(self._store, rows, lists)).id}, 202)
 
     def _checked(self, body: Any) -> tuple[list[dict[str, Any]], list[str]]:
         """What can be refused at once."""
@@ -154,26 +153,24 @@ class Contacts:
 
     def delete(self) -> Response:
         if request.args.get("delete_all_contacts") == "true":
-            return self._later(self.all.clear)
-        ids = self._ids("ids")
+            return self._later(partial(self._drop, None))
+        return self._later(partial(self._drop, self._ids("ids")))
 
-        def work() -> None:
-            for key in [key for key, one in self.all.items() if one.id in ids]:
-                del self.all[key]
-
-        return self._later(work)
+    def _drop(self, ids: set[str] | None) -> tuple[str, dict[str, Any]]:
+        """Forget these contacts, or all."""
+        for key in [key for key, one in self.all.items() if ids is None or one.id in ids]:
+            del self.all[key]
+        return "completed", {}
 
     def leave_list(self, list_id: str) -> Response:
         if list_id not in self.esp.lists:
             raise self.esp.refuse(404, "not found")
-        ids = self._ids("contact_ids")
+        return self._later(partial(self._take_off, list_id, self._ids("contact_ids")))
 
-        def work() -> None:
-            for one in self.all.values():
-                if one.id in ids:
-                    one.lists.discard(list_id)
-
-        return self._later(work)
+    def _take_off(self, list_id: str, ids: set[str]) -> tuple[str, dict[str, Any]]:
+        for key in [key for key, one in self.all.items() if one.id in ids]:
+            self.all[key].lists.discard(list_id)
+        return "completed", {}
 
     def _ids(self, name: str) -> set[str]:
         ids = {one for one in request.args.get(name, "").split(",") if one}
@@ -181,11 +178,7 @@ class Contacts:
             raise self.esp.refuse(400, f"{name} is required", name)
         return ids
 
-    def _later(self, act: Callable[[], None]) -> Response:
-        def work() -> tuple[str, dict[str, Any]]:
-            act()
-            return "completed", {}
-
+    def _later(self, work: Work) -> Response:
         return reply({"job_id": self.esp.jobs.add(work, kind="delete").id}, 202)
 
     # Asking.
@@ -272,14 +265,13 @@ class Contacts:
         ):
             raise self.esp.refuse(400, "unknown file type or list", "list_ids")
         export_id = str(uuid.uuid4())
-
-        def work() -> tuple[str, dict[str, Any]]:
-            chosen = [one for one in self.all.values() if not lists or one.lists & set(lists)]
-            return "ready", {"file": self.keep_file(self._file(chosen, kind), kind), "count": len(chosen)}
-
         self.exports = {one: known for one, known in self.exports.items() if known["job"] in self.esp.jobs.all}
-        self.exports[export_id] = {"job": self.esp.jobs.add(work, kind="export").id}
+        self.exports[export_id] = {"job": self.esp.jobs.add(partial(self._export, lists, kind), kind="export").id}
         return reply({"id": export_id, "_metadata": {}}, 202)
+
+    def _export(self, lists: list[str], kind: str) -> tuple[str, dict[str, Any]]:
+        chosen = [one for one in self.all.values() if not lists or one.lists & set(lists)]
+        return "ready", {"file": self.keep_file(self._file(chosen, kind), kind), "count": len(chosen)}
 
     def export(self, export_id: str) -> Response:
         known = self.exports.get(export_id)

@@ -4,6 +4,7 @@ import socket
 import threading
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, request
@@ -12,6 +13,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from adapters.sandbox.control import control
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.esp import Judge
+from adapters.sandbox.keep import Keeper
 from adapters.sandbox.mailbox import SmtpServer
 from adapters.sandbox.pages import pages
 from adapters.sandbox.state import State
@@ -47,6 +49,7 @@ class Running:
         self._http.server_close()
         self._smtp.stop()
         self.state.courier.stop()
+        self.state.keeper.close()
 
 
 def neighbours_only() -> None:
@@ -79,11 +82,15 @@ def start(
     webhooks: Webhooks | None = None,
     judge: Judge | None = None,
     smtp_port: int | None = None,
+    keep: Path | None = None,
 ) -> Running:
-    """Start in background threads. Port 0 takes free ports; else SMTP is on the next port unless told."""
+    """Start in background threads. Port 0 takes free ports; else SMTP is on the next port unless told.
+
+    With `keep` everything is in that file as well, and comes back from it.
+    """
     with closing(socket.create_server((host, port))) as line:
         port_there = line.getsockname()[1]
-        state = State(webhooks or Webhooks(), judge)
+        state = State(webhooks or Webhooks(), judge, Keeper(keep))
         try:
             smtp = SmtpServer(state.mailbox, host, smtp_port if smtp_port is not None else port + 1 if port else 0)
         except OSError:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from adapters.sandbox.courier import Courier, Webhooks
 from adapters.sandbox.esp import ActError, Esp, Judge
+from adapters.sandbox.keep import Keeper
 from adapters.sandbox.mailbox import Mailbox
 from adapters.sandbox.mailchimp import Mailchimp
 from adapters.sandbox.sendgrid import SendGrid
@@ -13,14 +14,19 @@ from adapters.sandbox.sendgrid import SendGrid
 class State:
     """Two ESPs, a courier and a mailbox."""
 
-    def __init__(self, webhooks: Webhooks, judge: Judge | None = None) -> None:
+    def __init__(self, webhooks: Webhooks, judge: Judge | None = None, keeper: Keeper | None = None) -> None:
         self.webhooks = webhooks
-        self.courier = Courier()
-        self.mailbox = Mailbox()
+        self.keeper = keeper or Keeper()
+        self.courier = Courier(self.keeper)
+        self.mailbox = Mailbox(keeper=self.keeper)
         self.mailchimp = Mailchimp(self.courier, self.mailbox, webhooks, judge)
         self.sendgrid = SendGrid(self.courier, self.mailbox, webhooks, judge)
         self.esps: dict[str, Esp] = {"mailchimp": self.mailchimp, "sendgrid": self.sendgrid}
         self.smtp_port = 0
+        for esp in self.esps.values():
+            esp.keeper = self.keeper
+        self.keeper.restore([self.mailbox, *self.esps.values(), self.courier])
+        self.courier.start()
 
     @property
     def refusals(self) -> list[str]:
@@ -53,3 +59,4 @@ class State:
         self.mailbox.clear()
         for esp in self.esps.values():
             esp.reset()
+            esp.keep()

@@ -9,6 +9,7 @@ MODES: dict[str, str] = {
     "down": "answers 503 with a page instead of JSON",
     "hang": "takes the call and does not answer; a caller who gave up meanwhile changed nothing",
     "hang-after": "does what was asked and does not answer",
+    "cut": "does what was asked and breaks off in the middle of its answer",
     "throttle": "answers 429",
     "throttle-bare": "answers 429 without a body",
     "errors": "every so many calls fail with 500",

@@ -100,7 +100,7 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
-    from bridge.handlers.server import THREADS
+    from bridge.bootstrap import THREADS
 
     if no_dispatch:
         os.environ["CONSENT_BRIDGE_NO_DISPATCH"] = "1"

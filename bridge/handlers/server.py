@@ -7,9 +7,6 @@ from bridge.jobs.dispatch import Dispatcher
 from bridge.logs import start_logging
 from bridge.web.app import BridgeApp, create_app
 
-#: Threads that answer. Few: they share one interpreter, so more of them only take turns in a worse order.
-THREADS = 8
-
 #: Set by `serve --no-dispatch`; not a setting of the operator's.
 NO_DISPATCH = "CONSENT_BRIDGE_NO_DISPATCH"
 

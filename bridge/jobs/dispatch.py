@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.decide import gate
@@ -123,7 +125,11 @@ class Dispatcher:
         queue, kind = self.bridge.store.queue, MailKind(mail.kind)
         now = self.bridge.clock()
         history = self.bridge.store.history(mail.person)  # read again: others were sent since this one was claimed
-        answer = gate(kind, history, mail.purposes, now, self.bridge.limits(now))
+        limits = self.bridge.limits(now)
+        if kind is MailKind.CONFIRM:  # what she answered meanwhile, by another mail, is not asked again
+            waiting = tuple(p for p in mail.purposes if gate(kind, history, [p], now, limits).may)
+            mail = msgspec.structs.replace(mail, purposes=waiting or mail.purposes)
+        answer = gate(kind, history, mail.purposes, now, limits)
         if not answer.may:
             log.info("mail %s (%s) not sent: %s", mail.id, kind, "; ".join(answer.why))
             queue.finish_mail(mail)

@@ -15,7 +15,7 @@ def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
     if push.pause_end is None:
         return None
     paused = [purpose for purpose in bridge.policy.places(push.adapter) if _is_paused(push, purpose, now)]
-    if not paused or not _new_yes(push, paused):
+    if not paused or not _new_yes(push, paused, bridge.limits(now)):
         return None
     ends = [end - now for purpose in paused if (end := paused_until(push.history, purpose))]
     return min(ends).total_seconds()
@@ -27,7 +27,7 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
     purposes = policy.places(push.adapter)
     shut = blocks(history, limits)
     on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
-    fresh = _new_yes(push, on)
+    fresh = _new_yes(push, on, limits)
     if closed:
         on, fresh = on - fresh, frozenset()
     stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
@@ -54,15 +54,27 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
     )
 
 
-def _new_yes(push: Push, purposes: Collection[str]) -> frozenset[str]:
-    """For which of these a standing yes of her own is newer than what the ESP was told last."""
+def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset[str]:
+    """For which of these a standing yes of her own is newer than what the ESP was told last.
+
+    A new yes that brings a dead address back to life renews all that stood: the ESP was told to stop it (R7).
+    """
     new = {event.key for event in push.history[push.put : push.number]}
+    revived = _is_revived(push, new, limits)
     yes = {purpose: standing(push.history, purpose).by for purpose in purposes}
     return frozenset(
         purpose
         for purpose, by in yes.items()
-        if by is not None and by.confirmed and by.type is EventType.GIVEN and by.key in new
+        if by is not None and by.confirmed and by.type is EventType.GIVEN and (revived or by.key in new)
     )
+
+
+def _is_revived(push: Push, new: Collection[str], limits: Limits) -> bool:
+    """Whether the address was dead before these events of hers, and is not after them."""
+    if not any(event.type in (EventType.BOUNCED, EventType.DEFERRED) for event in push.history):
+        return False
+    before = [event for event in push.history if event.type is not EventType.GIVEN or event.key not in new]
+    return Block.BOUNCED in blocks(before, limits) and Block.BOUNCED not in blocks(push.history, limits)
 
 
 def _is_paused(push: Push, purpose: str, now: datetime) -> bool:

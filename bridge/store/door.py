@@ -127,10 +127,10 @@ class Batch:
         """Take one event in: what it changes is decided on everything known so far. None = it says nothing new."""
         check(event, self.limits)
         history = self.history[opened.number]
-        if event.by_reader and event.type in STOPS:
+        if event.type in STOPS or event.type is EventType.BOUNCED:
             event = self._not_before(history, event)
-            if not is_news(history, event):
-                return None
+        if event.by_reader and event.type in STOPS and not is_news(history, event):
+            return None
         decision = decide(history, event, self.limits)
         self._chain(opened, event)
         self._project(opened, event)
@@ -138,9 +138,13 @@ class Batch:
         return decision
 
     def _not_before(self, history: Sequence[ConsentEvent], event: ConsentEvent) -> ConsentEvent:
-        """A stop said now is the last word, also where the clock was set back; a parked one keeps its time."""
+        """A stop said now is the last word, also where the clock was set back; a parked one keeps its time.
+
+        While the clock is behind what is known already, no stop can be told to be an old one: each is the last word.
+        """
         latest = max((known.received for known in history), default=event.received)
-        if self.now - event.received > _JUST_NOW or event.received >= latest:
+        parked = self.now - event.received > _JUST_NOW and self.now >= latest
+        if parked or event.received >= latest:
             return event
         return msgspec.structs.replace(event, time=max(event.time, latest), received=latest)
 
