@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, update
 
 from bridge.acts import Late
 from bridge.bootstrap import Bridge, read_env_file
@@ -30,7 +30,19 @@ from bridge.store import OldSchema, copies, schema
 from bridge.store.archive import Header, Writer, house_of, sections
 from bridge.store.copies import back_up, open_pair, restore
 from bridge.store.engine import Database
-from bridge.tables import erasures, events, keys_used, outbox, person_keys, pushes, stop_list, subjects, wordings
+from bridge.tables import (
+    connections,
+    erasures,
+    esp_jobs,
+    events,
+    keys_used,
+    outbox,
+    person_keys,
+    pushes,
+    stop_list,
+    subjects,
+    wordings,
+)
 from bridge.vault import new_id, new_key
 from bridge.vocabulary import EventType, Method, Status
 from tests.conftest import House, Reader, _administer, _database
@@ -348,6 +360,25 @@ def test_mails_that_may_have_left_are_not_sent_again_but_the_question_is(shop: C
     assert told["mails_dropped"] == 1
     assert [str(mail["Message-ID"]) for mail in new.mailbox.to(AN)] == []
     assert [str(mail["Message-ID"]) for mail in new.mailbox.to(BRAM)] == sent[BRAM]
+
+
+def test_what_was_under_way_at_a_platform_then_is_not_followed_now(shop: Copies) -> None:
+    """Decisions 24 and 26: its jobs ended long ago, its connections are closed; everybody is told anew instead."""
+    house = shop.house
+    consents(house, AN)
+    now = house.clock()
+    with house.bridge.database.writing() as db:
+        db.execute(insert(esp_jobs).values(adapter="memory", key="job-1", carried=b"", made=now, due=now))
+        db.execute(insert(connections).values(adapter="memory", slot=1, lease="a", until=now + timedelta(days=99)))
+        db.execute(update(pushes).values(job="1", told=7, lease="a", leased=now + timedelta(days=99), due=None))
+    new, _ = shop.restores(shop.backs_up())
+    with new.bridge.database.reading() as db:
+        assert db.scalar(select(func.count()).select_from(esp_jobs)) == 0
+        assert db.scalar(select(func.count()).select_from(connections)) == 0
+        ((job, told, leased),) = db.execute(select(pushes.c.job, pushes.c.told, pushes.c.leased))
+        assert (job, told, leased) == (None, None, None)
+    new.dispatch()
+    assert new.esp.people[AN].on == {"newsletter"}
 
 
 def test_old_links_work_in_the_restored_store(shop: Copies) -> None:

@@ -33,7 +33,9 @@ from bridge.store.engine import Database
 from bridge.store.erase import erase, trace
 from bridge.store.rows import open_person
 from bridge.tables import (
+    connections,
     erasures,
+    esp_jobs,
     events,
     keys_used,
     metadata,
@@ -326,7 +328,12 @@ def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
 
 
 def _calm(db: Connection) -> int:
-    """Let go of what was under way then. Mails that may have left since are not sent again (decision 25)."""
+    """Let go of what was under way then: jobs of platforms, connections, leases.
+
+    Mails that may have left since are not sent again (decision 25).
+    """
+    for each in (esp_jobs, connections):
+        db.execute(delete(each))
     dropped = db.execute(delete(outbox).where(or_(outbox.c.work != _REPEATED, outbox.c.handed.is_not(None)))).rowcount
     db.execute(update(outbox).values(leased=None, lease=None, reason=None))
     return int(dropped)
