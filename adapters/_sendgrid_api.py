@@ -54,7 +54,7 @@ class SendGridApi:
             raise Misconfigured("SENDGRID_API_KEY is missing: make a key under Settings > API Keys and set it")
         self._host = (settings.get("SENDGRID_BASE_URL", "") or HOST).rstrip("/")
         if self._host not in {HOST, EU_HOST} and not _is_loopback(self._host):
-            raise Misconfigured(f"SENDGRID_BASE_URL must be {HOST} or {EU_HOST}")
+            raise Misconfigured(f"SENDGRID_BASE_URL must be {HOST} or {EU_HOST} (or loopback, for the sandbox)")
         self.seconds = seconds
         logging.getLogger("python_http_client").setLevel(logging.INFO)  # its debug lines hold key and bodies
 
@@ -160,4 +160,4 @@ def _wait(headers: Any) -> float | None:
 
 def _is_loopback(host: str) -> bool:
     parts = urlsplit(host)
-    return parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    return parts.scheme in {"http", "https"} and parts.hostname in {"127.0.0.1", "localhost", "::1"}

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import ceil
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 from sqlalchemy import update
 
-from bench import crowd, house, machine
+from bench import crowd, house, machine, tls
 from bench.figures import Row, at_most, no_goal, row
 from bench.places import Place
 from bench.run import Run
@@ -53,13 +54,17 @@ class Esp:
 
 
 @contextmanager
-def stand_in() -> Iterator[Esp]:
-    """Both ESPs, on the other core."""
+def stand_in(folder: Path) -> Iterator[Esp]:
+    """Both ESPs, over TLS, on the other core."""
+    certificate = folder / "esp.pem"
+    command = [sys.executable, "-m", "bench.standin", str(certificate)]
     with machine.pinned(machine.LOAD_CORE):
-        process = subprocess.Popen([sys.executable, "-m", "bench.standin"], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield Esp(process.stdout.readline().strip())
+        base = process.stdout.readline().strip()
+        with tls.trusted(certificate):
+            yield Esp(base)
     finally:
         process.terminate()
         process.wait(30)
@@ -67,7 +72,7 @@ def stand_in() -> Iterator[Esp]:
 
 def push(run: Run) -> list[Row]:
     """Rows of the adapters alone, then of the dispatcher on each database."""
-    with stand_in() as esp:
+    with stand_in(run.folder) as esp:
         rows, single = [], dict[str, float]()
         bridge = Bridge.from_env(house.environment(run.folder, f"sqlite:///{run.folder}/nothing.db", esp.base))
         few = [_member(bridge, number) for number in range(run.size.direct)]
@@ -156,7 +161,7 @@ def _alone(run: Run, esp: Esp, bridge: Bridge, name: str, single: float) -> Row:
     each = took / count
     return row(
         "push",
-        f"{name}, {count:,} people told: CPU of the adapter a person; floor: one SDK call a person",
+        f"{name}, {count:,} people told: CPU of the adapter a person; floor: one SDK call a person, both over TLS",
         f"{each * 1e6:,.1f} µs",
         f"{single * 1e6:,.0f} µs",
         at_most(each / single, 0.01, "≤ 1/100"),
@@ -206,7 +211,7 @@ def _dispatched(run: Run, place: Place, esp: Esp, single: float) -> list[Row]:
     return [
         *_calls(place, count, calls, told["bytes"]),
         made(
-            f"{what} told: CPU of the whole dispatcher a person; floor: two SDK calls",
+            f"{what} told: CPU of the whole dispatcher a person; floor: two SDK calls, both over TLS",
             f"{took / count * 1e6:,.0f} µs",
             f"{single * 1e6:,.0f} µs",
             no_goal(took / count / single),

@@ -1,5 +1,7 @@
 """A stand-in for both ESPs: the few calls that telling people takes, answered quickly, in a process of its own.
 
+It speaks TLS as they do: `python -m bench.standin CERTIFICATE` writes there whom to trust, then prints its address.
+
 It keeps what it is told of each member, answers batches with their results, and counts calls by kind. It checks little:
 what the ESPs really do is played by `adapters.sandbox`, which is too slow for a million.
 Each job is still open the first time it is asked for, so that waiting is seen.
@@ -13,9 +15,12 @@ import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from bench import tls
 
 _MEMBER = re.compile(r"/lists/[^/]+/members/([0-9a-f]{32})")
 _OPEN = "waiting polls"
@@ -195,14 +200,14 @@ class _Line(asyncio.Protocol):
             )
 
 
-async def _serve() -> None:
-    esp = StandIn()
-    server = await asyncio.get_running_loop().create_server(lambda: _Line(esp.answer), "127.0.0.1", 0)
-    esp.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+async def _serve(certificate: Path) -> None:
+    esp, context = StandIn(), tls.server(certificate)
+    server = await asyncio.get_running_loop().create_server(lambda: _Line(esp.answer), "127.0.0.1", 0, ssl=context)
+    esp.base = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     sys.stdout.write(f"{esp.base}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(Path(sys.argv[1])))

@@ -816,12 +816,24 @@ def test_the_judge_knows_wrong_from_right() -> None:
         ({"SENDGRID_API_KEY": " "}, "SENDGRID_API_KEY"),
         ({"SENDGRID_API_KEY": KEY, "SENDGRID_BASE_URL": "https://sendgrid.evil.example"}, "SENDGRID_BASE_URL"),
         ({"SENDGRID_API_KEY": KEY, "SENDGRID_BASE_URL": "http://api.sendgrid.com"}, "SENDGRID_BASE_URL"),
+        ({"SENDGRID_API_KEY": KEY, "SENDGRID_BASE_URL": "https://127.0.0.2"}, "SENDGRID_BASE_URL"),
+        ({"SENDGRID_API_KEY": KEY, "SENDGRID_BASE_URL": "https://localhost.evil.example"}, "SENDGRID_BASE_URL"),
+        ({"SENDGRID_API_KEY": KEY, "SENDGRID_BASE_URL": "ftp://127.0.0.1"}, "SENDGRID_BASE_URL"),
     ],
 )
 def test_a_wrong_setting_is_named(given: dict[str, str], named: str) -> None:
     with pytest.raises(Misconfigured, match=named) as caught:
         SendGrid(given, PLACES, {})
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost:1", "[::1]:1"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_this_machine_may_play_sendgrid_with_and_without_tls(scheme: str, host: str) -> None:
+    """The sandbox and the measurements: nothing but loopback is added to SendGrid's own two hosts."""
+    adapter = SendGrid(settings(f"{scheme}://{host}"), PLACES, {})
+    with pytest.raises(AdapterError, match="no answer"):
+        adapter.put([an(stopped=BOTH)])
 
 
 @pytest.mark.parametrize("key", ["list", "group"])
