@@ -4,10 +4,12 @@ import hashlib
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from adapters._outcomes import INTERNAL, Told
 from bridge.adapter import AdapterError, Misconfigured
@@ -20,6 +22,9 @@ _HOURS = 3600.0
 
 #: How long to start no batch where too many of them wait.
 _FULL = 60.0
+
+#: After so many silent seconds a new line is opened: the other end, or what stands between, may have left the old one.
+_IDLE = 10.0
 
 #: What urllib3 calls a line that never stood: nothing went out on it.
 _NO_LINE = frozenset({"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError"})
@@ -80,6 +85,7 @@ class MailchimpApi:
         _check_base(base)
         self._base = base.rstrip("/")
         self.seconds = seconds
+        self._spoke = 0.0
         logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines name members
 
     @cached_property
@@ -87,14 +93,14 @@ class MailchimpApi:
         """The SDK's calls about audiences."""
         return self._client.lists
 
-    @cached_property
-    def batches(self) -> Any:
-        """The SDK's calls about many operations at once."""
-        return self._client.batches
-
     def start_batch(self, body: bytes) -> dict[str, Any]:
-        """`batches.start` with a body that is JSON already: the SDK's own serialising costs more than all the rest."""
-        return self.call(_post, self._client.api_client, "/batches", body)
+        """The SDK's `batches.start` with a body that is JSON already: its own serialising costs more than the rest."""
+        return self.call(self._kept, "POST", "/batches", data=body)
+
+    def batch(self, job: str) -> dict[str, Any]:
+        """The SDK's `batches.status`: how far a batch is, and where its result lies."""
+        path = f"/batches/{quote(job, safe='')}"
+        return self.call(self._kept, "GET", path, params={"fields": "status,response_body_url"})
 
     @cached_property
     def ping(self) -> Any:
@@ -118,6 +124,36 @@ class MailchimpApi:
         client.api_client.server = ""
         return client
 
+    @cached_property
+    def _line(self) -> Any:
+        """A line that stays open from call to call: the SDK's new one for each costs more than a batch's people."""
+        from requests import Session
+
+        line = Session()
+        line.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # the SDK keeps none either
+        found = line.merge_environment_settings(self._base, {}, None, None, None)  # once, not at each call
+        line.proxies, line.verify, line.trust_env = found["proxies"], found["verify"], False
+        return line
+
+    def _kept(self, verb: str, path: str, **told: Any) -> Any:
+        """One call as the SDK's client makes it, from its own settings, and with its own kind of answer."""
+        import requests
+        from mailchimp_marketing.api_client import ApiClientError
+
+        client, now = self._client.api_client, time.monotonic()
+        if now - self._spoke > _IDLE:
+            self._line.close()
+        self._spoke = now
+        told |= {"headers": client.default_headers, "auth": ("user", client.api_key), "timeout": client.timeout}
+        try:
+            answer = self._line.request(verb, client.host + path, **told)
+            found = answer.json() if answer.ok else None
+        except requests.JSONDecodeError:
+            return answer
+        except requests.RequestException as error:
+            raise ApiClientError(error) from None
+        return found if isinstance(found, dict) and found else answer
+
     def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """One call with its time limit; the answer by its type, or `Told`, `AdapterError`, `Misconfigured`."""
         from mailchimp_marketing.api_client import ApiClientError
@@ -135,27 +171,6 @@ class MailchimpApi:
             if answer.content.strip() in (b"", b"{}"):
                 return {}
         raise AdapterError("mailchimp: the answer is not JSON")
-
-
-def _post(client: Any, path: str, body: bytes) -> Any:
-    """One POST as the SDK's client makes it, from its own settings, and with its own kind of answer."""
-    import requests
-    from mailchimp_marketing.api_client import ApiClientError
-
-    try:
-        answer = requests.post(
-            client.host + path,
-            data=body,
-            headers=client.default_headers,
-            auth=("user", client.api_key),
-            timeout=client.timeout,
-        )
-        told = answer.json() if answer.ok else None
-    except requests.JSONDecodeError:
-        return answer
-    except requests.RequestException as error:
-        raise ApiClientError(error) from None
-    return told if isinstance(told, dict) and told else answer
 
 
 def meaning_of(status: int | None, text: object) -> Exception:

@@ -16,6 +16,8 @@ MOST = 500
 _LARGEST = 64 * 1024 * 1024
 _BLOCK = 256 * 1024
 
+_encode = msgspec.json.Encoder().encode
+
 
 class ResultLostError(Exception):
     """The result cannot be had this way; the outcome says what is to be done for all of its people."""
@@ -42,15 +44,23 @@ class Done(msgspec.Struct):
 _RESULTS = msgspec.json.Decoder(list[Done])
 
 
-def operation(place: int, number: int, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+class _Params(msgspec.Struct, frozen=True):
+    skip_merge_validation: str = "true"
+
+
+class Operation(msgspec.Struct):
+    """One upsert of a batch, in Mailchimp's words."""
+
+    path: str
+    operation_id: str
+    body: str
+    method: str = "PUT"
+    params: _Params = _Params()
+
+
+def operation(place: int, number: int, path: str, body: Mapping[str, Any]) -> Operation:
     """One upsert. Its id is a place in this batch and says nothing about anybody (decision 18)."""
-    return {
-        "method": "PUT",
-        "path": path,
-        "operation_id": f"{place}.{number}",
-        "params": {"skip_merge_validation": "true"},
-        "body": msgspec.json.encode(body).decode(),
-    }
+    return Operation(path, f"{place}.{number}", _encode(body).decode())
 
 
 def results(session: Any, url: object, seconds: float) -> Iterator[Done]:

@@ -84,7 +84,7 @@ class Mailchimp(Adapter):
         """Stops first; then, where there are many, batches of whoever needs no `status`; then the others."""
         batch = Round(len(members))
         riders = [i for i, member in enumerate(members) if self._may_ride(member)] if len(members) > _FEW else []
-        direct = sorted({*range(len(members))} - {*riders}, key=lambda i: (bool(_on(members[i])), i))
+        direct = sorted({*range(len(members))}.difference(riders), key=lambda i: (bool(_on(members[i])), i))
         stops = [i for i in direct if not _on(members[i])]
         for index in stops:
             batch.one(index, partial(self._put, members[index]))
@@ -97,11 +97,12 @@ class Mailchimp(Adapter):
 
     def _may_ride(self, member: Member) -> bool:
         """Whether an upsert without `status` says all about her; what it did is seen in its answer."""
-        if not _on(member) or len(member.link.encode()) > _LONGEST:
+        if not _on(member) or _is_long(member.link):
             return False
-        return all(
-            not member.on.isdisjoint(purposes) or self._is_unknown(purposes, member) for purposes in self._purposes
-        )
+        for purposes in self._purposes:
+            if member.on.isdisjoint(purposes) and not self._is_unknown(purposes, member):
+                return False
+        return True
 
     def _is_unknown(self, purposes: Purposes, member: Member) -> bool:
         """Never told about this audience, neither yes nor no: nothing of ours is there."""
@@ -120,14 +121,16 @@ class Mailchimp(Adapter):
             return later("no_job")._replace(maybe=True)
         return _PENDING._replace(job=job)
 
-    def _operation(self, place: int, number: int, audience: str, purposes: Purposes, member: Member) -> dict[str, Any]:
+    def _operation(
+        self, place: int, number: int, audience: str, purposes: Purposes, member: Member
+    ) -> batches.Operation:
         path = f"/lists/{audience}/members/{member_id(member.email)}"
         return batches.operation(place, number, path, self._wanted(purposes, member))
 
     def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
         """One look at a batch; when it is over, its file says what became of each, as a direct call would have."""
         try:
-            answer = self._api.call(self._api.batches.status, job, fields=["status", "response_body_url"])
+            answer = self._api.batch(job)
         except Told as told:
             return [_PENDING if told.status >= 500 else later("job_unknown")] * len(members)
         if answer.get("status") != "finished":
@@ -148,7 +151,7 @@ class Mailchimp(Adapter):
             if place in left:  # she left there, and has said yes since: only a direct call may say so
                 batch.one(place, partial(self._put, member))
             else:
-                batch.note([place], self._whole(found[place], member))
+                batch.outcomes[place] = self._whole(found[place], member)
         return batch.outcomes
 
     def _whole(self, found: Sequence[Outcome], member: Member) -> Outcome:
@@ -194,7 +197,7 @@ class Mailchimp(Adapter):
         if fresh and fresh < member.on.intersection(purposes) and self._has_left(audience, member):
             # She left everything there, and said yes to some of it again: only that comes back.
             member = msgspec.structs.replace(member, on=fresh)
-        if len(member.link.encode()) > _LONGEST:
+        if _is_long(member.link):
             self._switch_off(audience, purposes, member)
             return refused("link_too_long")
         answer = self._api.call(
@@ -227,7 +230,10 @@ class Mailchimp(Adapter):
             wanted["interests"] = interests
         if member.language:
             wanted["language"] = member.language.replace("-", "_")
-        merge_fields = {self.fields[field]: value for field, value in member.fields.items() if field in self.fields}
+        merge_fields: dict[str, str] = {}
+        for field, value in member.fields.items():
+            if field in self.fields:
+                merge_fields[self.fields[field]] = value
         if member.link:
             merge_fields[PREFS] = member.link
         if merge_fields:
@@ -441,6 +447,11 @@ def _refusal(done: batches.Done) -> Outcome:
 
 def _on(member: Member) -> frozenset[str]:
     return frozenset() if member.blocked else member.on
+
+
+def _is_long(link: str) -> bool:
+    """Whether a link would be cut."""
+    return len(link) > _LONGEST or (not link.isascii() and len(link.encode()) > _LONGEST)
 
 
 def _word(status: object) -> str:

@@ -141,17 +141,18 @@ class SendGrid(Adapter):
         for index in sorted(alone):
             batch.one(index, partial(self._lift, members[index]))
         together = [index for index in fresh if index not in alone]
+        lows = {index: _low(members[index].email) for index in together}
         for purpose, place in self.places.items():
             said = [i for i in together if purpose in members[i].fresh & _on(members[i])]
             for who in _chunks(said, _SUPPRESS):
                 left: list[int] = []
-                batch.attempt(who, partial(self._left_group, place["group"], members, left), reading=True)
+                batch.attempt(who, partial(self._left_group, place["group"], lows, left), reading=True)
                 for index in left:
-                    path = ("asm", "groups", place["group"], "suppressions", _low(members[index].email))
+                    path = ("asm", "groups", place["group"], "suppressions", lows[index])
                     batch.one(index, partial(self._gone, *path))
         for who in _chunks(together, _SUPPRESS):
             for name in ("bounces", "spam_reports"):  # else SendGrid drops all mail of somebody who came back
-                batch.attempt(who, partial(self._drop_entries, name, members))
+                batch.attempt(who, partial(self._drop_entries, name, lows))
 
     def _left_everything(self, members: Sequence[Member], alone: set[int], who: Sequence[int]) -> Outcome:
         """Keep in `alone` who is on the global list: it is read, unless it has more pages than there are people."""
@@ -159,20 +160,21 @@ class SendGrid(Adapter):
             everywhere = set(exports.listed(self._api, "unsubscribes", pages=len(who)))
         except exports.TooLongError:
             return DONE
-        alone.intersection_update({index for index in who if _low(members[index].email) in everywhere})
+        there = (index for index in who if _low(members[index].email) in everywhere) if everywhere else ()
+        alone.intersection_update(there)
         return DONE
 
-    def _left_group(self, group: str, members: Sequence[Member], left: list[int], who: Sequence[int]) -> Outcome:
+    def _left_group(self, group: str, lows: Mapping[int, str], left: list[int], who: Sequence[int]) -> Outcome:
         """Who of these left a group."""
-        body = _recipients(members, who)
+        body = {"recipient_emails": [lows[index] for index in who]}
         answer = self._api.post("asm", "groups", group, "suppressions", "search", body=body)
         there = {_low(str(email)) for email in answer} if isinstance(answer, list) else set()
-        left += [index for index in who if _low(members[index].email) in there]
+        left += [index for index in who if lows[index] in there]
         return DONE
 
-    def _drop_entries(self, name: str, members: Sequence[Member], who: Sequence[int]) -> Outcome:
+    def _drop_entries(self, name: str, lows: Mapping[int, str], who: Sequence[int]) -> Outcome:
         # Never without addresses: the same call could be read as "all".
-        self._api.delete("suppression", name, body={"emails": [_low(members[index].email) for index in who]})
+        self._api.delete("suppression", name, body={"emails": [lows[index] for index in who]})
         return DONE
 
     def _lift(self, member: Member) -> Outcome:
