@@ -60,6 +60,9 @@ _BELIEVED: Mapping[tuple[EventType, str], frozenset[Method]] = {
 #: Said to us as a whole, whatever list the news came by: no purpose goes on after these (R5, R6).
 FOR_ALL = frozenset({T.OBJECTED, T.COMPLAINED})
 
+#: What a block begins with: without any of these there is none, and most people have none.
+_CLOSERS = frozenset({T.BOUNCED, T.DEFERRED, T.RESTRICTED, T.CHILD_DECLARED, T.ERASED})
+
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 
 MAILABLE = frozenset({S.GIVEN, S.SOFT_OPT_IN})
@@ -119,6 +122,8 @@ def blocks(events: Iterable[ConsentEvent], limits: Limits) -> dict[Block, Consen
     """Why nothing may be sent to this person, whatever the purpose; each with the event that says so."""
     mine = settled(events)
     found: dict[Block, ConsentEvent] = {}
+    if _CLOSERS.isdisjoint([event.type for event in mine]):
+        return found
     bounce = _last_bounce(mine, limits)
     if bounce and not any(answers(event, bounce) for event in mine):
         found[Block.BOUNCED] = bounce
