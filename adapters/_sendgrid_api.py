@@ -4,10 +4,13 @@ import http.client
 import json
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
+from urllib.request import HTTPSHandler, OpenerDirector, build_opener
 
 from adapters._outcomes import INTERNAL, Told
 from bridge.adapter import AdapterError, Misconfigured
@@ -57,6 +60,13 @@ class SendGridApi:
             raise Misconfigured(f"SENDGRID_BASE_URL must be {HOST} or {EU_HOST} (or loopback, for the sandbox)")
         self.seconds = seconds
         logging.getLogger("python_http_client").setLevel(logging.INFO)  # its debug lines hold key and bodies
+
+    @cached_property
+    def _opener(self) -> OpenerDirector:
+        """What urllib opens lines with. The SDK makes one a call and reads all certificates of the machine for it."""
+        trusted = ssl.create_default_context()
+        trusted.set_alpn_protocols(["http/1.1"])  # as http.client does where it makes its own
+        return build_opener(HTTPSHandler(context=trusted))
 
     @property
     def eu(self) -> bool:
@@ -114,6 +124,8 @@ class SendGridApi:
         client.timeout = self.seconds  # handed down to every part of the path
         for part in path:
             client = client._(quote(part, safe=""))
+        carry = type(client)._make_request
+        client._make_request = lambda _, request, timeout=None: carry(client, self._opener, request, timeout)
         request: Callable[..., Any] = getattr(client, verb)
         return request
 

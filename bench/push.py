@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 from sqlalchemy import update
 
-from bench import crowd, house, machine, tls
+from bench import crowd, house, load, machine, tls
 from bench.figures import Row, at_most, no_goal, row
 from bench.places import Place
 from bench.run import Run
@@ -63,11 +63,13 @@ def stand_in(folder: Path) -> Iterator[Esp]:
     try:
         assert process.stdout is not None
         base = process.stdout.readline().strip()
+        if not base:
+            raise SystemExit("the ESPs' stand-in did not start")
         with tls.trusted(certificate):
             yield Esp(base)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(load.PATIENCE)
 
 
 def push(run: Run) -> list[Row]:
