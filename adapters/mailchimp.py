@@ -13,7 +13,7 @@ from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
 from adapters._mailchimp_webhooks import MailchimpWebhooks
 from adapters._outcomes import Round, Told, later, refused, worst
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
+from bridge.vocabulary import DONE, STOPPED_THERE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
 
 #: Mailchimp cuts text merge fields here without saying so, in bytes.
 _LONGEST = 255
@@ -430,7 +430,7 @@ def _verdict(kept: _Kept, purposes: Purposes, member: Member) -> Outcome:
     status = kept.status
     if status != "subscribed":
         if not member.fresh.intersection(purposes) and status in _STOPS:
-            return refused("stopped_there")
+            return refused(STOPPED_THERE)
         return refused(f"kept_{status}") if status in _SILENT else later(f"kept_{_word(status)}")
     if not _has(kept.interests or {}, _interests(purposes, member.on)):
         return later("kept_interests")._replace(told=True)

@@ -9,7 +9,17 @@ from datetime import datetime
 import msgspec
 
 from bridge.adapter import Adapter, AdapterError, Unverified
-from bridge.vocabulary import DONE, EVERY_PURPOSE, EventType, Incoming, Member, Outcome, OutcomeKind, Report
+from bridge.vocabulary import (
+    DONE,
+    EVERY_PURPOSE,
+    STOPPED_THERE,
+    EventType,
+    Incoming,
+    Member,
+    Outcome,
+    OutcomeKind,
+    Report,
+)
 
 #: What this ESP can tell, in its own words, which are ours.
 _NEWS = {kind.value: kind for kind in (
@@ -98,7 +108,7 @@ class Memory(Adapter):
         person.status = "subscribed" if person.on else "unsubscribed"
         person.link, person.language = member.link, member.language
         person.fields = {self.fields[key]: value for key, value in member.fields.items() if key in self.fields}
-        return DONE if person.on == wanted else Outcome(OutcomeKind.REFUSED, "stopped_there")
+        return DONE if person.on == wanted else Outcome(OutcomeKind.REFUSED, STOPPED_THERE)
 
     def erase(self, emails: Sequence[str]) -> list[Outcome]:
         """Forget them."""

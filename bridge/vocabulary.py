@@ -223,6 +223,9 @@ class Outcome(NamedTuple):
 
 DONE = Outcome(OutcomeKind.DONE)
 
+#: Reason of a refusal: the ESP keeps a stop of hers that was not heard here yet. Nothing goes to her from there.
+STOPPED_THERE = "stopped_there"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Yes or no, and every reason for it."""

@@ -27,6 +27,7 @@ from bridge.vault import new_id
 from bridge.vocabulary import (
     DONE,
     READER,
+    STOPPED_THERE,
     ConsentEvent,
     EventType,
     Evidence,
@@ -909,6 +910,18 @@ def test_a_refused_yes_does_not_hide_the_stop_that_came_meanwhile(house: House, 
     queue.finish_pushes([(push, Outcome(OutcomeKind.REFUSED, "odd"))])
     row = due(house, email)
     assert (row.stop, row.reason, row.due > house.clock()) == (True, "odd", True)
+
+
+def test_a_stop_that_the_esp_keeps_itself_is_not_told_for_ever(house: House, queue: WorkQueue) -> None:
+    """ESP-03 (found by make torture): she left everything there before we heard of it; then what had to stop is stopped,
+    and telling the ESP each hour that some other topic is on would never end."""
+    (email,) = people(house, 1)
+    withdraws(house, email)
+    (push,) = claim(queue)
+    assert push.stop
+    queue.finish_pushes([(push, Outcome(OutcomeKind.REFUSED, STOPPED_THERE))])
+    row = due(house, email)
+    assert (row.due, row.reason) == (None, STOPPED_THERE)
 
 
 @pytest.mark.parametrize("late_first", [True, False])

@@ -36,7 +36,7 @@ from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
 from bridge.tables import AwareDateTime, pushes
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -244,7 +244,7 @@ def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
         case OutcomeKind.PENDING:
             return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
-        case OutcomeKind.REFUSED if not push.stop:
+        case OutcomeKind.REFUSED if not push.stop or outcome.reason == STOPPED_THERE:  # what had to stop, is stopped
             return row._replace(put=push.number, attempts=push.attempts, reason=outcome.reason[:64])
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT
