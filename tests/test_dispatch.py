@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from adapters.memory import Memory, account
 from bridge.adapter import AdapterError, MailLater, Misconfigured, Transport
 from bridge.decide import gate
+from bridge.jobs.circuit import Circuit
 from bridge.jobs.dispatch import Dispatcher
 from bridge.links import Action, Claim
 from bridge.store import StoreAway
@@ -37,7 +38,7 @@ from bridge.vocabulary import (
     OutcomeKind,
     Status,
 )
-from tests.conftest import House, Reader
+from tests.conftest import Clock, House, Reader
 
 # -- two more mailing platforms, each a real adapter -------------------------------------------------------------
 
@@ -1077,3 +1078,34 @@ def test_a_question_about_two_is_still_put_about_the_one_that_waits(house, an):
     assert an.confirms().status_code == 200
     assert an.may("newsletter").may
     assert an.may("offers").may
+
+
+def test_a_clock_that_is_set_back_holds_no_stop(house: House, an: Reader) -> None:
+    """Decision 25, WDR-11: what was promised or held by the old clock does not wait until the old time comes again."""
+    an.has_consented()
+    an.one_click()
+    house.clock.forward(days=-1)
+    house.dispatch()
+    assert not an.is_on()
+
+
+def test_a_clock_that_is_set_back_holds_no_stop_of_a_dispatcher_that_died(house: House, an: Reader) -> None:
+    """Decision 25, WDR-11: a lease that ends later than any lease can holds nobody."""
+    an.has_consented()
+    an.one_click()
+    assert house.store.queue.claim_pushes("memory", 10)  # and dies
+    house.clock.forward(days=-1)
+    house.dispatch()
+    assert not an.is_on()
+
+
+def test_a_platform_that_asked_to_wait_is_not_left_waiting_by_a_clock_that_is_set_back(clock: Clock) -> None:
+    """WDR-11: a 429 of an hour holds back stops for an hour at most, by whatever clock."""
+    circuit = Circuit("memory", clock)
+    with circuit.turn(urgent=True) as turn:
+        turn.failed("too many", 3600.0)
+    with circuit.turn(urgent=True) as turn:
+        assert turn.most == 0
+    clock.forward(days=-1)
+    with circuit.turn(urgent=True) as turn:
+        assert turn.most is None

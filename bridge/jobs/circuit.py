@@ -68,11 +68,11 @@ class Circuit:
     def _ask(self, *, urgent: bool) -> int | None:
         with self._lock:
             now = self._clock()
-            if now < (self._stops_quiet if urgent else self._quiet):
+            if _lies_ahead(self._stops_quiet if urgent else self._quiet, now):
                 return 0
             if self._failures < _ENOUGH:
                 return None
-            if self._probing or now < self._next:
+            if self._probing or _lies_ahead(self._next, now):
                 return 0
             self._probing = True
             return 1
@@ -106,3 +106,8 @@ class Circuit:
             log.warning("%s: %d failures in a row (%s), circuit open: only probed now", self.name, failures, reason)
         elif failures > _ENOUGH:
             log.info("%s: still away (%s), probed again in %.0f s at most", self.name, reason, gap.total_seconds())
+
+
+def _lies_ahead(moment: datetime, now: datetime) -> bool:
+    """Whether a moment is still to come. One further away than any wait is of a clock that was set back since."""
+    return now < moment <= now + 2 * _LONGEST_QUIET

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.engine import Database
 from bridge.store.values import Job
-from bridge.store.waiting import LEASE, back_off
+from bridge.store.waiting import LEASE, back_off, free, held
 from bridge.tables import connections, esp_jobs
 from bridge.vault import new_id
 
@@ -128,10 +128,9 @@ class JobBook:
 
     def _due(self, adapter: str) -> Any:
         now = self.clock()
-        free = or_(esp_jobs.c.leased.is_(None), esp_jobs.c.leased <= now)
         return (
             select(esp_jobs)
-            .where(esp_jobs.c.adapter == adapter, esp_jobs.c.due <= now, free)
+            .where(esp_jobs.c.adapter == adapter, esp_jobs.c.due <= now, free(esp_jobs.c.leased, now))
             .order_by(esp_jobs.c.due, esp_jobs.c.number)
         )
 
@@ -146,9 +145,9 @@ class Connections:
         """A lease on a free one, or None. The last two are kept for what is urgent."""
         now, lease = self.clock(), new_id()
         room = most if urgent else max(1, most - _FOR_STOPS)
+        mine = and_(connections.c.adapter == adapter, held(connections.c.until, now))
         with self.database.writing() as db:
-            held = and_(connections.c.adapter == adapter, connections.c.until > now)
-            taken = set(db.scalars(select(connections.c.slot).where(held)))
+            taken = set(db.scalars(select(connections.c.slot).where(mine)))
             for slot in range(most):
                 if slot in taken:
                     continue
@@ -157,12 +156,12 @@ class Connections:
                 make = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
                 row = {"adapter": adapter, "slot": slot, "lease": lease, "until": now + LEASE}
                 query = make(connections).values(row)
-                mine = query.on_conflict_do_update(
+                taking = query.on_conflict_do_update(
                     index_elements=["adapter", "slot"],
                     set_={"lease": query.excluded.lease, "until": query.excluded.until},
-                    where=connections.c.until <= now,
+                    where=free(connections.c.until, now),
                 )
-                if db.execute(mine).rowcount:
+                if db.execute(taking).rowcount:
                     return lease
                 taken.add(slot)  # another process was faster
         return None

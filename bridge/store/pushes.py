@@ -33,7 +33,7 @@ from bridge.decide import paused_until
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
-from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
+from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
 from bridge.tables import AwareDateTime, pushes
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
@@ -87,14 +87,14 @@ class PushQueue:
             mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
             with self.database.reading() as db:
                 rows = db.execute(select(pushes.c.subject, pushes.c.job, pushes.c.leased).where(mine)).all()
-            if any(row.leased and row.leased > now and job in open_jobs(row.job) for row in rows):
+            if any(is_held(row.leased, now) and job in open_jobs(row.job) for row in rows):
                 raise Busy
         for part in _sliced(numbers):
             there = select(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
             with self.database.writing() as db:
                 found = db.execute(there.order_by(pushes.c.subject).with_for_update()).all()
                 named = [row for row in found if job in open_jobs(row.job)]
-                if any(row.leased and row.leased > now for row in named):
+                if any(is_held(row.leased, now) for row in named):
                     raise Busy
                 _lease(db, adapter, named, now, lease)
             yield self._opened(named, now, lease)
@@ -105,10 +105,10 @@ class PushQueue:
         busy: list[int] = []
         for part in _sliced(numbers):
             mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
-            held = or_(and_(pushes.c.leased.is_not(None), pushes.c.leased > now), pushes.c.job.is_not(None))
+            taken = or_(held(pushes.c.leased, now), pushes.c.job.is_not(None))
             with self.database.writing() as db:
-                busy += db.scalars(select(pushes.c.subject).where(mine, held))
-                db.execute(update(pushes).where(mine, ~held).values(due=now, told=None))
+                busy += db.scalars(select(pushes.c.subject).where(mine, taken))
+                db.execute(update(pushes).where(mine, ~taken).values(due=now, told=None))
         return busy
 
     def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
@@ -174,8 +174,10 @@ def open_jobs(text: str | None) -> frozenset[int]:
 
 
 def _due(adapter: str, now: datetime, stops: bool | None) -> Any:
-    free = or_(pushes.c.leased.is_(None), pushes.c.leased <= now)
-    query = select(pushes).where(pushes.c.adapter == adapter, pushes.c.due <= now, free)
+    # No stop waits so long: one that does was promised before the clock was set back.
+    late = and_(pushes.c.stop, pushes.c.due > now + 2 * LONGEST_WAIT)
+    due = pushes.c.due <= now if stops is False else or_(pushes.c.due <= now, late)
+    query = select(pushes).where(pushes.c.adapter == adapter, due, free(pushes.c.leased, now))
     if stops is not None:
         query = query.where(pushes.c.stop.is_(stops))
     return query.order_by(pushes.c.stop.desc(), pushes.c.due)

@@ -1,12 +1,34 @@
 """How long work is held, and how long it waits before it is tried again."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, not_
 
 #: Longer than any round of calls to an ESP or mail server may take: who holds a lease is alone.
 LEASE = timedelta(seconds=150)
 
 LONGEST_WAIT = timedelta(hours=1)
+
+
+def held(until: Any, now: datetime) -> Any:
+    """Whether a lease until then holds now, of a column.
+
+    One that ends much later than any lease can was taken before the clock was set back: it must not hold a stop until
+    the old time comes again. Machines whose clocks differ by less than a lease do not disturb each other.
+    """
+    return and_(until.is_not(None), until > now, until <= now + 2 * LEASE)
+
+
+def free(until: Any, now: datetime) -> Any:
+    """The opposite."""
+    return until.is_(None) | not_(held(until, now))
+
+
+def is_held(until: datetime | None, now: datetime) -> bool:
+    """The same as `held`, of a value."""
+    return until is not None and now < until <= now + 2 * LEASE
 
 
 def back_off(attempts: int, longest: timedelta, wait: float | None) -> timedelta:

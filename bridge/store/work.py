@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, select, update
 
 from bridge.store.engine import Database
 from bridge.store.jobs import Connections, JobBook
 from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Mail
-from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
+from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free
 from bridge.tables import outbox, pushes
 from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent
@@ -40,8 +40,12 @@ class WorkQueue(PushQueue):
     def claim_mails(self, most: int = 20) -> list[Mail]:
         """Mails that are due, leased to the caller."""
         now, lease = self.clock(), new_id()
-        free = or_(outbox.c.leased.is_(None), outbox.c.leased <= now)
-        due = select(outbox.c.id).where(outbox.c.due <= now, free).order_by(outbox.c.due).limit(most)
+        due = (
+            select(outbox.c.id)
+            .where(outbox.c.due <= now, free(outbox.c.leased, now))
+            .order_by(outbox.c.due)
+            .limit(most)
+        )
         with self.database.writing() as db:
             ids = list(db.scalars(due.with_for_update(skip_locked=True)))
             if not ids:
