@@ -1109,3 +1109,24 @@ def test_a_platform_that_asked_to_wait_is_not_left_waiting_by_a_clock_that_is_se
     clock.forward(days=-1)
     with circuit.turn(urgent=True) as turn:
         assert turn.most is None
+
+
+def test_a_mail_that_may_have_left_goes_once_whatever_went_wrong(
+    house: House, an: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decision 25: an error nobody thought of, after the hand-over, is no reason to welcome her twice."""
+    an.signs_up()
+    house.clock.forward(minutes=2)
+    an.confirms()
+    send, left = house.bridge.transport.send, list[str]()
+
+    def breaks(letter: Letter, ready: Callable[[], None]) -> None:
+        send(letter, ready)
+        left.append(letter.subject)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(house.bridge.transport, "send", breaks)
+    house.dispatch()
+    house.clock.forward(hours=2)
+    house.dispatch()
+    assert len(left) == 1

@@ -18,7 +18,7 @@ from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
-from bridge.vocabulary import MailKind, Report, bounce_type
+from bridge.vocabulary import Letter, MailKind, Report, bounce_type
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -104,6 +104,9 @@ class Dispatcher:
                 gone = self.bridge.store.forget_requests()
             except StoreAway:
                 continue
+            except Exception as error:  # what was not forgotten now is forgotten later: this thread must not end
+                log.error("unconfirmed requests not deleted: %s, tried again later", type(error).__name__)
+                continue
             if gone:
                 log.info("unconfirmed requests deleted: %d", gone)
 
@@ -149,7 +152,7 @@ class Dispatcher:
             left.append(True)
 
         try:
-            self.bridge.transport.send(self.bridge.mailer.write(self._occasion(mail, kind)), ready)
+            self._send(self.bridge.mailer.write(self._occasion(mail, kind)), ready)
         except _LostLease:
             return
         except MailLater as error:
@@ -164,6 +167,15 @@ class Dispatcher:
             queue.finish_mail(mail)
         else:
             queue.finish_mail(mail)
+
+    def _send(self, letter: Letter, ready: Callable[[], None]) -> None:
+        """Hand over a letter. After an error that nobody thought of, it may have left all the same."""
+        try:
+            self.bridge.transport.send(letter, ready)
+        except (MailLater, MailRefused, StoreAway, _LostLease):
+            raise
+        except Exception as error:
+            raise MailLater(f"{type(error).__name__} in the transport", maybe=True) from None
 
     def _put_off(self, mail: Mail, reason: str, wait: float | None = None) -> None:
         if self.bridge.store.queue.put_off_mail(mail, reason, wait):
