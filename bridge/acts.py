@@ -1,5 +1,6 @@
 """What a reader does: sign up, confirm, stop, choose. Each act is decided under her lock and written once."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from bridge.policy import Policy
 from bridge.spool import Parked, Spool
 from bridge.store import Plan, SignUp, Store, StoreAway
 from bridge.store.values import Person
-from bridge.vault import new_id
+from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
     PREFERENCES,
@@ -29,6 +30,8 @@ from bridge.vocabulary import (
     masked_email,
     short_hash,
 )
+
+log = logging.getLogger("bridge.acts")
 
 LONGEST_PAUSE = timedelta(days=366)
 
@@ -176,7 +179,19 @@ class Acts:
 
     def replay(self) -> int:
         """Write the stops that were parked while the store was away; before anything is sent."""
-        return self.spool.replay(self._write_stop)
+        return self.spool.replay(self._write_parked)
+
+    def _write_parked(self, stop: Parked) -> bool:
+        """False for one whose person cannot be read: she must not keep the stops of others from being carried out."""
+        try:
+            self._write_stop(stop)
+        except (Sealed, msgspec.DecodeError) as error:
+            log.error(
+                "a parked stop of subject %s cannot be written (%s) and is kept in %s: run consent-bridge verify",
+                *(stop.subject, type(error).__name__, self.spool.aside.name),
+            )
+            return False
+        return True
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
         """What a stop link is about, to show it; without the person while the store is away."""

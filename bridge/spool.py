@@ -1,6 +1,7 @@
 """Stops that arrive while the database is away: a fsynced file beside it, replayed before the next mail or push leaves.
 
-A line holds opaque ids, a time and the road it came by; no address.
+A line holds opaque ids, a time and the road it came by; no address. What cannot be written goes into a second
+file beside it, so that it is neither lost nor in the way of others.
 """
 
 import errno
@@ -46,14 +47,25 @@ class Spool:
             if not whole:
                 _keep_name(self.path)
 
+    @property
+    def aside(self) -> Path:
+        """Where the stops are that nobody could write."""
+        return self.path.with_name(self.path.name + ".aside")
+
     def replay(self, write: Callable[[Parked], object]) -> int:
-        """Write every parked stop, in order; the file is emptied only when all are written. How many there were."""
+        """Write every parked stop, in order; the file is emptied only when all are written. How many there were.
+
+        One for which `write` says False cannot be written, now or later: it is put aside.
+        """
         if not self.path.exists():
             return 0
         with self._locked("r") as file:
             stops = list(_read(file))
-            for stop in stops:
-                write(stop)
+            refused = [stop for stop in stops if write(stop) is False]
+            if refused:
+                kept = Spool(self.aside)
+                for stop in refused:
+                    kept.park(stop)
             os.ftruncate(file, 0)
             os.fsync(file)
         return len(stops)

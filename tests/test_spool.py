@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bridge.mailer import stop_token
 from bridge.spool import Parked, Spool
 from bridge.store import StoreAway
-from bridge.tables import pushes
+from bridge.tables import person_keys, pushes
 from bridge.vocabulary import EventType, Method, Status
 from tests.conftest import House, Reader
 from tests.test_store import consents, no_room_in, person
@@ -231,3 +231,22 @@ def test_neither_store_nor_spool_is_told_to_come_back(home: House, reader: Reade
     home.bridge.spool.path.rmdir()
     assert home.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
     assert reader.status() is Status.WITHDRAWN
+
+
+def test_one_who_cannot_be_read_keeps_nobody_elses_stop_waiting(house: House, an: Reader, dirk: Reader) -> None:
+    """Decision 21, WDR-11: a damaged row stops neither An's "no" nor the dispatcher; the stop itself is kept."""
+    people = []
+    for reader in (dirk, an):
+        reader.has_consented()
+        people.append(person(house, reader.email))
+    with house.bridge.database.writing() as db:
+        db.execute(update(person_keys).where(person_keys.c.subject == people[0].number).values(wrapped=b"x" * 60))
+    for one in people:
+        house.bridge.spool.park(
+            Parked(subject=one.id, mark=one.mark, purpose="", time=house.clock(), method=Method.ONE_CLICK)
+        )
+    house.clock.forward(minutes=5)
+    house.dispatch()
+    assert not an.is_on()
+    assert [kept.subject for kept in replayed(Spool(house.bridge.spool.aside))] == [people[0].id]
+    assert replayed(house.bridge.spool) == []
