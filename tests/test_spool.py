@@ -3,7 +3,8 @@
 import resource
 import signal
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -250,3 +251,26 @@ def test_one_who_cannot_be_read_keeps_nobody_elses_stop_waiting(house: House, an
     assert not an.is_on()
     assert [kept.subject for kept in replayed(Spool(house.bridge.spool.aside))] == [people[0].id]
     assert replayed(house.bridge.spool) == []
+
+
+def test_pages_without_a_dispatcher_write_their_own_parked_stops(
+    home: House, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decision 21, WDR-11: the file lies beside the pages; a dispatcher on another machine never sees it."""
+    consents(home, reader.email)
+    path = unsubscribe(home, reader.email)
+    with away(home):
+        assert home.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    written, replay = threading.Event(), home.bridge.spool.replay
+
+    def told(write: Callable[[Parked], object]) -> int:
+        found = replay(write)
+        if found:
+            written.set()
+        return found
+
+    monkeypatch.setattr(home.bridge.spool, "replay", told)
+    home.dispatcher.start_replay()
+    assert written.wait(30)
+    home.dispatcher.stop()
+    assert reader.status() is Status.WITHDRAWN

@@ -17,6 +17,8 @@ def application() -> BridgeApp:
     start_logging(bridge.settings.log_level, bridge.settings.log_format)
     bridge.ready()
     app = create_app(bridge)
-    if not os.environ.get(NO_DISPATCH):
+    if os.environ.get(NO_DISPATCH):
+        Dispatcher(bridge).start_replay()
+    else:
         Dispatcher(bridge).start()
     return app

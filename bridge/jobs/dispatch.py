@@ -72,6 +72,21 @@ class Dispatcher:
         purge.start()
         self._threads.append(purge)
 
+    def start_replay(self) -> None:
+        """Only write the stops that were parked by this machine's pages, where the sending is done on another."""
+        thread = threading.Thread(target=self._replay, name="parked stops", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _replay(self) -> None:
+        while not self._stop.wait(_IDLE_SECONDS):
+            try:
+                self.bridge.acts.replay()
+            except StoreAway:
+                continue
+            except Exception as error:  # the stops stay parked
+                log.error("parked stops: %s, tried again later", type(error).__name__)
+
     def stop(self, seconds: float = 10.0) -> None:
         """Let each lane finish what it holds, then end."""
         self._stop.set()
