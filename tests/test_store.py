@@ -1034,3 +1034,19 @@ def test_people_and_monitors_see_what_waits(house: House, queue: WorkQueue) -> N
     assert found["memory"].waiting == 2
     house.dispatch()
     assert [task.waiting for task in house.store.tasks()] == [0]
+
+
+def test_who_is_forgotten_is_in_no_log_either(home: House) -> None:
+    """SUP-04: her wrapped key opened what SQLite's log still held of her; both are gone once nobody reads from it."""
+    asks(home, "an@lezer.example", "newsletter")
+    number = person(home, "an@lezer.example").number
+    with home.bridge.database.reading() as db:
+        wrapped = db.scalar(select(person_keys.c.wrapped).where(person_keys.c.subject == number))
+    assert wrapped is not None
+    file = home.environment["BRIDGE_DATABASE_URL"].removeprefix("sqlite:///")
+    home.clock.forward(days=8)
+    with home.bridge.database.reading() as db:
+        db.execute(select(person_keys.c.subject)).all()
+        assert home.store.forget_requests() == 1  # a backup that is under way keeps the log, and nobody waits for it
+    assert home.store.forget_requests() == 0
+    assert all(wrapped not in Path(name).read_bytes() for name in (file, f"{file}-wal"))

@@ -114,6 +114,26 @@ class Database:
         with self._guarded(), self.engine.connect().execution_options(**view) as db, db.begin():
             yield db
 
+    def forget_log(self) -> bool:
+        """Empty SQLite's log, in which pages still stand as they were before something was erased (SUP-04).
+
+        False while somebody still reads from it: nobody is kept waiting for this, so ask again later.
+        """
+        if self.dialect != "sqlite":
+            return True
+        with self._own_turn(), self._guarded():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA busy_timeout = 0")
+                try:
+                    ((busy, _pages, _moved),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                finally:
+                    cursor.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+            finally:
+                connection.close()
+        return not busy
+
     @contextmanager
     def _own_turn(self) -> Iterator[None]:
         """On SQLite the writers of a process take turns, so that none of them waits in its busy handler."""

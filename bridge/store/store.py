@@ -84,6 +84,7 @@ class Store(Reads):
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self._words = Words(words or {})
+        self._log_is_old = True  # a process before may have died between erasing and emptying the log
 
     # -- writes -------------------------------------------------------------------------------------------------
 
@@ -222,7 +223,8 @@ class Store(Reads):
             gone = list(db.scalars(late.where(records.c.subject.in_(free))))
             erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
-            return len(gone)
+        self._log_is_old = (self._log_is_old or bool(gone)) and not self.database.forget_log()
+        return len(gone)
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
         """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""
