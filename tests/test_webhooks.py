@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.memory import SIGNATURE, sign
-from bridge.vocabulary import Block, Status, rfc3339
+from bridge.vocabulary import Block, EventType, Report, Status, rfc3339
 from tests.conftest import House, Reader
 from tests.test_subscribe import everything_stored
 from tests.weather import away, locked
@@ -239,3 +239,14 @@ def test_nothing_of_the_call_is_kept_but_its_news(house: House, an: Reader) -> N
 
     assert an.story()[-1].type.value == "unsubscribed"
     assert "kanarie" not in everything_stored(house) + repr(an.story())
+
+
+def test_a_whole_body_of_news_is_taken_at_once(house: House) -> None:
+    """HOOK-02: as many as fit into the largest body; a database takes only so many values in one statement."""
+    now = house.clock()
+    told = [
+        Report(type=EventType.COMPLAINED, email=f"{n}@lezer.example", time=now, key=str(n), purpose="")
+        for n in range(66_000)
+    ]
+    assert house.hear(*told) == 0
+    assert house.store.stops("65999@lezer.example")

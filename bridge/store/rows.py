@@ -78,12 +78,12 @@ class Rows:
 
     def people(self, db: Hand | Connection, numbers: Collection[int]) -> dict[int, Opened]:
         """People by their numbers; who is not there is left out."""
-        found = (open_person(self.vault, row) for row in _listed(_BY_NUMBER, db, list(numbers)))
+        found = (open_person(self.vault, row) for row in listed(_BY_NUMBER, db, list(numbers)))
         return {opened.number: opened for opened in found}
 
     def by_email(self, db: Hand | Connection, email: str) -> Opened | None:
         """The person behind an address."""
-        row = next(iter(_listed(_BY_LOOKUP, db, [entry.value for entry in self.vault.lookups(email)])), None)
+        row = next(iter(listed(_BY_LOOKUP, db, [entry.value for entry in self.vault.lookups(email)])), None)
         return None if row is None else open_person(self.vault, row)
 
     def locked(self, db: Hand | Connection, ids: Collection[str]) -> list[Opened]:
@@ -120,7 +120,7 @@ class Rows:
         found: dict[int, list[ConsentEvent]] = {number: [] for number in ids}
         tails = dict.fromkeys(ids, (0, FIRST))
         words = self._words(db)
-        for row in _listed(_CHAINS, db, list(ids)):
+        for row in listed(_CHAINS, db, list(ids)):
             subject = row[0]
             found[subject].append(clear_event(row[1:], ids[subject], words))
             tails[subject] = (row[1], row[13])
@@ -134,7 +134,7 @@ class Rows:
         """What the stop list says of these addresses, as events the rules can read (SUP-05)."""
         by_hash = {(entry.kid, entry.value): email for email in emails for entry in self.vault.stop_hashes(email)}
         found: dict[str, list[ConsentEvent]] = {email: [] for email in emails}
-        for hash_, kid, reason, scope, since in _listed(_STOPS, db, [value for _kid, value in by_hash]):
+        for hash_, kid, reason, scope, since in listed(_STOPS, db, [value for _kid, value in by_hash]):
             email = by_hash.get((kid, hash_))
             if email is not None:
                 found[email].append(stop_event(reason, scope, moment(since)))
@@ -250,7 +250,7 @@ def _meant(found: Sequence[Opened], subject: str) -> Opened | None:
     return next((opened for opened in found if opened.person.id == subject), next(iter(found), None))
 
 
-def _listed(statement: Sql, db: Hand | Connection, values: Sequence[Any]) -> Iterator[AnyRow]:
+def listed(statement: Sql, db: Hand | Connection, values: Sequence[Any]) -> Iterator[AnyRow]:
     """The rows of a query with a list in it, so many values at once as a statement takes.
 
     Without values it is asked all the same: nobody can tell from the work whether an address is known (CAP-09).

@@ -14,7 +14,7 @@ from bridge.store.engine import Database
 from bridge.store.erase import erase
 from bridge.store.errors import BadInput
 from bridge.store.reads import Reads
-from bridge.store.rows import Opened, with_stops
+from bridge.store.rows import Opened, listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person, SignUp
@@ -260,12 +260,12 @@ class Store(Reads):
         for email in emails:
             for entry in self.vault.lookups(email):
                 by_hash.setdefault(entry.value, []).append(email)
-        rows = _IDS.rows(batch.db, tuple(by_hash), len(by_hash))
+        rows = listed(_IDS, batch.db, tuple(by_hash))
         return {email: subject for subject, lookup in rows for email in by_hash[lookup]}
 
     def _known_reports(self, batch: Batch, adapter: str, reports: Sequence[Report]) -> set[str]:
         keys = [key for r in reports for key in self.vault.report_keys(f"{adapter}\n{r.key}\n{r.purpose}")]
-        return {report for (report,) in _REPORTS.rows(batch.db, keys, len(keys))}
+        return {report for (report,) in listed(_REPORTS, batch.db, keys)}
 
     def _take(self, batch: Batch, opened: Opened, report: Report, *, adapter: str, key: str) -> bool:
         """One report of a known person as an event."""
