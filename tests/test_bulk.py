@@ -555,3 +555,26 @@ def test_what_an_esp_asks_for_holds_for_the_whole_esp(make_bulk: MakeBulk) -> No
     bulk.house.clock.now += timedelta(minutes=20)
     bulk.settle()
     bulk.equal([email, *emails])
+
+
+def test_whoever_is_claimed_while_a_lost_job_is_told_again_is_not_forgotten(house: House, an: Reader) -> None:
+    """Decision 24: she is due again or named as held, whichever of two processes is faster."""
+    an.has_consented()
+    claim = house.store.queue.claim_pushes  # the other process
+    withdraws(house, an.email, "newsletter")
+    person = house.store.person(an.email)
+    assert person is not None
+    claimed: list[Any] = []
+
+    def meanwhile(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("SELECT") and "FROM pushes" in statement and not claimed:
+            claimed.append(None)
+            if house.bridge.database.dialect == "postgresql":  # on SQLite writers take turns
+                claimed.extend(claim("memory", 1))
+
+    engine = house.bridge.database.engine
+    event.listen(engine, "after_cursor_execute", meanwhile)
+    busy = house.store.queue.tell_again("memory", [person.number])
+    event.remove(engine, "after_cursor_execute", meanwhile)
+    assert len(busy) == len(claimed[1:])
+    assert len(busy) == 1 or house.store.queue.claim_pushes("memory", 1)[0].known is None

@@ -106,9 +106,12 @@ class PushQueue:
         for part in _sliced(numbers):
             mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
             taken = or_(held(pushes.c.leased, now), pushes.c.job.is_not(None))
+            look = select(pushes.c.subject, taken.label("taken")).where(mine).order_by(pushes.c.subject)
             with self.database.writing() as db:
-                busy += db.scalars(select(pushes.c.subject).where(mine, taken))
-                db.execute(update(pushes).where(mine, ~taken).values(due=now, told=None))
+                rows = db.execute(look.with_for_update()).all()  # in the one order, and nobody claims them meanwhile
+                busy += [row.subject for row in rows if row.taken]
+                others = and_(mine, pushes.c.subject.in_([row.subject for row in rows if not row.taken]))
+                db.execute(update(pushes).where(others).values(due=now, told=None))
         return busy
 
     def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
