@@ -22,6 +22,7 @@ from bridge.jobs.circuit import Circuit
 from bridge.jobs.dispatch import Dispatcher
 from bridge.links import Action, Claim
 from bridge.store import StoreAway
+from bridge.store.waiting import LEASE
 from bridge.vault import new_id
 from bridge.vocabulary import (
     DONE,
@@ -1016,7 +1017,6 @@ def test_the_lease_outlives_the_slowest_round_of_mails():
     """Decision 25: nobody takes over a mail that its dispatcher is still about to send."""
     from bridge.jobs.dispatch import _MAILS_AT_ONCE
     from bridge.smtp import Smtp
-    from bridge.store.work import LEASE
 
     assert timedelta(seconds=_MAILS_AT_ONCE * Smtp.seconds) < LEASE
 
@@ -1097,6 +1097,19 @@ def test_a_clock_that_is_set_back_holds_no_stop_of_a_dispatcher_that_died(house:
     house.clock.forward(days=-1)
     house.dispatch()
     assert not an.is_on()
+
+
+def test_a_clock_that_is_set_back_takes_no_mail_from_whoever_is_sending_it(house: House, an: Reader) -> None:
+    """Decision 25: the holder may be alive: it gets one whole lease more, and who died holds a mail no longer than that."""
+    an.signs_up()
+    (held,) = house.store.queue.claim_mails()
+    house.clock.forward(days=-1)
+    assert not house.store.queue.claim_mails()
+    assert house.store.queue.hand_over(held)
+    house.clock.forward(seconds=LEASE.total_seconds() - 1)
+    assert not house.store.queue.claim_mails()
+    house.clock.forward(seconds=1)
+    assert [mail.id for mail in house.store.queue.claim_mails()] == [held.id]
 
 
 def test_a_platform_that_asked_to_wait_is_not_left_waiting_by_a_clock_that_is_set_back(clock: Clock) -> None:

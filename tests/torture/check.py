@@ -141,8 +141,7 @@ class Check:
             yield f"came {came} times; only {cut} attempts were cut between hand-over and commit"
         self.town.figures.repeated += max(0, came - 1)
         for before, after in pairwise(attempts):
-            taken = after["claims"]  # the clock may have been moved while it was taken up
-            gap = max(taken["since"], taken["time"]) - before["claims"]["since"]
+            gap = after["claims"]["taken"] - before["claims"]["since"]  # by a clock that is never set back
             if "done" in before and "overtaken" not in before:
                 yield "was taken up again after it was done"
             # One that could not be handed over was put off, perhaps, before its process could say so.

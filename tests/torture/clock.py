@@ -3,10 +3,12 @@
 import mmap
 import os
 import struct
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-_MICROSECONDS = struct.Struct("q")
+#: By how much the clock was moved, and by how much it was moved forward.
+_MOVED = struct.Struct("qq")
 
 
 class Clock:
@@ -14,16 +16,21 @@ class Clock:
 
     def __init__(self, path: Path) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        if os.fstat(file).st_size < _MICROSECONDS.size:
-            os.ftruncate(file, _MICROSECONDS.size)
-        self._shared = mmap.mmap(file, _MICROSECONDS.size)
+        if os.fstat(file).st_size < _MOVED.size:
+            os.ftruncate(file, _MOVED.size)
+        self._shared = mmap.mmap(file, _MOVED.size)
         os.close(file)
 
     def __call__(self) -> datetime:
         """The moment."""
-        return datetime.now(UTC) + timedelta(microseconds=_MICROSECONDS.unpack(self._shared)[0])
+        return datetime.now(UTC) + timedelta(microseconds=_MOVED.unpack(self._shared)[0])
+
+    def lived(self) -> float:
+        """Seconds by a clock that is never set back: between two of them lies what really passed."""
+        return time.monotonic() + _MOVED.unpack(self._shared)[1] / 1_000_000
 
     def move(self, seconds: float) -> None:
         """Let time pass for everybody at once, or set the clock back. Only the one who leads the play does this."""
-        moved = _MICROSECONDS.unpack(self._shared)[0] + int(seconds * 1_000_000)
-        self._shared[:] = _MICROSECONDS.pack(moved)
+        moved, forward = _MOVED.unpack(self._shared)
+        more = int(seconds * 1_000_000)
+        self._shared[:] = _MOVED.pack(moved + more, forward + max(0, more))

@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,13 @@ from bridge.store import StoreAway
 from bridge.store.work import WorkQueue
 from bridge.tables import outbox
 from bridge.vocabulary import Letter
+from tests.torture.clock import Clock
 
 
 class Trail:
     """The writing end. One line is written in one piece, so that none is mixed with another's."""
 
-    def __init__(self, pipe: Path, who: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, pipe: Path, who: str, clock: Clock) -> None:
         self.who, self.clock = who, clock
         self._pipe = os.open(pipe, os.O_WRONLY)
 
@@ -49,11 +49,11 @@ class Trail:
         put_off = WorkQueue.put_off_mail
 
         def claimed(queue: WorkQueue, most: int = 20) -> Any:
-            since = self.clock().timestamp()
+            since = self.clock.lived()
             mails = claim(queue, most)
             for mail in mails:
                 about = {"kind": str(mail.kind), "subject": mail.person.id, "request": mail.request}
-                self.say("claims", id=mail.id, since=since, **about)
+                self.say("claims", id=mail.id, since=since, taken=self.clock.lived(), **about)
             return mails
 
         def later(queue: WorkQueue, mail: Any, *args: Any) -> bool:
