@@ -5,7 +5,7 @@ Decisions 18, 23, 24, 26 and 27; rows WDR-11, ESP-03, ESP-06; contracts sections
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -19,14 +19,17 @@ from sqlalchemy import event
 from adapters.sandbox import load_keys, make_keys
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.server import Running, start
+from bridge.adapter import Adapter
 from bridge.jobs.dispatch import Dispatcher
 from bridge.jobs.push import Pusher
 from bridge.store import StoreAway
 from bridge.store.pushes import SLICE
+from bridge.vocabulary import Member, Outcome
 from tests.bulk import Bulk, MakeBulk
 from tests.conftest import House, Reader
 from tests.test_dispatch import says_no, says_yes
 from tests.test_store import consents, withdraws
+from tests.weather import away
 
 MANY = 30
 
@@ -258,6 +261,44 @@ def test_a_missing_result_is_told_again(make_bulk: MakeBulk) -> None:
 
     bulk.equal(emails)
     assert bulk.calls("mailchimp")["POST batches"] == 2
+
+
+def test_a_store_that_goes_away_while_a_job_is_read_is_no_fault_of_the_esp(
+    make_bulk: MakeBulk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Decision 24: the job stays, is read again when the store is back, and no alarm is raised about the ESP."""
+    bulk = make_bulk("mailchimp")
+    emails = bulk.people(MANY)
+    bulk.send()
+    bulk.house.clock.forward(minutes=2)
+    adapter = bulk.house.bridge.adapters["mailchimp"]
+    bulk.house.bridge.adapters["mailchimp"] = reads = _AwayWhileItReads(adapter, bulk.house)
+    pusher = Pusher(bulk.house.bridge, "mailchimp")
+    with pytest.raises(StoreAway):
+        pusher.jobs()
+    assert not pusher.circuit.is_open
+    assert reads.read == 1
+    assert "ERROR" not in caplog.text
+    bulk.house.bridge.adapters["mailchimp"] = adapter
+    bulk.settle()
+    bulk.equal(emails)
+    assert bulk.calls("mailchimp")["POST batches"] == 1, "nobody was told again"
+
+
+class _AwayWhileItReads:
+    """The store cannot be reached from the moment in which the platform's result is there."""
+
+    def __init__(self, adapter: Adapter, house: House) -> None:
+        self._adapter, self._house, self.read = adapter, house, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
+        """Ask how a job is getting on."""
+        self.read += 1
+        with away(self._house):
+            return self._adapter.follow(job, members)
 
 
 def test_a_batch_that_never_ends_is_given_up_and_its_people_are_told_again(make_bulk: MakeBulk) -> None:

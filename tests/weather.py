@@ -21,16 +21,20 @@ def away(house: House) -> Iterator[None]:
         path = _path(house)
         kept = path.rename(path.with_name("kept.db"))
         path.mkdir()
-        yield
-        engine.dispose()
-        path.rmdir()
-        kept.rename(path)
+        try:
+            yield
+        finally:
+            engine.dispose()
+            path.rmdir()
+            kept.rename(path)
         return
     server = engine.url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
     with psycopg.connect(server, autocommit=True) as db:
         db.execute(f"ALTER DATABASE {engine.url.database} ALLOW_CONNECTIONS false")  # type: ignore[call-overload]
-        yield
-        db.execute(f"ALTER DATABASE {engine.url.database} ALLOW_CONNECTIONS true")  # type: ignore[call-overload]
+        try:
+            yield
+        finally:
+            db.execute(f"ALTER DATABASE {engine.url.database} ALLOW_CONNECTIONS true")  # type: ignore[call-overload]
 
 
 @contextmanager

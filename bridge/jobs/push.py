@@ -14,7 +14,7 @@ from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.bootstrap import Bridge
 from bridge.jobs.circuit import Circuit, Turn
 from bridge.jobs.members import hidden, member
-from bridge.store import Busy, Job, Push, open_jobs
+from bridge.store import Busy, Job, Push, StoreAway, open_jobs
 from bridge.vocabulary import DONE, Limits, Member, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.dispatch")
@@ -248,6 +248,8 @@ class Pusher:
             log.warning("%s: %s while following a job", self.name, error.reason)
             self._still_open(job, carried, error.wait)
             return
+        except StoreAway:
+            raise  # the ESP is well: who is in the job could not be read just now; its lease ends by itself
         except Exception as error:  # an adapter's own mistake: the job may still be open
             turn.failed("adapter failed")
             log.error("%s: %s while following a job", self.name, type(error).__name__)
