@@ -133,7 +133,7 @@ def connect(url: str) -> Engine:
             url,
             pool_pre_ping=True,
             pool_size=8,
-            max_overflow=8,
+            max_overflow=16,
             connect_args={"options": "-c lock_timeout=10s -c timezone=UTC"},
         )
     engine = create_engine(url, pool_size=64, connect_args={"timeout": 5.0, "check_same_thread": False})

@@ -27,8 +27,9 @@ from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
 from bridge.vocabulary import PREFERENCES, Limits
 
-#: Threads that answer readers. Few: they share one interpreter, so more only take turns in a worse order.
-THREADS = 8
+#: Threads that answer readers, and so the most clicks that share one commit. Few: they share one interpreter, so more
+#: only take turns in a worse order.
+THREADS = 16
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

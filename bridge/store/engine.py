@@ -35,7 +35,7 @@ class Database:
                 hide_parameters=True,  # an error's text must not carry what was written (MIN-03)
                 pool_pre_ping=True,
                 pool_size=8,
-                max_overflow=8,
+                max_overflow=16,
                 pool_timeout=busy_seconds,
                 connect_args={
                     "connect_timeout": max(2, int(busy_seconds)),
@@ -195,7 +195,8 @@ def _write_ahead(connection: Any, patience: float) -> None:
 
 def _sqlite(url: str, busy_seconds: float) -> Engine:
     waits = {"timeout": busy_seconds, "check_same_thread": False}
-    engine = create_engine(url, connect_args=waits, hide_parameters=True)
+    # The connection used last first: SQLite throws away what it remembers of the file where another one has written.
+    engine = create_engine(url, connect_args=waits, hide_parameters=True, pool_size=16, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,7 +60,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.register_blueprint(pages.bp)
     app.register_blueprint(papers.bp)
     app.register_blueprint(webhooks.bp)
-    app.after_request(_headers)
+    app.after_request(_headers_of(house))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StoreAway, _store_away)
     app.register_error_handler(TooMany, _too_many)
@@ -162,16 +163,17 @@ def _or_none(link: dict[str, str]) -> dict[str, Any]:
     return {name: value or None for name, value in link.items()}
 
 
-def _headers(response: Response) -> Response:
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if not _is_https(bridge()):
-        del response.headers["Strict-Transport-Security"]
-    return response
+def _headers_of(house: Bridge) -> Callable[[Response], Response]:
+    """What gives every answer its headers; what an answer says itself stays."""
+    here = urlsplit(house.settings.base_url).hostname in LOOPBACK  # plain HTTP
+    always = [(name, value) for name, value in _HEADERS.items() if not (here and name == "Strict-Transport-Security")]
 
+    def add(response: Response) -> Response:
+        own = {name.lower() for name, _ in response.headers}
+        response.headers.extend([header for header in always if header[0].lower() not in own])
+        return response
 
-def _is_https(house: Bridge) -> bool:
-    return urlsplit(house.settings.base_url).hostname not in LOOPBACK
+    return add
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -214,6 +214,8 @@ def unsubscribe(token: str) -> Response:
 def _scope() -> str:
     """Which button of our page was pressed; empty for a mail program's post, whatever its body is."""
     try:
+        if b"scope" not in request.get_data():
+            return ""  # no field of ours: what a mail program posts need not be taken apart
         scope = request.form.get("scope", "")
     except HTTPException:
         scope = ""  # a stop is a stop, however odd its body
