@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.signals import request_started
 
 from bridge.links import Action, Claim
 from bridge.mailer import stop_token
@@ -176,6 +177,21 @@ def test_every_body_stops(home: House, reader: Reader, kind: str, slash: str) ->
     assert answer.headers["Cache-Control"] == "no-store"
     assert reader.status() is Status.WITHDRAWN
     assert not reader.may().may
+
+
+@pytest.mark.parametrize("kind", ["urlencoded", "multipart", "empty", "other case", "json"])
+def test_a_plain_click_is_answered_before_flask_in_the_same_words(home: House, reader: Reader, kind: str) -> None:
+    """WDR-08, WDR-10: the short road of a mail program's click answers as the long one does, header by header."""
+    reader.has_consented("newsletter")
+    asked: list[object] = []
+    body, content_type = BODIES[kind]
+    with request_started.connected_to(asked.append, home.app):
+        short = home.client.post(reader.link("/u/"), data=body, content_type=content_type)
+        assert (reader.status(), asked) == (Status.WITHDRAWN, [])
+
+        long = home.client.post(reader.link("/u/") + "/", data=body, content_type=content_type)
+        assert asked == [home.app]
+    assert (short.status, short.data, list(short.headers)) == (long.status, long.data, list(long.headers))
 
 
 @pytest.mark.parametrize("path", ["//u/{}", "/u/{}//", "/./u/{}", "/U/{}", "/u/{}?x=1", "/u/{}/?List-Unsubscribe="])

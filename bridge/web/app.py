@@ -49,6 +49,7 @@ def bridge() -> Bridge:
 def create_app(house: Bridge) -> BridgeApp:
     """The application around one bridge."""
     from bridge.web import pages, papers, webhooks
+    from bridge.web.one_click import OneClick
 
     app = BridgeApp("bridge", static_folder=None, template_folder=None)
     app.bridge = house
@@ -60,7 +61,8 @@ def create_app(house: Bridge) -> BridgeApp:
     app.register_blueprint(pages.bp)
     app.register_blueprint(papers.bp)
     app.register_blueprint(webhooks.bp)
-    app.after_request(_headers_of(house))
+    headers = _headers_of(house)
+    app.after_request(headers)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StoreAway, _store_away)
     app.register_error_handler(TooMany, _too_many)
@@ -71,6 +73,7 @@ def create_app(house: Bridge) -> BridgeApp:
     if house.settings.trusted_proxies:
         hops = house.settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.wsgi_app = OneClick(app.wsgi_app, house, headers)  # type: ignore[method-assign]
     return app
 
 

@@ -16,7 +16,7 @@ from bridge.notices import Wording
 from bridge.store import StoreAway
 from bridge.store.values import Person
 from bridge.vocabulary import Method, masked_email
-from bridge.web import forms
+from bridge.web import forms, one_click
 from bridge.web.app import bridge, language, page, problem
 
 bp = Blueprint("pages", __name__)
@@ -197,7 +197,7 @@ def unsubscribe(token: str) -> Response:
             raise
         return problem(404, "no such link")  # a mail program asked: no page, no hint (WDR-10)
     if not scope:
-        return Response("Unsubscribed.\n", mimetype="text/plain")
+        return one_click.answer()
     spoken = language(person.language if person else None)
     purpose = house.policy.purposes.get(stopped)
     still = _still_on(person)
@@ -214,8 +214,6 @@ def unsubscribe(token: str) -> Response:
 def _scope() -> str:
     """Which button of our page was pressed; empty for a mail program's post, whatever its body is."""
     try:
-        if b"scope" not in request.get_data():
-            return ""  # no field of ours: what a mail program posts need not be taken apart
         scope = request.form.get("scope", "")
     except HTTPException:
         scope = ""  # a stop is a stop, however odd its body
