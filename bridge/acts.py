@@ -13,7 +13,7 @@ from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
 from bridge.spool import Parked, Spool
-from bridge.store import Plan, SignUp, Store, StoreAway
+from bridge.store import Plan, SignUp, Store, StoreAway, StoreBroken
 from bridge.store.values import Person
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
@@ -168,7 +168,10 @@ class Acts:
             return purpose, self._write_stop(stop)
         except StoreAway:
             self._park(stop)
-            return purpose, None
+        except StoreBroken as error:
+            log.error("a stop cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
+            self._park(stop)
+        return purpose, None
 
     def _park(self, stop: Parked) -> None:
         """Keep a stop beside the store; `StoreAway` where that fails too, for then it is not done."""
@@ -181,10 +184,12 @@ class Acts:
         """Write the stops that were parked while the store was away; before anything is sent."""
         return self.spool.replay(self._write_parked)
 
-    def _write_parked(self, stop: Parked) -> bool:
+    def _write_parked(self, stop: Parked) -> bool | StoreBroken:
         """False for one whose person cannot be read: she must not keep the stops of others from being carried out."""
         try:
             self._write_stop(stop)
+        except StoreBroken as error:
+            return error
         except (Sealed, msgspec.DecodeError) as error:
             log.error(
                 "a parked stop of subject %s cannot be written (%s) and is kept in %s: run consent-bridge verify",
@@ -198,7 +203,7 @@ class Acts:
         claim = self._stop_claim(token)
         try:
             return claim, self.store.find(claim.subject, claim.address)
-        except StoreAway:
+        except (StoreAway, StoreBroken):
             return claim, None
 
     def still_on(self, person: Person) -> list[str]:

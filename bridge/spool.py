@@ -55,17 +55,20 @@ class Spool:
     def replay(self, write: Callable[[Parked], object]) -> int:
         """Write every parked stop, in order; the file is emptied only when all are written. How many there were.
 
-        One for which `write` says False cannot be written, now or later: it is put aside.
+        One for which `write` says False cannot be written, now or later: it is put aside. One for which it gives an
+        error waits until a person has mended what is wrong: the others are written, then the error is raised.
         """
         if not self.path.exists():
             return 0
         with self._locked("r") as file:
             stops = list(_read(file))
-            refused = [stop for stop in stops if write(stop) is False]
-            if refused:
-                kept = Spool(self.aside)
-                for stop in refused:
-                    kept.park(stop)
+            told = [write(stop) for stop in stops]
+            for error in told:
+                if isinstance(error, Exception):
+                    raise error
+            kept = Spool(self.aside)
+            for stop in (stop for stop, done in zip(stops, told, strict=True) if done is False):
+                kept.park(stop)
             os.ftruncate(file, 0)
             os.fsync(file)
         return len(stops)

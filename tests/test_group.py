@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.store import StoreAway
+from bridge.store import StoreAway, StoreBroken
 from bridge.store.engine import Database
 from bridge.store.sql import Hand, Sql
 from bridge.vocabulary import EventType, Status
@@ -178,6 +178,22 @@ def test_a_commit_that_fails_is_told_to_all(home: House) -> None:
     assert noted(database) == {"first"}, "that was a transaction of its own"
     assert all(isinstance(crowd.fared[name], Exception) for name in ("a", "breaks"))
     assert database.write(note("after")) == "after"
+
+
+def test_a_commit_that_is_refused_is_told_to_a_lone_writer_as_what_it_is(home: House) -> None:
+    """Decision 22: nobody else can be at fault, so it is no weather that passes: trying again would never end."""
+    database = home.bridge.database
+
+    def breaks_the_commit(hand: Hand) -> None:
+        hand.cursor.execute("PRAGMA defer_foreign_keys = ON")
+        hand.cursor.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        hand.cursor.execute("CREATE TABLE child (of INTEGER REFERENCES parent (id))")
+        hand.cursor.execute("INSERT INTO child VALUES (1)")
+
+    with pytest.raises(StoreBroken):
+        database.write(breaks_the_commit)
+    assert database.write(note("after")) == "after"
+    assert noted(database) == {"after"}
 
 
 def test_who_waits_too_long_leaves_and_is_not_written(home: House) -> None:

@@ -14,11 +14,12 @@ from sqlalchemy import select, update
 
 from bridge.mailer import stop_token
 from bridge.spool import Parked, Spool
-from bridge.store import StoreAway
+from bridge.store import StoreAway, StoreBroken
 from bridge.tables import person_keys, pushes
 from bridge.vocabulary import EventType, Method, Status
 from tests.conftest import House, Reader
 from tests.test_store import consents, no_room_in, person
+from tests.weather import broken
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
 
@@ -192,6 +193,44 @@ def test_nothing_is_sent_while_parked_stops_cannot_be_written(home: House, reade
     assert not reader.is_on()
     with home.bridge.database.reading() as db:
         assert list(db.scalars(select(pushes.c.due))) == [None]
+
+
+def test_a_stop_that_a_broken_database_refuses_is_kept_until_it_is_mended(
+    house: House, an: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """WDR-04, WDR-10: a missing table is no weather that passes, and is named in the log; but a "no" is a "no"."""
+    an.has_consented()
+    path = unsubscribe(house, an.email)
+    clicked, told = house.clock.forward(minutes=1), len(house.esp.calls)
+    with broken(house):
+        assert house.client.get(path).status_code == 200
+        assert house.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+        assert "StoreBroken" in caplog.text
+        with pytest.raises(StoreBroken):
+            house.dispatch()
+    assert len(house.esp.calls) == told, "nothing is sent while a stop waits"
+    house.clock.forward(hours=3)
+    house.dispatch()
+    assert not an.is_on()
+    assert (an.story()[-1].type, an.story()[-1].time) == (EventType.WITHDRAWN, clicked)
+
+
+def test_a_stop_that_alone_cannot_be_written_keeps_nobody_elses_waiting(spool: Spool) -> None:
+    """Decision 21: the others are written; nothing is sent, and the file is kept, until the fault is mended."""
+    for name in ("an", "bram"):
+        spool.park(stop(name))
+    written: list[str] = []
+
+    def refuses_an(one: Parked) -> StoreBroken | None:
+        if one.subject == "an":
+            return StoreBroken("a mistake of ours")
+        written.append(one.subject)
+        return None
+
+    with pytest.raises(StoreBroken):
+        spool.replay(refuses_an)
+    assert written == ["bram"]
+    assert replayed(spool) == [stop("an"), stop("bram")]
 
 
 def test_a_stop_of_somebody_forgotten_meanwhile_holds_nothing_up(home: House, reader: Reader) -> None:

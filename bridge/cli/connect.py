@@ -7,7 +7,7 @@ import click
 from bridge.adapter import AdapterError, find
 from bridge.bootstrap import START_ERRORS, Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, show
-from bridge.store import OldSchema, StoreAway
+from bridge.store import OldSchema, StoreAway, StoreBroken
 from bridge.vocabulary import Finding
 
 
@@ -60,7 +60,7 @@ def _look(bridge: Bridge) -> Iterator[Finding]:
     """Our own side first, then each platform; one that does not answer is one finding."""
     try:
         bridge.ready()
-    except (*START_ERRORS, OldSchema, StoreAway) as error:
+    except (*START_ERRORS, OldSchema, StoreAway, StoreBroken) as error:
         yield from (
             Finding("settings, policy, keys and database", ok=False, fix=line) for line in str(error).splitlines()
         )

@@ -15,7 +15,7 @@ import click
 
 from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, read_env_file
 from bridge.logs import start_logging
-from bridge.store import BadInput, OldSchema, StoreAway, UnknownSubject
+from bridge.store import BadInput, OldSchema, StoreAway, StoreBroken, UnknownSubject
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -64,6 +64,8 @@ def errors_in_a_line(command: Callable[..., Any]) -> Callable[..., Any]:
             fail(str(error))
         except StoreAway as error:
             fail(f"the store is away: {error}. Nothing was changed; try again in a moment")
+        except StoreBroken as error:
+            fail(f"the database refused a statement ({error}). Nothing was changed; run: consent-bridge db check")
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or type(error).__name__}")
 

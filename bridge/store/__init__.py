@@ -1,6 +1,6 @@
 """The consent store: the one door for writes, and the reads. Only this package, the tables and migrations know SQL."""
 
-from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, TooMany, UnknownSubject
+from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.pushes import Busy, open_jobs
 from bridge.store.store import Plan, Store
 from bridge.store.values import Job, Mail, Person, Push, SignUp, Task
@@ -18,6 +18,7 @@ __all__ = [
     "SignUp",
     "Store",
     "StoreAway",
+    "StoreBroken",
     "Task",
     "TooMany",
     "UnknownSubject",

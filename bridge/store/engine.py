@@ -165,6 +165,8 @@ class Database:
     def _judge(self, error: Any) -> None:
         """Raise `StoreAway` where the database cannot just now; return where a statement of ours is at fault."""
         driver = self._driver
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # no such table, no statement at all
+            return
         if isinstance(error, driver.OperationalError | driver.InterfaceError):
             raise StoreAway(_reason(error)) from None
         if type(error) is driver.DatabaseError:  # the file is damaged, or no database

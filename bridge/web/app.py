@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.bootstrap import LOOPBACK, BadSetting, Bridge
 from bridge.links import BadLink, ExpiredLink
-from bridge.store import OldSchema, StoreAway, TooMany, UnknownSubject, revision
+from bridge.store import OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject, revision
 from bridge.texts import TEMPLATES, palette
 
 log = logging.getLogger("bridge.web")
@@ -113,7 +113,7 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
         try:
             revision.check(house.database)
             house.check_keys()  # a rotation may have gone on without this process: then it must not be asked
-        except (StoreAway, OldSchema, BadSetting) as error:
+        except (StoreAway, StoreBroken, OldSchema, BadSetting) as error:
             response = problem(503, "not ready", str(error))
             response.headers["Retry-After"] = "5"
             return response

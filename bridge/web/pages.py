@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from bridge.acts import LONGEST_PAUSE, Confirmed, Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.notices import Wording
-from bridge.store import StoreAway
+from bridge.store import StoreAway, StoreBroken
 from bridge.store.values import Person
 from bridge.vocabulary import Method, masked_email
 from bridge.web import forms, one_click
@@ -224,7 +224,7 @@ def _still_on(person: Person | None) -> list[str]:
     """What she still gets; nothing where we cannot look just now, for the stop itself is done."""
     try:
         return bridge().acts.still_on(person) if person else []
-    except StoreAway:
+    except (StoreAway, StoreBroken):
         return []
 
 
@@ -294,7 +294,7 @@ def _stop_all(token: str) -> Response:
     bridge().acts.stop_everything(token)
     try:
         return _preferences_page(token, saved="stopped", errors={})
-    except StoreAway:
+    except (StoreAway, StoreBroken):
         return page("unsubscribed", purpose=None, preferences_url="/preferences", still_on=[], all_action=None)
 
 
