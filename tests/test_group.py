@@ -245,6 +245,21 @@ def any_database(sqlite_template: Any, tmp_path_factory: pytest.TempPathFactory)
     database.engine.dispose()
 
 
+def test_lists_of_every_length_find_what_they_name_and_few_texts_are_kept(house: House) -> None:
+    """Decision 22: a statement is written once; a process that lives for months does not keep one for each length."""
+    database = house.bridge.database
+    named = Sql("SELECT kid FROM keys_used WHERE ring = 'test' AND kid IN ({})")
+    gone = Sql("DELETE FROM keys_used WHERE ring = ? AND kid IN ({})")
+    database.write(lambda hand: _NOTE.many(hand, [(str(number),) for number in range(200)]))
+    for length in (*range(70), 199, 200, 4096, 4097, 9000):
+        wanted = [str(number) for number in range(length)]
+        with database.looking() as db:
+            found = [row[0] for row in named.rows(db, wanted, length)]
+        assert sorted(found) == sorted(wanted[:200]), f"{length} asked for"
+    assert len(named._listed) <= 15
+    assert database.write(lambda hand: gone.run(hand, ["test", "1", "2", "3"], 3)) == 3
+
+
 def test_a_word_that_was_rolled_back_is_not_remembered(house: House) -> None:
     """CAP-06: the number of a new purpose or channel counts only once it is committed; else events would name nothing."""
     names = house.store.rows.names
