@@ -1,8 +1,11 @@
 """A stop counts although the store is away: RFC 8058, GDPR 7(3). It is parked on disk and written before anything is sent."""
 
+import errno
+import os
 import resource
 import signal
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +75,44 @@ def test_half_a_line_takes_nobody_with_it(spool: Spool, torn: bytes) -> None:
         file.write(torn)
     spool.park(stop("after"))
     assert replayed(spool) == [stop("before"), stop("after")]
+
+
+@pytest.mark.parametrize("line", [b'{"subject":"an","mark":"of another version"}', b"\xff\xfe", b'["an"]'])
+def test_a_line_that_cannot_be_read_is_put_aside_and_named(
+    spool: Spool, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Decision 21, WDR-10: whatever it says, it may be a "no" that was answered: a person looks at it; MIN-03."""
+    spool.park(stop("before"))
+    with spool.path.open("ab") as file:
+        file.write(line + b"\n")
+    spool.park(stop("after"))
+    assert replayed(spool) == [stop("before"), stop("after")]
+    assert spool.aside.read_bytes() == line + b"\n"
+    (said,) = caplog.messages
+    assert said.startswith("1 line of consent.db.stops ")
+    assert "another version" not in said
+    assert replayed(spool) == []
+    assert len(caplog.messages) == 1, "it is named once"
+
+
+def test_the_name_of_the_file_is_on_disk_before_any_stop_is_answered(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WDR-10: killed between the first stop and the sync of the folder, a new process may not trust the file's name."""
+    sync, synced = os.fsync, []
+
+    def dies_at_the_folder(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EIO, "the process ends here")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", dies_at_the_folder)
+    with pytest.raises(OSError):
+        spool.park(stop("first"))
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(stat.S_ISDIR(os.fstat(file).st_mode)), sync(file)))
+    Spool(spool.path).park(stop("second"))
+    assert synced == [False, True], "first the line, then its file's name"
+    assert replayed(spool) == [stop("first"), stop("second")]
 
 
 def test_a_replay_that_fails_keeps_every_stop(spool: Spool) -> None:
