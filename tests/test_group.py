@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.store import StoreAway, StoreBroken
 from bridge.store.engine import Database
+from bridge.store.names import Names
 from bridge.store.sql import Hand, Sql
 from bridge.vocabulary import EventType, Status
 from tests.conftest import House
@@ -273,6 +274,34 @@ def test_a_word_that_was_rolled_back_is_not_remembered(house: House) -> None:
     assert names.number("a-new-channel") == 0
     number = house.bridge.database.write(lambda hand: names.numbers(hand, {"a-new-channel"})["a-new-channel"])
     assert names.number("a-new-channel") == number
+
+
+def test_whoever_meets_a_new_word_needs_no_second_connection(house: House) -> None:
+    """WDR-04: of many writers each would hold one and wait for another: a stop would wait until none has patience."""
+    from sqlalchemy import event
+
+    engine, lent, most = house.bridge.database.engine, 0, 0
+
+    def out(*_: Any) -> None:
+        nonlocal lent, most
+        lent += 1
+        most = max(most, lent)
+
+    def back(*_: Any) -> None:
+        nonlocal lent
+        lent -= 1
+
+    event.listen(engine, "checkout", out)
+    event.listen(engine, "checkin", back)
+    consents(house, "an@lezer.example", "newsletter", "offers")
+    house.dispatch()
+    assert (most, lent) == (1, 0)
+    fresh = Names(house.bridge.database)  # as in a process that has just begun
+    number = house.bridge.database.write(lambda hand: fresh.numbers(hand, {"a-new-channel"}))["a-new-channel"]
+    for view in (house.bridge.database.reading, house.bridge.database.writing):
+        with view() as db:
+            assert house.store.rows.names.text(db, number) == "a-new-channel"
+    assert (most, lent) == (1, 0)
 
 
 def test_a_word_written_in_this_transaction_is_read_in_it(house: House) -> None:

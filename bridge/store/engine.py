@@ -73,7 +73,7 @@ class Database:
         with self._own_turn(), self._guarded():
             connection = self.engine.raw_connection()
             try:
-                hand = Hand(connection.cursor(), self.dialect)
+                hand = Hand(connection.cursor(), self.dialect, writes=True)
                 if self.dialect == "sqlite":
                     hand.cursor.execute("BEGIN IMMEDIATE")
                 yield hand

@@ -14,11 +14,14 @@ class Hand(NamedTuple):
 
     cursor: Any  # sqlite3.Cursor or psycopg.Cursor
     dialect: str
+    writes: bool = False  # then what is read on it may be rolled back still
 
     @classmethod
     def of(cls, db: "Hand | Connection") -> "Hand":
         """The same of a connection of SQLAlchemy's, within its transaction."""
-        return db if isinstance(db, Hand) else cls(db.connection.cursor(), db.dialect.name)
+        if isinstance(db, Hand):
+            return db
+        return cls(db.connection.cursor(), db.dialect.name, bool(db.get_execution_options().get("immediate")))
 
 
 #: Longer lists are asked for seldom: their text is made each time.

@@ -243,6 +243,7 @@ class Store(Reads):
     def _write(self, work: Callable[[Batch], T], now: datetime | None = None) -> T:
         """One piece of work in one transaction; then, after its commit, whoever sends is nudged."""
         at = now or self.clock()
+        self.rows.names.catch_up()
 
         def carry_out(db: Hand) -> tuple[T, Batch, bool]:
             batch = Batch(db, self.rows, self.adapters, self.limits(at), at)
