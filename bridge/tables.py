@@ -343,6 +343,28 @@ erasures = Table(
     Column("time", AwareDateTime, nullable=False),
 )
 
+#: Who was erased here and must be at an ESP too: an address under a key of its own, both gone with the ESP's last word
+#: (decision 20). In backups it stands with the keys. Nothing in it names the person that was.
+erase_work = Table(
+    "erase_work",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("adapter", String(32), nullable=False),
+    Column("kid", String(16), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),  # the key of this row
+    Column("address", LargeBinary, nullable=False),  # sealed under it
+    Column("made", AwareDateTime, nullable=False),
+    Column("jobs", Text, nullable=False, server_default=""),  # open ones that may name her (`esp_jobs.number`)
+    Column("held", AwareDateTime),  # a call about her was under way and ends before this
+    Column("calm", AwareDateTime, nullable=False),  # the ESP's word before this is not its last
+    Column("told", AwareDateTime),  # when it last said that she is gone
+    Column("due", AwareDateTime, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("leased", AwareDateTime),
+    Column("lease", String(22)),
+    Index("ix_erase_work_due", "adapter", "due"),
+)
+
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]
 
 _ONLY_BLANKS = "NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND " + " AND ".join(

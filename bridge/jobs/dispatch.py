@@ -1,7 +1,7 @@
 """What the outbox promises, carried out: mails to readers, and each ESP told how its members should be.
 
-One lane for mail and three per adapter (stops, jobs, the rest), so that an ESP that hangs slows no other and bulk work
-no stop.
+One lane for mail and four per adapter (erasures, stops, jobs, the rest), so that an ESP that hangs slows no other and
+bulk work no stop.
 """
 
 import logging
@@ -14,6 +14,7 @@ import msgspec
 from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.decide import gate
+from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
 from bridge.mailer import Occasion
@@ -62,6 +63,7 @@ class Dispatcher:
         lanes: dict[str, Callable[[], int]] = {"mail": self.mails}
         for name in self.bridge.adapters:
             pusher = self._pusher(name)
+            lanes[f"{name} erasures"] = Eraser(pusher).erasures
             lanes |= {f"{name} stops": pusher.stops, f"{name} jobs": pusher.jobs, name: pusher.others}
         for name, lane in lanes.items():
             for number in range(workers):
@@ -227,9 +229,9 @@ class Dispatcher:
     # -- ESPs ---------------------------------------------------------------------------------------------------
 
     def pushes(self, name: str) -> int:
-        """Tell one ESP what is due, stops first; how many people and jobs were taken up."""
+        """Tell one ESP what is due, erasures and stops first; how many people and jobs were taken up."""
         pusher = self._pusher(name)
-        return pusher.stops() + pusher.jobs() + pusher.others()
+        return Eraser(pusher).erasures() + pusher.stops() + pusher.jobs() + pusher.others()
 
     def _pusher(self, name: str) -> Pusher:
         return self._pushers.setdefault(name, Pusher(self.bridge, name))

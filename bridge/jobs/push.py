@@ -83,7 +83,7 @@ class Pusher:
         book = queue.jobs
         if not book.has_due(self.name) or (self.circuit.is_open and queue.has_pushes(self.name)):
             return 0  # an ESP that is away is probed with a person, best with a stop
-        with self.circuit.turn(urgent=False) as turn, self._connection(turn) as free:
+        with self.circuit.turn(urgent=False) as turn, self.connection(turn) as free:
             job = book.claim(self.name) if free else None
             if job is None:
                 return 0
@@ -94,7 +94,7 @@ class Pusher:
             return 1
 
     @contextmanager
-    def _connection(self, turn: Turn) -> Iterator[bool]:
+    def connection(self, turn: Turn) -> Iterator[bool]:
         """One of the connections the ESP allows, for a while; False when there is none, or no turn."""
         most, book = self.adapter.connections, self.bridge.store.queue.connections
         if turn.most == 0 or most is None:
@@ -113,7 +113,7 @@ class Pusher:
         queue = self.bridge.store.queue
         if not queue.has_pushes(self.name, stops=stops):
             return 0
-        with self.circuit.turn(urgent=stops) as turn, self._connection(turn) as free:
+        with self.circuit.turn(urgent=stops) as turn, self.connection(turn) as free:
             if not free:
                 return 0
             errands = self._claim(most, stops) if turn.most is None else self._claim(turn.most, None)

@@ -6,7 +6,7 @@ knows every "no" that was told until the newest keys' file.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, NamedTuple
 
 from sqlalchemy import (
@@ -31,9 +31,11 @@ from bridge.store import schema
 from bridge.store.archive import BadCopy, Header, Reader, Writer, house_of, sections
 from bridge.store.engine import Database
 from bridge.store.erase import erase, trace
+from bridge.store.erasing import LONGEST_JOB
 from bridge.store.rows import open_person
 from bridge.tables import (
     connections,
+    erase_work,
     erasures,
     esp_jobs,
     events,
@@ -52,7 +54,7 @@ from bridge.vocabulary import Status, rfc3339
 Progress = Callable[[int, int], None]
 
 #: What only the keys' file holds.
-_APART = (person_keys, stop_list, erasures, keys_used)
+_APART = (person_keys, stop_list, erasures, erase_work, keys_used)
 _STORE, _KEYS = "store", "keys"
 _AT_ONCE = 500
 #: Sent again after a restore, with the same Message-ID: the question she asked for herself (decision 25).
@@ -203,7 +205,7 @@ def _fit(store: Header, keys: Reader, have: Mapping[str, Sequence[str]]) -> None
             "would go dark, and who said no would be mailed; give the newest one with --keys"
         )
     used = set()
-    for name, rows in keys.rows(person_keys.name, stop_list.name, keys_used.name):
+    for name, rows in keys.rows(person_keys.name, stop_list.name, erase_work.name, keys_used.name):
         columns = keys.header.sections[name].columns
         told = [dict(zip(columns, row, strict=True)) for row in rows]
         used |= {(row.get("ring", "vault"), row["kid"]) for row in told}
@@ -334,6 +336,10 @@ def _calm(db: Connection) -> int:
     """
     for each in (esp_jobs, connections):
         db.execute(delete(each))
+    later = erase_work.c.made + literal_column(str(LONGEST_JOB // timedelta(microseconds=1)))
+    waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))  # for jobs that nobody follows now
+    db.execute(update(erase_work).where(waits).values(calm=later, jobs="", held=None))
+    db.execute(update(erase_work).values(leased=None, lease=None))
     dropped = db.execute(delete(outbox).where(or_(outbox.c.work != _REPEATED, outbox.c.handed.is_not(None)))).rowcount
     db.execute(update(outbox).values(leased=None, lease=None, reason=None))
     return int(dropped)

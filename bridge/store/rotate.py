@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway
 from bridge.store.rows import open_person
-from bridge.tables import keys_used, metadata, person_keys, stop_list, subjects
+from bridge.tables import erase_work, keys_used, metadata, person_keys, stop_list, subjects
 from bridge.vault import Hash, Sealed, Vault
 
 #: How long one chunk may hold its locks, and how many people one may have: a click must not wait (decision 16).
@@ -96,7 +96,21 @@ def move(
         progress(seen, everyone)
         size = max(_LEAST, min(_MOST, int(size * _CHUNK_SECONDS / max(took, 0.001))))
         rest(took)
+    _move_erasures(database, vault)
     return Moved(people, stops, left)
+
+
+def _move_erasures(database: Database, vault: Vault) -> None:
+    """The keys of people who must still be erased at a platform; a row that is finished meanwhile stays gone."""
+    with database.reading() as db:
+        rows = db.execute(select(erase_work).where(erase_work.c.kid != vault.newest)).all()
+    for row in rows:
+        try:
+            kid, wrapped = vault.rewrap(row.id, row.kid, row.wrapped)
+        except Sealed:
+            continue  # its root is missing: it keeps that root from being dropped
+        with database.writing() as db:
+            db.execute(update(erase_work).where(erase_work.c.id == row.id).values(kid=kid, wrapped=wrapped))
 
 
 def _chunk(db: Connection, vault: Vault, last: int, size: int, *, everybody: bool) -> list[Any]:

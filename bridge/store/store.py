@@ -23,6 +23,7 @@ from bridge.store.work import WorkQueue
 from bridge.tables import events, keys_used, records, subjects, throttle
 from bridge.vault import Vault, new_id
 from bridge.vocabulary import (
+    EVERY_PURPOSE,
     PREFERENCES,
     ConsentEvent,
     EventType,
@@ -221,10 +222,31 @@ class Store(Reads):
             still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
             gone = list(db.scalars(late.where(records.c.subject.in_(free))))
-            erase(db, gone, now)
+            erase(db, gone, now, self.rows)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
         self._log_is_old = (self._log_is_old or bool(gone)) and not self.database.forget_log()
         return len(gone)
+
+    def erase_person(self, email: str) -> bool:
+        """Erase whoever is behind an address; False when nobody is, and then nothing is written (RGT-04, SUP-04, R12).
+
+        At once, in one transaction: the stop list keeps the keyed hash, everything else of her goes dark, and each ESP
+        that may know her is promised her erasure there.
+        """
+        now = self.clock()
+        with self.database.writing() as db:
+            known = self.rows.by_email(db, email)
+            found = self.rows.locked(db, {known.person.id}) if known else []
+            if not found:
+                return False
+            (opened,) = found
+            last = max((e.received for e in self.rows.histories(db, [opened.person])[opened.number]), default=now)
+            newest = self.vault.stop_hashes(opened.person.email)[0]
+            # The last word also where the clock was set back, as every stop.
+            remember_stops(Hand.of(db), [Stop(newest, EVERY_PURPOSE, EventType.ERASED, max(now, last))])
+            erase(db, [opened.number], now, self.rows)
+        self.nudge()
+        return True
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
         """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""

@@ -79,6 +79,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     lease: str
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who must be erased at an ESP, claimed: no more of her than her address."""
+
+    id: str
+    email: str
+    lease: str
+    made: datetime
+    attempts: int
+    waits: bool  # something under way may still bring her back: what the ESP says now is not its last word
+    told: bool  # it said already that she is gone
+    newcomer: int | None  # who holds that address now, with a live yes that this ESP is told of
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """How much is waiting, for people and monitors."""
 

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import and_, delete, func, or_, select, update
 
 from bridge.store.engine import Database
+from bridge.store.erasing import ErasureBook
 from bridge.store.jobs import Connections, JobBook
 from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
@@ -36,6 +37,7 @@ class WorkQueue(PushQueue):
     def __init__(self, database: Database, rows: Rows, clock: Callable[[], datetime]) -> None:
         super().__init__(database, rows, clock)
         self.jobs, self.connections = JobBook(database, clock), Connections(database, clock)
+        self.erasures = ErasureBook(database, rows.vault, clock)
 
     def claim_mails(self, most: int = 20) -> list[Mail]:
         """Mails that are due, leased to the caller."""
