@@ -62,6 +62,7 @@ class Mailchimp(Adapter):
     batch = _FEW
     bulk = batches.MOST
     connections = 10
+    after_erasure = "an address that was erased comes back only through Mailchimp's own sign-up form, by no import."
     signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
 
     #: Limit of each call; the SDK's own is 120.

@@ -40,6 +40,7 @@ class SendGrid(Adapter):
     needs_places = frozenset({"list", "group"})
     batch = _SUPPRESS
     bulk = _CONTACTS
+    after_erasure = "its suppression lists keep an address that left or bounced; they are what stops its mail there."
     signs_webhooks = True
 
     #: Limit of each call; the SDK has none.

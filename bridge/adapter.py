@@ -88,6 +88,8 @@ class Adapter(ABC):
     bulk: ClassVar[int] = 0
     #: Most connections the ESP allows one account; None = as many as you like.
     connections: ClassVar[int | None] = None
+    #: What an operator must know of an address once it was erased there, as a sentence (ESP-04); empty = nothing.
+    after_erasure: ClassVar[str] = ""
     #: Whether its webhooks carry a signature over the raw bytes.
     signs_webhooks: ClassVar[bool] = False
 

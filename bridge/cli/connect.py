@@ -74,5 +74,9 @@ def _look(bridge: Bridge) -> Iterator[Finding]:
         except AdapterError as error:
             yield Finding(f"{name}: it answers", ok=False, fix=error.reason)
     for task in bridge.store.tasks():
-        if task.waiting:
+        name, _, what = task.name.partition(" ")
+        if what and name not in bridge.adapters:
+            fix = f"BRIDGE_ADAPTERS does not name {name}, so nobody tells it: switch it on until they are gone there"
+            yield Finding(f"{task.waiting} people wait to be erased at {name}", ok=False, fix=fix)
+        elif task.waiting:
             yield Finding(f"{task.waiting} waiting for {task.name}", ok=True, fix="")

@@ -3,11 +3,12 @@
 from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.pushes import Busy, open_jobs
 from bridge.store.store import Plan, Store
-from bridge.store.values import Erasure, Job, Mail, Person, Push, SignUp, Task
+from bridge.store.values import Erased, Erasure, Job, Mail, Person, Push, SignUp, Task
 
 __all__ = [
     "BadInput",
     "Busy",
+    "Erased",
     "Erasure",
     "IncompleteEvidence",
     "Job",

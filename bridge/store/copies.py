@@ -6,7 +6,7 @@ knows every "no" that was told until the newest keys' file.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple
 
 from sqlalchemy import (
@@ -137,7 +137,7 @@ def restore(
         schema.migrate(db, schema.head())
         later = _load_keys(db, keys)
         dark, lost = _darken(db, now)
-        dropped = _calm(db)
+        dropped = _calm(db, now)
         told = _tell_all(db, adapters, now)
         people = _open_all(db, vault, progress)
         schema.keep_history(db)
@@ -329,17 +329,17 @@ def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
     return done
 
 
-def _calm(db: Connection) -> int:
+def _calm(db: Connection, now: datetime) -> int:
     """Let go of what was under way then: jobs of platforms, connections, leases.
 
     Mails that may have left since are not sent again (decision 25).
     """
     for each in (esp_jobs, connections):
         db.execute(delete(each))
-    later = erase_work.c.made + literal_column(str(LONGEST_JOB // timedelta(microseconds=1)))
-    waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))  # for jobs that nobody follows now
-    db.execute(update(erase_work).where(waits).values(calm=later, jobs="", held=None))
-    db.execute(update(erase_work).values(leased=None, lease=None))
+    # Jobs and calls that nobody follows now are waited for as long as one may last.
+    waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))
+    db.execute(update(erase_work).where(waits).values(calm=now + LONGEST_JOB, jobs="", held=None))
+    db.execute(update(erase_work).values(due=now, told=None, leased=None, lease=None))
     dropped = db.execute(delete(outbox).where(or_(outbox.c.work != _REPEATED, outbox.c.handed.is_not(None)))).rowcount
     db.execute(update(outbox).values(leased=None, lease=None, reason=None))
     return int(dropped)

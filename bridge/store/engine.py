@@ -117,7 +117,7 @@ class Database:
     def forget_log(self) -> bool:
         """Empty SQLite's log, in which pages still stand as they were before something was erased (SUP-04).
 
-        False while somebody still reads from it: nobody is kept waiting for this, so ask again later.
+        False while somebody still reads from it: nobody waits for this. The dispatcher asks again each minute.
         """
         if self.dialect != "sqlite":
             return True

@@ -7,23 +7,18 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.store.erasing import promise
-from bridge.store.rows import Rows
 from bridge.tables import erasures, events, outbox, person_keys, pushes, records, subjects
 
 
-def erase(db: Connection, numbers: Sequence[int], now: datetime, rows: Rows | None = None) -> None:
+def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     """Destroy everything of these people, locked by the caller, in her transaction.
 
-    Their key goes, so that backups are dark too; of each event the digest stays, so that the chains still verify. With
-    `rows` each ESP that may know one of them is promised her erasure there (decision 20); without, nobody's address can
-    be read any more: a restored backup.
+    Their key goes, so that backups are dark too; of each event the digest stays, so that the chains still verify.
+    What the ESPs must be told is promised before (`erasing.promise`).
     """
     ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers)).order_by(subjects.c.number)))
     if not ids:
         return
-    if rows is not None:
-        promise(db, rows, numbers, now)
     for table in (outbox, pushes, records, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}

@@ -5,58 +5,58 @@ said that she is gone when nothing can bring her back any more; then it goes, an
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from bridge.store.engine import Database
 from bridge.store.pushes import open_jobs
-from bridge.store.rows import Rows
 from bridge.store.values import Erasure
-from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off
+from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, is_held
 from bridge.tables import erase_work, esp_jobs, pushes, records, subjects
 from bridge.vault import Sealed, Vault, new_id, seal, unseal
 from bridge.vocabulary import Status
 
 log = logging.getLogger("bridge.work")
 
-#: A job that has not ended by then is no longer waited for.
-LONGEST_JOB = timedelta(days=1)
-
 #: How long an ESP may take until a search finds what it took: who is not found before that may come yet.
 _SETTLES = timedelta(minutes=10)
+#: After a restore nobody follows the jobs of the time before: by then they are over.
+LONGEST_JOB = timedelta(days=1)
+
+#: The number of an address that is not here: no person has it.
+NOBODY = -1
+
 _LOOK = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(minutes=5)
 _LIVE = (Status.GIVEN, Status.SOFT_OPT_IN)
 
 
-def promise(db: Connection, rows: Rows, numbers: Sequence[int], now: datetime) -> None:
-    """One row for each of these people and ESP that may know her, before anything of her is destroyed."""
+def promise(
+    db: Connection, vault: Vault, people: Mapping[int, str], now: datetime, everywhere: Collection[str] = ()
+) -> list[str]:
+    """A row for each of these people (address by number) and ESP that may know her, before her own rows are destroyed.
+
+    Gives the ESPs. `everywhere` are those that are told of each, whether or not they were ever told of her before.
+    """
     mine = select(pushes.c.subject, pushes.c.adapter, pushes.c.job, pushes.c.leased)
-    mine = mine.where(pushes.c.subject.in_(numbers)).order_by(pushes.c.subject, pushes.c.adapter)
-    found = db.execute(mine.with_for_update()).all()  # locked: nobody begins a call about her from here on
-    if not found:
-        return
-    lost = _maybe_jobs(db)
-    made, dark = [], set()
-    for row in found:
-        try:
-            email = rows.people(db, [row.subject])[row.subject].person.email
-        except (Sealed, KeyError, msgspec.DecodeError):
-            dark.add(row.subject)
-            continue
-        jobs = open_jobs(row.job) | {
-            number for number, adapter, people in lost if adapter == row.adapter and row.subject in people
-        }
-        held = row.leased if row.leased and row.leased > now else None
-        made.append(_row(rows.vault, row.adapter, email, now) | {"jobs": _text(jobs), "held": held})
+    mine = mine.where(pushes.c.subject.in_(people)).order_by(pushes.c.subject, pushes.c.adapter)
+    known = {(row.subject, row.adapter): row for row in db.execute(mine.with_for_update())}  # no new call about her
+    lost = _maybe_jobs(db) if known else []
+    made = []
+    for number, adapter in sorted(known.keys() | {(number, adapter) for number in people for adapter in everywhere}):
+        row = known.get((number, adapter))
+        jobs = {job for job, at, carried in lost if at == adapter and number in carried}
+        jobs |= open_jobs(row.job) if row else frozenset()
+        # A clock that was set back lets no lease last longer than a lease.
+        held = min(row.leased, now + LEASE) if row and row.leased and row.leased > now else None
+        made.append(_row(vault, adapter, people[number], now) | {"jobs": _text(jobs), "held": held})
     if made:
         db.execute(insert(erase_work), made)
-    if dark:
-        log.error("%d erased people could not be read: platforms cannot be told; run consent-bridge verify", len(dark))
+    return sorted({str(row["adapter"]) for row in made})
 
 
 def _maybe_jobs(db: Connection) -> list[tuple[int, str, frozenset[int]]]:
@@ -84,13 +84,6 @@ class ErasureBook:
         with self.database.reading() as db:
             return db.execute(self._due(adapter).limit(1)).first() is not None
 
-    def waiting(self) -> dict[str, int]:
-        """How many people each ESP must still say the last word about."""
-        name = erase_work.c.adapter
-        query = select(name, func.count().label("waiting")).group_by(name).order_by(name)
-        with self.database.reading() as db:
-            return {row.adapter: row.waiting for row in db.execute(query)}
-
     def claim(self, adapter: str, most: int) -> list[Erasure]:
         """Who is due, leased to the caller, and whether what the ESP says now can be its last word."""
         now, lease = self.clock(), new_id()
@@ -100,9 +93,8 @@ class ErasureBook:
                 return []
             leased = update(erase_work).where(erase_work.c.id.in_([row.id for row in rows]))
             db.execute(leased.values(leased=now + LEASE, lease=lease))
-            going = db.execute(select(esp_jobs.c.number, esp_jobs.c.made).where(esp_jobs.c.adapter == adapter)).all()
-            begun = {row.number: row.made for row in going}
-            found = [self._erasure(db, row, lease, begun, now) for row in rows]
+            going = frozenset(db.scalars(select(esp_jobs.c.number).where(esp_jobs.c.adapter == adapter)))
+            found = [self._erasure(db, row, lease, going, now) for row in rows]
         return [erasure for erasure in found if erasure is not None]
 
     def newcomer(self, adapter: str, email: str) -> int | None:
@@ -110,24 +102,37 @@ class ErasureBook:
         with self.database.reading() as db:
             return self._newcomer(db, adapter, email)
 
-    def gone(self, erasure: Erasure) -> None:
-        """That was the last word: the row and its key are destroyed."""
+    def gone(self, erasures: Sequence[Erasure]) -> None:
+        """That was the last word: the rows and their keys are destroyed, in SQLite's log too."""
+        if not erasures:
+            return
         with self.database.writing() as db:
-            db.execute(delete(erase_work).where(_mine(erasure)))
+            for erasure in erasures:
+                db.execute(delete(erase_work).where(_mine(erasure)))
+        self.database.forget_log()
 
     def told(self, erasure: Erasure) -> None:
-        """The ESP says that she is gone, while something under way may bring her back."""
-        self._change(erasure, {"told": self.clock(), "attempts": 0, "due": self.clock() + _LOOK})
+        """All was said that can be said now; something under way may still bring her back."""
+        self._change(erasure, {"told": self.clock(), "attempts": 0, "due": erasure.again})
 
-    def look_again(self, erasure: Erasure, after: timedelta = _LOOK) -> None:
+    def tell_newcomer(self, erasure: Erasure) -> None:
+        """Somebody new said yes while the ESP was called, and may have been erased by that: look at once."""
+        self._change(erasure, {"told": None, "due": self.clock()})
+
+    def look_again(self, erasure: Erasure, *, soon: bool = False) -> None:
         """Nothing was asked of the ESP."""
-        self._change(erasure, {"due": self.clock() + after})
+        self._change(erasure, {"due": self.clock() + _LOOK if soon else erasure.again})
 
     def put_off(self, erasure: Erasure, wait: float | None, *, refused: bool = False) -> None:
-        """It did not work: again, ever more rarely, and never for the last time."""
+        """It did not work: again, ever more rarely, and never for the last time.
+
+        It may be carried out late all the same, so somebody new is told again when that, too, must be over.
+        """
+        now = self.clock()
         longest = LONGEST_WAIT if refused else _LONGEST_WAIT
-        due = self.clock() + max(back_off(erasure.attempts, longest, wait), timedelta(seconds=1))
-        self._change(erasure, {"due": due, "attempts": min(erasure.attempts + 1, 1000)})
+        due = now + max(back_off(erasure.attempts, longest, wait), timedelta(seconds=1))
+        attempts = min(erasure.attempts + 1, 1000)
+        self._change(erasure, {"due": due, "attempts": attempts, "told": None, "calm": now + _SETTLES})
 
     def _change(self, erasure: Erasure, values: Mapping[str, object]) -> None:
         with self.database.writing() as db:
@@ -135,33 +140,30 @@ class ErasureBook:
 
     def _due(self, adapter: str) -> Any:
         now = self.clock()
-        free = or_(erase_work.c.leased.is_(None), erase_work.c.leased <= now)
-        where = and_(erase_work.c.adapter == adapter, erase_work.c.due <= now, free)
+        # None waits so long: one that does was promised before the clock was set back.
+        due = or_(erase_work.c.due <= now, erase_work.c.due > now + 2 * LONGEST_WAIT)
+        where = and_(erase_work.c.adapter == adapter, due, free(erase_work.c.leased, now))
         return select(erase_work).where(where).order_by(erase_work.c.due)
 
-    def _erasure(
-        self, db: Connection, row: Any, lease: str, begun: Mapping[int, datetime], now: datetime
-    ) -> Erasure | None:
+    def _erasure(self, db: Connection, row: Any, lease: str, going: frozenset[int], now: datetime) -> Erasure | None:
         try:
             email = unseal(self.vault.person(row.id, row.kid, row.wrapped), row.address, row.id).decode()
         except Sealed:
-            log.error("an erased person's address cannot be opened: a platform cannot be told of her")
+            log.error("%s: the address of an erased person cannot be opened: keys are missing (KEY-03)", row.adapter)
             return None
-        waits, told = now < row.calm, row.told is not None
-        if _may_come_back(row, begun, now):
-            waits = True
-        elif row.jobs or row.held:  # over just now: erase again, and once more when a search would find her
-            values = {"jobs": "", "held": None, "told": None, "calm": now + _SETTLES}
-            db.execute(update(erase_work).where(erase_work.c.id == row.id).values(values))
-            waits, told = True, False
+        state = _look(row, going, now)
+        if state.ended:
+            changes = {"jobs": _text(state.jobs), "held": state.held, "told": None, "calm": state.calm}
+            db.execute(update(erase_work).where(erase_work.c.id == row.id).values(changes))
         return Erasure(
             id=row.id,
             email=email,
             lease=lease,
             made=row.made,
             attempts=row.attempts,
-            waits=waits,
-            told=told,
+            waits=state.waits,
+            told=row.told is not None and not state.ended,
+            again=state.again(now),
             newcomer=self._newcomer(db, row.adapter, email),
         )
 
@@ -174,21 +176,39 @@ class ErasureBook:
         return found
 
 
-def _may_come_back(row: Any, begun: Mapping[int, datetime], now: datetime) -> bool:
-    """Whether a call or job that names her may still be carried out.
+class _State(NamedTuple):
+    """What may still bring her back at this moment."""
 
-    A call that was under way may have begun a job since, so every job that was begun before its end counts.
-    """
-    if now >= row.made + LONGEST_JOB:
-        return False
-    if row.held and (now < row.held or any(made <= row.held for made in begun.values())):
-        return True
-    return not begun.keys().isdisjoint(open_jobs(row.jobs))
+    jobs: frozenset[int]  # that may name her, and are open
+    held: datetime | None  # a call about her is under way
+    calm: datetime | None  # the ESP has not settled
+    ended: bool  # one of them was under way the last time, and is over
+
+    @property
+    def waits(self) -> bool:
+        return bool(self.jobs or self.held or self.calm)
+
+    def again(self, now: datetime) -> datetime:
+        """When it is worth to look again."""
+        if self.jobs:
+            return now + _LOOK
+        return min(self.held or self.calm or now, now + LONGEST_WAIT)
+
+
+def _look(row: Any, going: frozenset[int], now: datetime) -> _State:
+    """A call that was under way may have begun a job: when it is over, whatever job is open then may name her."""
+    before, held = open_jobs(row.jobs), row.held if is_held(row.held, now) else None
+    over = row.held is not None and held is None
+    jobs = (before | going if over else before) & going
+    ended = over or jobs != before
+    calm = now + _SETTLES if ended else row.calm
+    # None lasts so long: one that does was promised before the clock was set back.
+    return _State(jobs, held, calm if now < calm <= now + 2 * LONGEST_JOB else None, ended)
 
 
 def _mine(erasure: Erasure) -> Any:
     return and_(erase_work.c.id == erasure.id, erase_work.c.lease == erasure.lease)
 
 
-def _text(jobs: frozenset[int]) -> str:
+def _text(jobs: Collection[int]) -> str:
     return " ".join(map(str, sorted(jobs)))

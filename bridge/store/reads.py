@@ -13,7 +13,7 @@ from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
 from bridge.store.values import Person, Task
-from bridge.tables import outbox, pushes, wordings
+from bridge.tables import erase_work, outbox, pushes, subjects, wordings
 from bridge.vault import Vault
 from bridge.vocabulary import Answer, ConsentEvent, Limits
 
@@ -58,6 +58,12 @@ class Reads:
         with self.database.looking() as db:
             opened = self.rows.by_email(db, email)
         return opened.person if opened else None
+
+    def knows(self, email: str) -> bool:
+        """Whether somebody of that address is here; she need not be readable."""
+        hashes = [entry.value for entry in self.vault.lookups(email)]
+        with self.database.reading() as db:
+            return db.execute(select(subjects.c.number).where(subjects.c.lookup.in_(hashes))).first() is not None
 
     def history(self, person: Person) -> list[ConsentEvent]:
         """What happened to one person and what the stop list knows of her address: enough to decide."""
@@ -108,13 +114,17 @@ class Reads:
         return _words(row) if row else None
 
     def tasks(self) -> list[Task]:
-        """What waits, for people and monitors: mails, and pushes per ESP."""
+        """What waits, for people and monitors: mails, and pushes and erasures per ESP."""
         with self.database.reading() as db:
             mails = db.execute(select(func.count(), func.min(outbox.c.made))).one()
             found = [Task(name="mail", waiting=mails[0], oldest=mails[1])]
             query = select(pushes.c.adapter, func.count(), func.min(pushes.c.due)).where(pushes.c.due.is_not(None))
             rows = db.execute(query.group_by(pushes.c.adapter))
-            return found + [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
+            found += [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
+            query = select(erase_work.c.adapter, func.count(), func.min(erase_work.c.made))
+            rows = db.execute(query.group_by(erase_work.c.adapter))
+            found += [Task(name=f"{adapter} erasures", waiting=count, oldest=made) for adapter, count, made in rows]
+            return found
 
 
 def _words(row: Row[*tuple[Any, ...]]) -> Wording:

@@ -1,27 +1,29 @@
 """The consent store: what pages, webhooks and jobs ask of it. Every write goes through the one door."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import and_, delete, exists, select
+from sqlalchemy import Connection, and_, delete, exists, func, select
 
 from bridge.decide import STOPS, Decision, is_live, may_mail
 from bridge.notices import Wording
 from bridge.store.door import LISTED, Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase
+from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
 from bridge.store.reads import Reads
 from bridge.store.rows import Opened, listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
-from bridge.store.values import Person, SignUp
+from bridge.store.values import Erased, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
 from bridge.tables import events, keys_used, records, subjects, throttle
-from bridge.vault import Vault, new_id
+from bridge.vault import Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
     PREFERENCES,
@@ -38,7 +40,10 @@ from bridge.vocabulary import (
 
 T = TypeVar("T")
 
+log = logging.getLogger("bridge.store")
+
 _IDS = Sql("SELECT id, lookup FROM subjects WHERE lookup IN ({})")
+_LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 _REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
@@ -85,7 +90,6 @@ class Store(Reads):
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self._words = Words(words or {})
-        self._log_is_old = True  # a process before may have died between erasing and emptying the log
 
     # -- writes -------------------------------------------------------------------------------------------------
 
@@ -222,31 +226,48 @@ class Store(Reads):
             still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
             gone = list(db.scalars(late.where(records.c.subject.in_(free))))
-            erase(db, gone, now, self.rows)
+            promise(db, self.vault, self._addresses(db, gone), now)
+            erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
-        self._log_is_old = (self._log_is_old or bool(gone)) and not self.database.forget_log()
+        self.database.forget_log()  # for a process, too, that died or ended before it could
+        if gone:
+            self.nudge()
         return len(gone)
 
-    def erase_person(self, email: str) -> bool:
-        """Erase whoever is behind an address; False when nobody is, and then nothing is written (RGT-04, SUP-04, R12).
+    def erase_person(self, email: str) -> Erased:
+        """Erase whoever is behind an address, here and at every ESP (RGT-04, SUP-04, R12).
 
         At once, in one transaction: the stop list keeps the keyed hash, everything else of her goes dark, and each ESP
-        that may know her is promised her erasure there.
+        is promised her erasure there. An ESP may hold an address that is not here, from before; without any ESP nothing
+        is written then.
         """
         now = self.clock()
         with self.database.writing() as db:
-            known = self.rows.by_email(db, email)
-            found = self.rows.locked(db, {known.person.id}) if known else []
-            if not found:
-                return False
-            (opened,) = found
-            last = max((e.received for e in self.rows.histories(db, [opened.person])[opened.number]), default=now)
-            newest = self.vault.stop_hashes(opened.person.email)[0]
+            hashes = [entry.value for entry in self.vault.lookups(email)]
+            numbers = [number for (number,) in _LOCKED.rows(db, hashes, len(hashes))]
+            if not numbers and not self.adapters:
+                return Erased(known=False, platforms=())
             # The last word also where the clock was set back, as every stop.
+            received = func.max(func.coalesce(events.c.received, events.c.time))
+            last = db.scalar(select(received).where(events.c.subject.in_(numbers))) or now
+            newest = self.vault.stop_hashes(email)[0]
             remember_stops(Hand.of(db), [Stop(newest, EVERY_PURPOSE, EventType.ERASED, max(now, last))])
-            erase(db, [opened.number], now, self.rows)
+            people = dict.fromkeys(numbers, email) | self._addresses(db, numbers)
+            platforms = promise(db, self.vault, people or {NOBODY: email}, now, self.adapters)
+            erase(db, numbers, now)
+        self.database.forget_log()
         self.nudge()
-        return True
+        return Erased(known=bool(numbers), platforms=tuple(platforms))
+
+    def _addresses(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
+        """The addresses of these people. One who cannot be read keeps nobody else's erasure waiting."""
+        found: dict[int, str] = {}
+        for number in numbers:
+            try:
+                found |= {one: opened.person.email for one, opened in self.rows.people(db, [number]).items()}
+            except (Sealed, msgspec.DecodeError):
+                log.error("a person who is erased cannot be read: run consent-bridge verify")
+        return found
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
         """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""

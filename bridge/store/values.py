@@ -88,8 +88,16 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     made: datetime
     attempts: int
     waits: bool  # something under way may still bring her back: what the ESP says now is not its last word
-    told: bool  # it said already that she is gone
+    told: bool  # all was said already that can be said while something is under way
+    again: datetime  # when it is worth to look again
     newcomer: int | None  # who holds that address now, with a live yes that this ESP is told of
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an address that was to be erased."""
+
+    known: bool  # somebody of that address was here
+    platforms: tuple[str, ...]  # ESPs that were promised her erasure there
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Mail
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free
-from bridge.tables import outbox, pushes
+from bridge.tables import erase_work, outbox, pushes
 from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent
 
@@ -87,7 +87,7 @@ class WorkQueue(PushQueue):
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""
         with self.database.reading() as db:
-            moments = [db.scalar(select(func.min(outbox.c.due))), db.scalar(select(func.min(pushes.c.due)))]
+            moments = [db.scalar(select(func.min(table.c.due))) for table in (outbox, pushes, erase_work)]
         return min((moment for moment in moments if moment), default=None)
 
 
