@@ -354,7 +354,7 @@ erase_work = Table(
     Column("wrapped", LargeBinary, nullable=False),  # the key of this row
     Column("address", LargeBinary, nullable=False),  # sealed under it
     Column("made", AwareDateTime, nullable=False),
-    Column("jobs", Text, nullable=False, server_default=""),  # open ones that may name her (`esp_jobs.number`)
+    Column("jobs", Text, nullable=False),  # open ones that may name her (`esp_jobs.number`)
     Column("held", AwareDateTime),  # a call about her was under way and ends before this
     Column("calm", AwareDateTime, nullable=False),  # the ESP's word before this is not its last
     Column("told", AwareDateTime),  # when it last said that she is gone

@@ -543,7 +543,7 @@ def test_the_served_application_is_ready(shop, monkeypatch):
 
 @pytest.mark.parametrize(
     ("no_dispatch", "threads"),
-    [("", ["mail-0", "memory jobs-0", "memory stops-0", "memory-0", "purge"]), ("1", ["parked stops"])],
+    [("", ["mail-0", "memory erasures-0", "memory jobs-0", "memory stops-0", "memory-0", "purge"]), ("1", ["parked stops"])],
 )
 def test_the_dispatcher_is_inside_unless_told_not_to(shop, no_dispatch, threads):
     """One process, one writer."""

@@ -63,7 +63,7 @@ class Dispatcher:
         lanes: dict[str, Callable[[], int]] = {"mail": self.mails}
         for name in self.bridge.adapters:
             pusher = self._pusher(name)
-            lanes[f"{name} erasures"] = Eraser(pusher).erasures
+            lanes[f"{name} erasures"] = self._eraser(name).erasures
             lanes |= {f"{name} stops": pusher.stops, f"{name} jobs": pusher.jobs, name: pusher.others}
         for name, lane in lanes.items():
             for number in range(workers):
@@ -231,7 +231,10 @@ class Dispatcher:
     def pushes(self, name: str) -> int:
         """Tell one ESP what is due, erasures and stops first; how many people and jobs were taken up."""
         pusher = self._pusher(name)
-        return Eraser(pusher).erasures() + pusher.stops() + pusher.jobs() + pusher.others()
+        return self._eraser(name).erasures() + pusher.stops() + pusher.jobs() + pusher.others()
+
+    def _eraser(self, name: str) -> Eraser:
+        return Eraser(self._pusher(name))
 
     def _pusher(self, name: str) -> Pusher:
         return self._pushers.setdefault(name, Pusher(self.bridge, name))

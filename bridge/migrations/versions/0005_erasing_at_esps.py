@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=False),
         sa.Column("made", AwareDateTime(), nullable=False),
-        sa.Column("jobs", sa.Text(), nullable=False, server_default=""),
+        sa.Column("jobs", sa.Text(), nullable=False),
         sa.Column("held", AwareDateTime(), nullable=True),
         sa.Column("calm", AwareDateTime(), nullable=False),
         sa.Column("told", AwareDateTime(), nullable=True),
