@@ -112,7 +112,6 @@ class DyingLedger(Ledger):
             die()
         return outcomes
 
-
     def erase(self, emails: Sequence[str]) -> list[Outcome]:
         """Die before she is gone there, or right after."""
         if self.settings["LEDGER_POINT"] == "before erasing":
