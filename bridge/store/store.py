@@ -22,7 +22,7 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erased, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import events, keys_used, records, subjects, throttle
+from bridge.tables import events, keys_used, pushes, records, subjects, throttle
 from bridge.vault import Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -226,7 +226,8 @@ class Store(Reads):
             still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
             gone = list(db.scalars(late.where(records.c.subject.in_(free))))
-            promise(db, self.vault, self._addresses(db, gone), now)
+            told_of = select(pushes.c.subject).where(pushes.c.subject.in_(gone)).distinct()
+            promise(db, self.vault, self._addresses(db, list(db.scalars(told_of))), now)
             erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
         self.database.forget_log()  # for a process, too, that died or ended before it could
