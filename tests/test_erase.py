@@ -781,6 +781,14 @@ def test_the_key_is_out_of_sqlites_log_with_the_last_word(home: House) -> None:
     assert not any(work.wrapped in each.read_bytes() for each in files)
 
 
+def test_an_erasure_whose_log_cannot_be_emptied_now_is_told_as_done(home: House) -> None:
+    """Who was told "nothing was changed" would tell the reader so; another writer holds SQLite after the commit."""
+    database = home.bridge.database
+    with database._own_turn():
+        assert database.forget_log() is False
+    assert database.forget_log() is True
+
+
 # -- copies and keys ------------------------------------------------------------------------------------------------
 
 

@@ -117,10 +117,17 @@ class Database:
     def forget_log(self) -> bool:
         """Empty SQLite's log, in which pages still stand as they were before something was erased (SUP-04).
 
-        False while somebody still reads from it: nobody waits for this. The dispatcher asks again each minute.
+        False while somebody still reads from it, or the database is away: what was erased is erased all the same, and
+        nobody waits for this. The dispatcher asks again each minute.
         """
         if self.dialect != "sqlite":
             return True
+        try:
+            return self._empty_log()
+        except StoreAway:
+            return False
+
+    def _empty_log(self) -> bool:
         with self._own_turn(), self._guarded():
             connection = self.engine.raw_connection()
             try:
