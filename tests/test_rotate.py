@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from bridge.bootstrap import BadSetting, read_env_file
 from bridge.cli import main
@@ -362,6 +362,25 @@ def test_of_two_stops_of_one_address_the_later_one_is_kept(house: House, make_ho
         kept = {(row.hash, row.reason, row.since) for row in db.execute(select(stop_list))}
     newest = {email: new.bridge.vault.stop_hashes(email)[0].value for email in (AN, BRAM)}
     assert kept == {(newest[AN], "objected", late), (newest[BRAM], "withdrawn", late)}
+
+
+def test_the_stops_of_a_chunk_are_moved_together(house: House, make_house: Callable[..., House]) -> None:
+    """Decision 16: twenty people's "no" are as many statements as one person's, or the locks would be held for long."""
+    for number in range(20):
+        consents(house, f"lezer{number}@lezer.example")
+        withdraws(house, f"lezer{number}@lezer.example")
+    new = under_two_roots(house, make_house)
+    said: list[str] = []
+
+    def note(_db: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.extend([statement] if statement.startswith(("DELETE FROM stop_list", "INSERT INTO stop_list")) else [])
+
+    engine = new.bridge.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    assert move(new.bridge.database, new.bridge.vault, rest=lambda _: None).stops == 20
+    assert len(said) <= 2
+    assert kids(new, stop_list.c.kid) == {new.bridge.vault.newest}
+    assert not any(new.store.may_mail(f"lezer{number}@lezer.example", "newsletter").may for number in range(20))
 
 
 def test_nothing_is_locked_while_keys_are_worked_out_and_chunks_stay_small(
