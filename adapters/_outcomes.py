@@ -42,12 +42,18 @@ def refused(reason: str) -> Outcome:
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The one outcome that stands for all of a member's calls, the first among equals; no open job is forgotten."""
+    """The one outcome that stands for all of a member's calls, the first among equals; no open job is forgotten.
+
+    What one audience `told` us of her yes stays true whatever another says: it is better to miss her in that one than
+    to lift a stop she made in the first since.
+    """
     every = list(outcomes)
     found = max(every, key=lambda outcome: _WEIGHT[outcome.kind], default=DONE)
     jobs = " ".join(dict.fromkeys(job for outcome in every for job in outcome.job.split()))
     maybe = any(outcome.maybe for outcome in every)
-    return found if (jobs, maybe) == (found.job, found.maybe) else found._replace(job=jobs, maybe=maybe)
+    told = any(outcome.told for outcome in every)
+    kept = (jobs, maybe, told) == (found.job, found.maybe, found.told)
+    return found if kept else found._replace(job=jobs, maybe=maybe, told=told)
 
 
 class Round:
