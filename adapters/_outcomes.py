@@ -1,7 +1,8 @@
 """What adapters share about a batch: which outcome weighs most, and that one bad member harms nobody else."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import DONE, Outcome, OutcomeKind
@@ -77,6 +78,15 @@ class Round:
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._began > _LONGEST_SECONDS
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Whatever ends this: jobs that were begun before are named to the caller (decision 24)."""
+        try:
+            yield
+        except AdapterError as error:
+            error.jobs = tuple(outcome.job for outcome in self.outcomes)
+            raise
 
     def note(self, who: Iterable[int], outcome: Outcome) -> None:
         """Keep the weightiest outcome of each."""

@@ -87,13 +87,14 @@ class Mailchimp(Adapter):
         riders = [i for i, member in enumerate(members) if self._may_ride(member)] if len(members) > _FEW else []
         direct = sorted({*range(len(members))}.difference(riders), key=lambda i: (bool(_on(members[i])), i))
         stops = [i for i in direct if not _on(members[i])]
-        for index in stops:
-            batch.one(index, partial(self._put, members[index]))
         size = max(1, batches.MOST // len(self._audiences))
-        for begin in range(0, len(riders), size):
-            batch.attempt(riders[begin : begin + size], partial(self._start, members))
-        for index in direct[len(stops) :]:
-            batch.one(index, partial(self._put, members[index]))
+        with batch.remembering():
+            for index in stops:
+                batch.one(index, partial(self._put, members[index]))
+            for begin in range(0, len(riders), size):
+                batch.attempt(riders[begin : begin + size], partial(self._start, members))
+            for index in direct[len(stops) :]:
+                batch.one(index, partial(self._put, members[index]))
         return batch.outcomes
 
     def _may_ride(self, member: Member) -> bool:

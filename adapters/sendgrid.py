@@ -63,10 +63,11 @@ class SendGrid(Adapter):
     def put(self, members: Sequence[Member]) -> list[Outcome]:
         """Stops first; then those who get mail, as jobs to follow."""
         batch = Round(len(members))
-        self._suppress(batch, members)
-        self._leave(batch, members)
-        self._lift_all(batch, members)
-        self._upsert(batch, members)
+        with batch.remembering():
+            self._suppress(batch, members)
+            self._leave(batch, members)
+            self._lift_all(batch, members)
+            self._upsert(batch, members)
         return batch.outcomes
 
     def _suppress(self, batch: Round, members: Sequence[Member]) -> None:
@@ -99,9 +100,11 @@ class SendGrid(Adapter):
         leaving = [i for i, member in enumerate(members) if self._leaving(member)]
         for who in _chunks(leaving, _SEARCH):
             jobs: dict[int, list[str]] = {}
-            batch.attempt(who, partial(self._leave_lists, members, jobs))
-            for index, named in jobs.items():
-                batch.note([index], _pending(" ".join(dict.fromkeys(named))))
+            try:
+                batch.attempt(who, partial(self._leave_lists, members, jobs))
+            finally:
+                for index, named in jobs.items():
+                    batch.note([index], _pending(" ".join(dict.fromkeys(named))))
 
     def _leaving(self, member: Member) -> set[str]:
         """Purposes whose list she may be in and must not be."""

@@ -11,7 +11,8 @@ from bridge.vocabulary import Finding, Incoming, Letter, Member, Outcome, Report
 class AdapterError(Exception):
     """The whole call failed and may work later. `wait` is what the ESP asked for, in seconds.
 
-    `maybe`: the line broke after the call went out, so that it may have been carried out, or may be later.
+    `maybe`: the line broke after the call went out, so that it may have been carried out, or may be later. `jobs`: what
+    `put` had begun before, for each member as in `Outcome.job`; empty = nothing.
     """
 
     def __init__(self, reason: str, wait: float | None = None, *, maybe: bool = False) -> None:
@@ -19,6 +20,7 @@ class AdapterError(Exception):
         self.reason = reason
         self.wait = wait
         self.maybe = maybe
+        self.jobs: tuple[str, ...] = ()
 
 
 class Misconfigured(AdapterError):

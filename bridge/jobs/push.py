@@ -200,11 +200,13 @@ class Pusher:
         except Misconfigured as error:
             log.error("%s: %s", self.name, error.reason)
             turn.failed("misconfigured", _UNTIL_MENDED)
-            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED, maybe=True)] * len(members)
+            failed = Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED, maybe=True)
+            return [failed._replace(job=job) for job in error.jobs or [""] * len(members)]
         except AdapterError as error:
             log.warning("%s: %s", self.name, error.reason)
             turn.failed(error.reason, error.wait)
-            return [Outcome(OutcomeKind.LATER, error.reason, error.wait, maybe=error.maybe)] * len(members)
+            failed = Outcome(OutcomeKind.LATER, error.reason, error.wait, maybe=error.maybe)
+            return [failed._replace(job=job) for job in error.jobs or [""] * len(members)]
         except Exception as error:  # an adapter's own mistake with one person must not hold back the others
             if len(members) > 1 and time.monotonic() - began < _STUMBLE_SECONDS:
                 middle = len(members) // 2

@@ -227,6 +227,19 @@ def test_no_open_job_is_forgotten_whatever_else_fails(adapter: SendGrid, account
     assert outcome == Outcome(OutcomeKind.REFUSED, "link_too_long", job=JOB)
 
 
+@pytest.mark.parametrize(("status", "kind"), [(403, Misconfigured), (503, AdapterError)])
+def test_a_job_begun_before_the_whole_call_failed_is_named_all_the_same(
+    adapter: SendGrid, account: Desk, status: int, kind: type[AdapterError]
+) -> None:
+    """Decision 24: she was being taken from one list when the key lost its scope; nobody may forget that job."""
+    account.on("POST", SEARCH, found(bram=("id-bram", [NEWS, OFFERS])))
+    account.on("DELETE", "/marketing/.*", lambda call: Answer(status, ERROR) if OFFERS in call.path else TOOK)
+    with pytest.raises(AdapterError) as caught:
+        adapter.put([Member(email=CARLA, on=frozenset()), Member(email=BRAM, on=frozenset())])
+    assert type(caught.value) is kind
+    assert caught.value.jobs == ("", JOB)
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [("30", 30.0), ("soon", None)])
 def test_a_gateways_retry_after_is_told_too(
     adapter: SendGrid, account: Desk, seconds: str, expected: float | None
