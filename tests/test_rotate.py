@@ -148,6 +148,35 @@ def test_a_rotation_is_three_calls_and_each_says_what_to_do_then(shop: Shop) -> 
     assert list(shop.file.parent.glob("*.part")) == []
 
 
+@pytest.mark.parametrize("ring", ["link", "vault", "seal"])
+@pytest.mark.parametrize("more", [(), ("--new",)])
+def test_restarted_without_a_key_that_waits_is_an_error_and_begins_nothing(
+    shop: Shop, ring: str, more: tuple[str, ...]
+) -> None:
+    """KEY-02, KEY-03: whoever says "restarted" means a rotation under way, here perhaps in another settings file."""
+    before = shop.file.read_text()
+    result = shop.types("keys", "rotate", ring, "--restarted", *more)
+    assert result.exit_code == 1
+    assert f"no {ring} key waits in BRIDGE_{ring.upper()}_KEYS" in result.stderr
+    assert f"consent-bridge keys rotate {ring}" in result.stderr
+    assert shop.file.read_text() == before
+
+
+def test_a_step_that_was_done_may_be_said_again(shop: Shop) -> None:
+    """KEY-03: killed after writing, or not sure whether it worked: the same call does no harm and begins nothing."""
+    shop.rotates("link")
+    kept = shop.file.read_text()
+    assert shop.told("keys", "rotate", "link", "--restarted")["step"] == "finish"
+    assert shop.file.read_text() == kept
+
+
+@pytest.mark.parametrize("ring", ["link", "vault"])
+def test_the_keys_are_backed_up_before_a_new_one_is_used(shop: Shop, ring: str) -> None:
+    """KEY-03: from step 2 on there are rows that nobody could read without it."""
+    assert "Back up the keys" in shop.types("keys", "rotate", ring).stdout
+    assert "Back up the keys" in shop.types("keys", "rotate", ring).stdout, "asked again it says so again"
+
+
 def test_no_step_prints_a_key_that_it_could_write(shop: Shop) -> None:
     """MIN-03: a secret is shown only where it must be carried by hand."""
     said = "".join(shop.types("keys", *words).output for words in (
