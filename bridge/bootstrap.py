@@ -64,6 +64,10 @@ class BadSetting(Exception):
     """A setting is missing, unknown or out of range; the text names it and the fix."""
 
 
+class MissingSetting(BadSetting):
+    """A setting that has no default is nowhere."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings, read once and checked."""
 
@@ -95,7 +99,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     values = {name: told.get(name, "") or default for name, default in SETTINGS.items()}
     missing = [name for name, text in values.items() if text is None]
     if missing:
-        raise BadSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
+        raise MissingSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
     value = {name: text or "" for name, text in values.items()}
     return Settings(
         policy=Path(value["BRIDGE_POLICY"]),

@@ -550,6 +550,19 @@ def test_the_folders_own_env_is_found(shop):
     assert CliRunner().invoke(main, ["db", "check"]).exit_code == 0
 
 
+def test_a_missing_setting_says_when_the_folders_own_env_was_not_read(shop):
+    """One setting in the environment is enough to leave `.env` alone: whoever does not know that looks for hours."""
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in shop.environment.items()))
+    result = CliRunner().invoke(main, ["db", "check"], env={"BRIDGE_LOG_LEVEL": "INFO"})
+    refused(result, "is missing")
+    assert "The .env in this folder was not read, because BRIDGE_LOG_LEVEL is set" in result.stderr
+    assert "--env-file .env" in result.stderr
+    asked = CliRunner().invoke(main, ["db", "check", "--env-file", ".env"], env={"BRIDGE_LOG_LEVEL": "INFO"})
+    assert asked.exit_code == 0
+    wrong = CliRunner().invoke(main, ["db", "check"], env={**shop.environment, "BRIDGE_BASE_URL": "nonsense"})
+    assert ".env" not in wrong.stderr, "what is there and wrong has nothing to do with it"
+
+
 def test_a_broken_env_file_is_one_line():
     """The line's number, not its content."""
     Path(".env").write_text("BRIDGE_LINK_KEYS geheim\n")
