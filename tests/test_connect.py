@@ -3,15 +3,21 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
 from click.testing import CliRunner, Result
 
 from adapters.sandbox import Sandbox
 from adapters.sandbox.server import Running, start
+from bench import tls
+from bridge import smtp
 from bridge.cli import main
+from bridge.smtp import Smtp
 from bridge.texts import TEMPLATES
 from tests.conftest import House
 
@@ -38,6 +44,7 @@ def run(home: House, sandbox: Running, tmp_path: Path, monkeypatch: pytest.Monke
         **home.environment,
         **played,
         "BRIDGE_POLICY": str(folder / "policy.toml"),
+        "BRIDGE_MAIL_URL": home.environment["BRIDGE_MAIL_URL"],
         "MAILCHIMP_BASE_URL": f"{sandbox.url}/mailchimp/3.0",
         "SENDGRID_BASE_URL": f"{sandbox.url}/sendgrid",
     }
@@ -76,6 +83,108 @@ def test_a_platform_that_is_down_is_one_line_and_keeps_no_other_from_being_looke
     lines = result.stdout.splitlines()
     assert any(line.startswith("FIX  sendgrid") for line in lines)
     assert any(line.startswith("ok   mailchimp") for line in lines)
+
+
+# -- the mail server ---------------------------------------------------------------------------------------------
+
+
+def mail_line(result: Result) -> str:
+    """What doctor says of the road for mail."""
+    (line,) = [line for line in result.stdout.splitlines() if line[5:].startswith(("mail server ", "mail by "))]
+    return line
+
+
+def test_the_mail_server_is_spoken_to_and_gets_no_mail(run: Run, home: House) -> None:
+    """Interface: doctor. The real SMTP server of the tests, which takes mail in the open."""
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    where = home.environment["BRIDGE_MAIL_URL"].removeprefix("smtp://")
+    assert mail_line(result) == f"ok   mail server {where} answers; it offers no encryption"
+    assert home.mailbox.messages == []
+
+
+@pytest.fixture
+def closed_mail_server(tmp_path: Path) -> Iterator[str]:
+    """A mail server that wants encryption, then a password; gives host and port."""
+    certificate = tmp_path / "mail.pem"
+    context = tls.server(certificate)
+
+    def knows(_server: object, _session: object, _envelope: object, mechanism: str, told: LoginPassword) -> AuthResult:
+        return AuthResult(success=told == LoginPassword(b"carla@krant.example", b"s3cret"), handled=False)
+
+    controller = Controller(
+        object(),
+        hostname="127.0.0.1",
+        port=free_port(),
+        tls_context=context,
+        require_starttls=True,
+        auth_required=True,
+        authenticator=knows,
+    )
+    controller.start()
+    with tls.trusted(certificate):
+        yield f"localhost:{controller.port}"
+    controller.stop()
+
+
+def free_port() -> int:
+    """One that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_encryption_and_password_are_tried(run: Run, closed_mail_server: str) -> None:
+    """MIN-03: STARTTLS, then the login, as a mail would need them; no line holds the password."""
+    right = run("doctor", BRIDGE_MAIL_URL=f"smtp://carla%40krant.example:s3cret@{closed_mail_server}")
+    assert mail_line(right) == f"ok   mail server {closed_mail_server} answers, encrypted, and takes our password"
+    wrong = run("doctor", BRIDGE_MAIL_URL=f"smtp://carla%40krant.example:wr0ng@{closed_mail_server}")
+    assert wrong.exit_code == 1
+    assert mail_line(wrong).startswith(f"FIX  mail server {closed_mail_server}: ")
+    assert "does not take user and password (answered 535)" in mail_line(wrong)
+    assert "wr0ng" not in wrong.output
+    assert "carla" not in wrong.output
+
+
+def test_a_certificate_that_proves_another_name_is_named(run: Run, tmp_path: Path, closed_mail_server: str) -> None:
+    """A password travels to nobody who cannot prove the name."""
+    other = tmp_path / "other.pem"
+    tls.server(other)
+    with tls.trusted(other):
+        result = run("doctor", BRIDGE_MAIL_URL=f"smtp://u:p@{closed_mail_server}")
+    assert result.exit_code == 1
+    assert "certificate" in mail_line(result)
+
+
+@pytest.mark.parametrize(
+    ("url", "fix"),
+    [
+        ("smtp://127.0.0.1:1", "nobody listens there"),
+        ("smtp://mail.invalid", "there is no such host"),
+        ("sandbox:", "consent-bridge sandbox"),
+        ("smtps://{open}", "smtp:// instead of smtps://"),
+        ("smtp://u:p@{open}", "smtps://"),
+    ],
+)
+def test_a_mail_server_out_of_reach_is_one_line_with_its_fix(
+    run: Run, home: House, monkeypatch: pytest.MonkeyPatch, url: str, fix: str
+) -> None:
+    """Each reason has its own fix, and keeps nothing else from being looked at."""
+    monkeypatch.setattr(smtp, "_SANDBOX", ("127.0.0.1", 1))
+    monkeypatch.setattr(Smtp, "seconds", 2.0)
+    there = home.environment["BRIDGE_MAIL_URL"].removeprefix("smtp://")
+    result = run("doctor", BRIDGE_MAIL_URL=url.replace("{open}", there))
+    assert result.exit_code == 1
+    assert mail_line(result).startswith("FIX  mail server ")
+    assert fix in mail_line(result)
+    assert any(line.startswith("ok   mailchimp") for line in result.stdout.splitlines())
+
+
+def test_a_road_that_cannot_be_looked_at_says_so(run: Run) -> None:
+    """Silence would be taken for "it works"."""
+    result = run("doctor", BRIDGE_MAIL_URL="sendgrid:")
+    assert result.exit_code == 0
+    assert mail_line(result).startswith("ok   mail by sendgrid: is not looked at")
 
 
 def test_our_own_side_is_looked_at_first(run: Run, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def _look(bridge: Bridge) -> Iterator[Finding]:
         )
         return
     yield Finding("settings, policy, keys and database", ok=True)
+    yield from bridge.transport.check()
     for name, adapter in bridge.adapters.items():
         problem = bridge.policy.processor_problem(name, bridge.clock().date())
         yield Finding(f"{name}: contract", ok=problem is None, fix=problem or "")
