@@ -226,6 +226,9 @@ DONE = Outcome(OutcomeKind.DONE)
 #: Reason of a refusal: the ESP keeps a stop of hers that was not heard here yet. Nothing goes to her from there.
 STOPPED_THERE = "stopped_there"
 
+#: Reason of a wait: all was done, and a pause hides a new yes of hers that this ESP must still be told when it ends.
+HIDDEN = "paused"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Yes or no, and every reason for it."""

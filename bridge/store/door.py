@@ -28,6 +28,7 @@ _PUSH = Sql(
     "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
     "stop = pushes.stop OR excluded.stop, attempts = 0, reason = NULL"
 )
+_CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
 _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
@@ -90,6 +91,7 @@ class Batch:
         self._events: list[_Written] = []
         self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
         self._pushes: dict[int, bool] = {}
+        self._clocks: list[tuple[int, str, int, int]] = []
         self._mails: list[tuple[object, ...]] = []
         self._letters: dict[tuple[int, str], list[str]] = {}
         self._stops: dict[tuple[bytes, str], Stop] = {}
@@ -182,6 +184,7 @@ class Batch:
                 for adapter in self.adapters
             ],
         )
+        _CLOCK.many(self.db, sorted(self._clocks))
         return bool(self._mails or self._pushes)
 
     def _write_events(self) -> None:
@@ -232,6 +235,10 @@ class Batch:
                 self._letters.setdefault((opened.number, kind.value), []).extend(changed)
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
+        if Work.STOP in work and event.type in STOPS:
+            # An ESP that told us of the stop itself has nothing to confirm.
+            mine = (opened.number, self._tails[opened.number][0], micros(min(event.time, event.received)))
+            self._clocks += [(mine[0], name, *mine[1:]) for name in self.adapters if name != event.source]
         if event.type in LISTED:
             newest = self.vault.stop_hashes(opened.person.email)[0]
             self._lifted = [entry for entry in self._lifted if entry != (newest.value, event.purpose)]

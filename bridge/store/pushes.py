@@ -34,9 +34,9 @@ from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
-from bridge.tables import AwareDateTime, pushes
+from bridge.tables import AwareDateTime, pushes, stop_clocks
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import HIDDEN, STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -225,6 +225,7 @@ class _After(NamedTuple):
     job: str | None = None
     reason: str | None = None
     told: int | None = None
+    stopped: int = 0  # 1 = every stop of hers up to `number` is carried out there
 
 
 #: The columns of `_After` as a database is to read them from JSON.
@@ -238,12 +239,15 @@ _KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
     ("job", Text()),
     ("reason", Text()),
     ("told", BigInteger()),
+    ("stopped", Integer()),
 )
 
 
 def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
     """The row after one outcome. Stops are never given up (decision 23)."""
-    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000))
+    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in (STOPPED_THERE, HIDDEN)
+    stopped = outcome.kind is OutcomeKind.DONE or ended
+    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000), stopped=int(stopped))
     match outcome.kind:
         case OutcomeKind.DONE:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
@@ -284,6 +288,17 @@ def _write(db: Connection, adapter: str, rows: Sequence[_After], now: datetime) 
         ),
         {"rows": json.dumps(data, default=str)},
     )
+    _stop_clocks(db, adapter, [row for row in data if row.stopped], new, now)
+
+
+def _stop_clocks(db: Connection, adapter: str, rows: Sequence[_After], new: Any, now: datetime) -> None:
+    """Note that the stops of these people are carried out (WDR-11); most of the time no clock runs."""
+    running = and_(stop_clocks.c.adapter == adapter, stop_clocks.c.confirmed.is_(None))
+    if not rows or db.execute(select(stop_clocks.c.subject).where(running).limit(1)).first() is None:
+        return
+    carried_out = and_(stop_clocks.c.subject == new.c.subject, stop_clocks.c.number <= new.c.number)
+    ended = update(stop_clocks).where(running, carried_out).values(confirmed=now)
+    db.execute(ended, {"rows": json.dumps(rows, default=str)})
 
 
 def _from_json(dialect: str) -> Any:

@@ -330,6 +330,10 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
                 "since": row.since,
                 "how": house.texts.how_text(spoken, row.method) if row.method else "",
                 "paused_until": row.paused_until,
+                "confirmed": [
+                    {"by": sender, "at": at, "today": bool(at and at.astimezone(house.policy.zone).date() == today)}
+                    for sender, at in row.confirmed
+                ],
             }
         )
     return page(
