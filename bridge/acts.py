@@ -61,6 +61,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     method: Method | None
     paused_until: datetime | None
     confirmed: tuple[tuple[str, datetime | None], ...] = ()  # a stop: who sends there, and when they had stopped
+    waits: tuple[tuple[str, str, str], ...] = ()  # a yes: who waits for an act of hers, for which, and their form
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -399,6 +400,7 @@ class Acts:
         pauses = []
         stopped = any(event.type in STOPS for event in history)
         clocks = self.store.confirmations(person) if stopped else []
+        waits = self.store.waits_there(person)
         for purpose in self.policy.purposes:
             status, by = standing(history, purpose)
             pause = paused_until(history, purpose)
@@ -413,6 +415,7 @@ class Acts:
                     method=by.method if by else None,
                     paused_until=pause,
                     confirmed=self._confirmed(purpose, by, history, clocks),
+                    waits=self._waits(purpose, waits) if status in MAILABLE else (),
                 )
             )
         return Preferences(
@@ -435,6 +438,11 @@ class Acts:
         mine = [clock for clock in clocks if clock.number in numbered and clock.number > last_yes]
         latest = {c.adapter: c.confirmed for c in mine if purpose in self.policy.places(c.adapter)}
         return tuple((self.policy.sender(adapter), confirmed) for adapter, confirmed in sorted(latest.items()))
+
+    def _waits(self, purpose: str, waits: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
+        """Who sends for a purpose but takes her back only by an act of hers there: name, reason, address of a form."""
+        here = [(name, reason, self.policy.places(name).get(purpose)) for name, reason in waits.items()]
+        return tuple((self.policy.sender(n), reason, place.get("form", "")) for n, reason, place in here if place)
 
 
 def _road(claim: Claim) -> Method:

@@ -258,6 +258,15 @@ stop_clocks = Table(
     sqlite_with_rowid=False,
 )
 
+#: Addresses that an ESP deleted for good and takes back only by its own form: keyed hashes (decision 18).
+gone_there = Table(
+    "gone_there",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("adapter", String(32), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 #: Work an ESP took to do later (decision 24): followed once a job, not once a person.
 esp_jobs = Table(
     "esp_jobs",

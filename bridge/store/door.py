@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
+from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
 from bridge.store.sql import Hand, Sql
@@ -92,6 +93,7 @@ class Batch:
         self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
         self._pushes: dict[int, bool] = {}
         self._clocks: list[tuple[int, str, int, int]] = []
+        self._rejoined: set[tuple[int, str, str]] = set()
         self._mails: list[tuple[object, ...]] = []
         self._letters: dict[tuple[int, str], list[str]] = {}
         self._stops: dict[tuple[bytes, str], Stop] = {}
@@ -165,6 +167,10 @@ class Batch:
         self._profiles.append((opened.number, seal(opened.key, profile_bytes(person), person.id)))
         self.people[opened.number] = Opened(person=person, key=opened.key)
 
+    def rejoined(self, opened: Opened, adapter: str) -> None:
+        """An ESP says she is on there again: whatever of hers waited there can go on."""
+        self._rejoined.add((opened.number, adapter, opened.person.email))
+
     def flush(self) -> bool:
         """Write everything, batch-wise. True when work was promised."""
         for (number, kind), purposes in self._letters.items():
@@ -185,7 +191,8 @@ class Batch:
             ],
         )
         _CLOCK.many(self.db, sorted(self._clocks))
-        return bool(self._mails or self._pushes)
+        journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
+        return bool(self._mails or self._pushes or self._rejoined)
 
     def _write_events(self) -> None:
         """Events and where they leave each person."""

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -30,13 +30,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from bridge.decide import paused_until
+from bridge.store import journeys
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
 from bridge.tables import AwareDateTime, pushes, stop_clocks
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import HIDDEN, STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import GONE_THERE, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -133,6 +134,8 @@ class PushQueue:
             lost = {push.person.number for push, _ in part} & leases.keys() - {p.person.number for p, _ in held}
             if held:
                 _write(db, adapter, [_after(push, outcome, now) for push, outcome in held], now)
+                gone = [push.person.email for push, outcome in held if outcome.reason == GONE_THERE]
+                journeys.remember(db, self.rows.vault, adapter, gone)
             if lost:
                 # Whoever took over may have been overtaken by our late call: tell the ESP once more. The lease is
                 # taken from them too, so that their own finish leaves it due.
@@ -150,7 +153,15 @@ class PushQueue:
         with self.database.reading() as db:
             people = self._people(db, [row.subject for row in rows])
             told = self._told(db, people.values())
-        return [_push(row, people[row.subject], told[row.subject], now, lease) for row in rows if row.subject in people]
+            gone = self._gone(db, rows, people)
+        here = [row for row in rows if row.subject in people]
+        found = [_push(row, people[row.subject], told[row.subject], now, lease) for row in here]
+        return [msgspec.structs.replace(push, gone=True) if push.person.email in gone else push for push in found]
+
+    def _gone(self, db: Connection, rows: Sequence[_Row], people: Mapping[int, Opened]) -> frozenset[str]:
+        """Which of these people the ESP deleted for good: they are all told to the same one."""
+        emails = [opened.person.email for opened in people.values()]
+        return journeys.gone(db, self.rows.vault, rows[0].adapter, emails) if rows else frozenset()
 
     def _people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
         try:
@@ -245,7 +256,7 @@ _KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
 
 def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
     """The row after one outcome. Stops are never given up (decision 23)."""
-    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in (STOPPED_THERE, HIDDEN)
+    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN}
     stopped = outcome.kind is OutcomeKind.DONE or ended
     row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000), stopped=int(stopped))
     match outcome.kind:
@@ -253,7 +264,7 @@ def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
         case OutcomeKind.PENDING:
             return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
-        case OutcomeKind.REFUSED if not push.stop or outcome.reason == STOPPED_THERE:  # what had to stop, is stopped
+        case OutcomeKind.REFUSED if not push.stop or outcome.reason in RESTING:  # what had to stop, is stopped
             return row._replace(put=push.number, attempts=push.attempts, reason=outcome.reason[:64])
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT

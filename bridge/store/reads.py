@@ -8,7 +8,7 @@ from sqlalchemy import Row, and_, func, select
 
 from bridge.decide import may_mail
 from bridge.notices import Wording
-from bridge.store import clocks
+from bridge.store import clocks, journeys
 from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
@@ -107,6 +107,16 @@ class Reads:
         """Ids of people whose stop of before then one ESP has not confirmed, the oldest first."""
         with self.database.reading() as db:
             return clocks.late_people(db, adapter, before, most)
+
+    def waits_there(self, person: Person) -> dict[str, str]:
+        """At which ESPs her yes waits for an act of hers there, each with its reason."""
+        with self.database.looking() as db:
+            return journeys.waits(db, person.number)
+
+    def waiting_there(self, adapter: str) -> dict[str, int]:
+        """How many people's yes waits at one ESP, by reason."""
+        with self.database.reading() as db:
+            return journeys.counted(db, adapter)
 
     def words(self, sha256: str) -> Wording | None:
         """The exact words of that hash, as they were shown."""

@@ -1,4 +1,4 @@
-"""How long each stop took to reach each ESP (WDR-11)."""
+"""How long each stop took to reach each ESP (WDR-11), and whom an ESP takes back only by its own form."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,7 +22,7 @@ RUNNING = """
 
 
 def upgrade() -> None:
-    """One table with one index."""
+    """Two tables."""
     op.create_table(
         "stop_clocks",
         sa.Column("subject", NUMBER, autoincrement=False, nullable=False),
@@ -35,3 +35,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_stop_clocks_confirmed", "stop_clocks", ["adapter", "confirmed", "acted"], unique=False)
     op.execute(RUNNING)
+    op.create_table(
+        "gone_there",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("adapter", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_gone_there_adapter", "gone_there", ["adapter"], unique=False)
