@@ -182,6 +182,28 @@ def test_where_only_their_form_works_she_is_shown_it(far: Far, an: Reader, form:
     del far.house.bridge.policy.purposes["newsletter"].at["mailchimp"]["form"]
 
 
+def test_what_waits_is_not_forgotten_when_something_else_of_hers_changes(far: Far, an: Reader) -> None:
+    """ESP-06: told again without a fresh yes, Mailchimp says only that it keeps a stop: her page still shows the way."""
+    far.bulk.trouble("mailchimp", mode="refuses_pending")
+    left_and_back(far, an)
+    before = far.questions(an)
+    page = fresh_link(an)
+    far.house.client.post(page, data={"language": "en"})
+    assert far.waits(an) == FORM_THERE, "while she is told again, too"
+    far.house.dispatch()
+    assert far.waits(an) == FORM_THERE
+    assert far.questions(an) == before
+
+
+def test_a_question_there_that_lapsed_leaves_the_form(far: Far, an: Reader) -> None:
+    """Mailchimp drops its question some day; then its mail is of no use any more."""
+    left_and_back(far, an)
+    far.happens(an, "compliance")
+    far.house.client.post(fresh_link(an), data={"language": "en"})
+    far.house.dispatch()
+    assert far.waits(an) == FORM_THERE
+
+
 def test_who_was_deleted_there_for_good_is_remembered_as_a_keyed_hash(far: Far, an: Reader) -> None:
     """Decision 18, contracts finding 9: erased here and there, back by a new sign-up: one try, then her page knows."""
     an.has_consented("newsletter")

@@ -27,7 +27,8 @@ _RECORD = Sql(
 _PUSH = Sql(
     "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
-    "stop = pushes.stop OR excluded.stop, attempts = 0, reason = NULL"
+    "stop = pushes.stop OR excluded.stop, attempts = 0, "
+    f"reason = CASE WHEN pushes.reason IN ({journeys.WAITS}) THEN pushes.reason END"  # until the ESP says otherwise
 )
 _CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")

@@ -7,17 +7,18 @@ from sqlalchemy import Connection, func, select
 from bridge.store.sql import Hand, Sql
 from bridge.tables import gone_there, pushes
 from bridge.vault import Vault
-from bridge.vocabulary import JOURNEYS, normal_email
+from bridge.vocabulary import FORM_THERE, JOURNEYS, STOPPED_THERE, normal_email
 
-_WAITS = ", ".join(f"'{reason}'" for reason in JOURNEYS)  # words of ours
+#: As a list for SQL: words of ours.
+WAITS = ", ".join(f"'{reason}'" for reason in JOURNEYS)
 
-_MINE = Sql(f"SELECT adapter, reason FROM pushes WHERE subject = ? AND reason IN ({_WAITS}) ORDER BY adapter")
+_MINE = Sql(f"SELECT adapter, reason FROM pushes WHERE subject = ? AND reason IN ({WAITS}) ORDER BY adapter")
 _REMEMBER = Sql("INSERT INTO gone_there (hash, adapter) VALUES (?, ?) ON CONFLICT DO NOTHING")
 _FORGET = Sql("DELETE FROM gone_there WHERE hash = ?")
 #: Told again, whoever is telling at this moment: her state there is another one now.
 _AGAIN = Sql(
     "UPDATE pushes SET due = ?, told = NULL, attempts = 0, leased = NULL, lease = NULL "
-    f"WHERE subject = ? AND adapter = ? AND reason IN ({_WAITS})"
+    f"WHERE subject = ? AND adapter = ? AND reason IN ({WAITS})"
 )
 
 
@@ -31,6 +32,11 @@ def counted(db: Connection, adapter: str) -> dict[str, int]:
     waiting = select(pushes.c.reason, func.count().label("people")).group_by(pushes.c.reason)
     rows = db.execute(waiting.where(pushes.c.adapter == adapter, pushes.c.reason.in_(JOURNEYS)))
     return {row.reason: row.people for row in rows}
+
+
+def still(before: str | None, reason: str) -> str:
+    """The reason to keep. A stop that an ESP keeps of whoever waited is no news: its form is still the way back."""
+    return FORM_THERE if reason == STOPPED_THERE and before in JOURNEYS else reason
 
 
 def remember(db: Hand | Connection, vault: Vault, adapter: str, emails: Iterable[str]) -> None:

@@ -221,6 +221,7 @@ def _push(
         history=history,
         pause_end=_end_of_pause(history, now),
         known=row.told,
+        reason=row.reason,
     )
 
 
@@ -265,7 +266,8 @@ def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
         case OutcomeKind.PENDING:
             return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
         case OutcomeKind.REFUSED if not push.stop or outcome.reason in RESTING:  # what had to stop, is stopped
-            return row._replace(put=push.number, attempts=push.attempts, reason=outcome.reason[:64])
+            reason = journeys.still(push.reason, outcome.reason)
+            return row._replace(put=push.number, attempts=push.attempts, reason=reason[:64])
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT
     return row._replace(

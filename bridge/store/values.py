@@ -65,6 +65,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     pause_end: datetime | None = None  # when this ESP must be told again because a pause of hers ends
     known: int | None = None  # what the ESP was told last and took, as a keyed hash
     told: int | None = None  # what it is told now
+    reason: str | None = None  # what the ESP answered last, where it did not simply take it
     gone: bool = False  # the ESP deleted her address for good
 
 
