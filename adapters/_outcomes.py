@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bridge.adapter import AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, RESTING, Outcome, OutcomeKind
 
 #: What matters most when one member needs several calls: what must be tried again, then what never works.
 _WEIGHT = {OutcomeKind.DONE: 0, OutcomeKind.PENDING: 1, OutcomeKind.REFUSED: 2, OutcomeKind.LATER: 3}
@@ -49,7 +49,8 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     to lift a stop she made in the first since.
     """
     every = list(outcomes)
-    found = max(every, key=lambda outcome: _WEIGHT[outcome.kind], default=DONE)
+    # Of refusals those weigh less after which nothing goes to her from there.
+    found = max(every, key=lambda outcome: (_WEIGHT[outcome.kind], outcome.reason not in RESTING), default=DONE)
     jobs = " ".join(dict.fromkeys(job for outcome in every for job in outcome.job.split()))
     maybe = any(outcome.maybe for outcome in every)
     told = any(outcome.told for outcome in every)

@@ -13,7 +13,7 @@ from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
 from bridge.spool import Parked, Spool
-from bridge.store import Plan, SignUp, Store, StoreAway, StoreBroken
+from bridge.store import Confirmation, Plan, SignUp, Store, StoreAway, StoreBroken
 from bridge.store.values import Person
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
@@ -60,6 +60,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None
     method: Method | None
     paused_until: datetime | None
+    confirmed: tuple[tuple[str, datetime | None], ...] = ()  # a stop: who sends there, and when they had stopped
+    waits: tuple[tuple[str, str, str], ...] = ()  # a yes: who waits for an act of hers, for which, and their form
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -396,6 +398,9 @@ class Acts:
         now = self.clock()
         rows = []
         pauses = []
+        stopped = any(event.type in STOPS for event in history)
+        clocks = self.store.confirmations(person) if stopped else []
+        waits = self.store.waits_there(person)
         for purpose in self.policy.purposes:
             status, by = standing(history, purpose)
             pause = paused_until(history, purpose)
@@ -409,6 +414,8 @@ class Acts:
                     since=by.time if by else None,
                     method=by.method if by else None,
                     paused_until=pause,
+                    confirmed=self._confirmed(purpose, by, history, clocks),
+                    waits=self._waits(purpose, waits) if status in MAILABLE else (),
                 )
             )
         return Preferences(
@@ -419,6 +426,23 @@ class Acts:
             pause_until=next((p for p in pauses if p), None),
             made=now,
         )
+
+    def _confirmed(
+        self, purpose: str, by: ConsentEvent | None, history: Sequence[ConsentEvent], clocks: Sequence[Confirmation]
+    ) -> tuple[tuple[str, datetime | None], ...]:
+        """Who sends for a purpose that she stopped, and when each of them had stopped it (WDR-11)."""
+        if by is None or by.type not in STOPS:
+            return ()
+        numbered = {number: event for number, event in enumerate(history, start=1) if concerns(event, purpose)}
+        last_yes = max((n for n, event in numbered.items() if event.type is EventType.GIVEN), default=0)
+        mine = [clock for clock in clocks if clock.number in numbered and clock.number > last_yes]
+        latest = {c.adapter: c.confirmed for c in mine if purpose in self.policy.places(c.adapter)}
+        return tuple((self.policy.sender(adapter), confirmed) for adapter, confirmed in sorted(latest.items()))
+
+    def _waits(self, purpose: str, waits: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
+        """Who sends for a purpose but takes her back only by an act of hers there: name, reason, address of a form."""
+        here = [(name, reason, self.policy.places(name).get(purpose)) for name, reason in waits.items()]
+        return tuple((self.policy.sender(n), reason, place.get("form", "")) for n, reason, place in here if place)
 
 
 def _road(claim: Claim) -> Method:

@@ -46,6 +46,7 @@ SETTINGS: Mapping[str, str | None] = {
     "BRIDGE_MAIL_URL": None,
     "BRIDGE_ADAPTERS": "",
     "BRIDGE_NUDGE": "inline",
+    "BRIDGE_METRICS_TOKEN": "",
     "BRIDGE_LOG_LEVEL": "INFO",
     "BRIDGE_LOG_FORMAT": "text",
 }
@@ -58,6 +59,7 @@ _FIXES = {
 }
 _NOT_OURS = ("BRIDGE_TEST_",)
 _LONGEST_BASE = 100
+_SHORTEST_SECRET = 16
 
 
 class BadSetting(Exception):
@@ -82,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mail_url: str
     adapters: tuple[str, ...]
     nudge: str
+    metrics_token: str
     log_level: str
     log_format: str
     environment: Mapping[str, str]
@@ -113,6 +116,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         mail_url=value["BRIDGE_MAIL_URL"],
         adapters=tuple(name.strip() for name in value["BRIDGE_ADAPTERS"].split(",") if name.strip()),
         nudge=_one_of("BRIDGE_NUDGE", value, ("inline", "none")),
+        metrics_token=_secret("BRIDGE_METRICS_TOKEN", value),
         log_level=_one_of("BRIDGE_LOG_LEVEL", value, ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_one_of("BRIDGE_LOG_FORMAT", value, ("text", "json")),
         environment=told,
@@ -391,6 +395,12 @@ def _number(name: str, values: Mapping[str, str], least: int, most: int) -> int:
 def _one_of(name: str, values: Mapping[str, str], choices: Sequence[str]) -> str:
     if values[name] not in choices:
         raise BadSetting(f"{name} must be one of: {', '.join(choices)}")
+    return values[name]
+
+
+def _secret(name: str, values: Mapping[str, str]) -> str:
+    if values[name] and len(values[name]) < _SHORTEST_SECRET:
+        raise BadSetting(f"{name} is too easy to guess: use {_SHORTEST_SECRET} characters or more")
     return values[name]
 
 

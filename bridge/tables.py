@@ -245,6 +245,28 @@ Index(
     postgresql_where=pushes.c.due.is_not(None),
 )
 
+#: How long a stop took to reach each ESP (WDR-11): one row per stop and adapter, so nothing of whoever never said stop.
+stop_clocks = Table(
+    "stop_clocks",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("adapter", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the person's event that is the stop
+    Column("acted", AwareDateTime, nullable=False),  # when she said it
+    Column("confirmed", AwareDateTime),  # when the ESP had done it; empty while it has not
+    Index("ix_stop_clocks_confirmed", "adapter", "confirmed", "acted"),
+    sqlite_with_rowid=False,
+)
+
+#: Addresses that an ESP deleted for good and takes back only by its own form: keyed hashes (decision 18).
+gone_there = Table(
+    "gone_there",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("adapter", String(32), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 #: Work an ESP took to do later (decision 24): followed once a job, not once a person.
 esp_jobs = Table(
     "esp_jobs",

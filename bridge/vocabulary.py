@@ -196,6 +196,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     fresh: frozenset[str] = frozenset()  # on by a yes of her own that this ESP was not told yet: lifts its stop
     blocked: bool = False  # nothing may be sent to this address
     first: bool = False  # this ESP took nothing about her from us yet: nothing of ours is there to be taken back
+    gone: bool = False  # this ESP deleted her address for good and takes it back only by its own form
     link: str = ""  # her stop and preference link
     fields: Mapping[str, str] = {}  # declared fields only
 
@@ -225,6 +226,17 @@ DONE = Outcome(OutcomeKind.DONE)
 
 #: Reason of a refusal: the ESP keeps a stop of hers that was not heard here yet. Nothing goes to her from there.
 STOPPED_THERE = "stopped_there"
+
+#: Reasons of a refusal: her new yes waits at the ESP, where she once left or was deleted, and only she can go on there:
+#: by the ESP's own confirmation mail, which it has sent; by its own form; by that form, for it deleted her for good.
+WAITING_THERE, FORM_THERE, GONE_THERE = "waiting_there", "form_there", "gone_there"
+JOURNEYS = (WAITING_THERE, FORM_THERE, GONE_THERE)
+
+#: Refusals after which nothing goes to her from there: whatever had to stop, is stopped.
+RESTING = frozenset({STOPPED_THERE, *JOURNEYS})
+
+#: Reason of a wait: all was done, and a pause hides a new yes of hers that this ESP must still be told when it ends.
+HIDDEN = "paused"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -625,7 +625,10 @@ def test_the_served_application_is_ready(shop, monkeypatch):
 @pytest.mark.parametrize(
     ("no_dispatch", "threads"),
     [
-        ("", ["mail-0", "memory erasures-0", "memory jobs-0", "memory stops-0", "memory-0", "purge"]),
+        (
+            "",
+            ["mail-0", "memory erasures-0", "memory jobs-0", "memory stops-0", "memory-0", "purge", "withdrawal clock"],
+        ),
         ("1", ["parked stops"]),
     ],
 )

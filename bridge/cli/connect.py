@@ -7,6 +7,7 @@ import click
 from bridge.adapter import AdapterError, find
 from bridge.bootstrap import START_ERRORS, Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.jobs import clock, journeys
 from bridge.store import OldSchema, StoreAway, StoreBroken
 from bridge.vocabulary import Finding
 
@@ -74,6 +75,8 @@ def _look(bridge: Bridge) -> Iterator[Finding]:
             yield from adapter.check()
         except AdapterError as error:
             yield Finding(f"{name}: it answers", ok=False, fix=error.reason)
+    yield from clock.findings(bridge)
+    yield from journeys.findings(bridge)
     for task in bridge.store.tasks():
         name, _, what = task.name.partition(" ")
         if what and name not in bridge.adapters:

@@ -14,6 +14,7 @@ import msgspec
 from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.decide import gate
+from bridge.jobs.clock import StopWatch
 from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
@@ -45,6 +46,7 @@ class Dispatcher:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._pushers: dict[str, Pusher] = {}
+        self._watch = StopWatch(bridge)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -55,6 +57,7 @@ class Dispatcher:
         lanes = [self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
         while taken := sum(lane() for lane in lanes):
             done += taken
+        self._watch.look()
         return done
 
     def start(self, workers: int = 1) -> None:
@@ -70,9 +73,10 @@ class Dispatcher:
                 thread = threading.Thread(target=self._lane, args=(name, lane), name=f"{name}-{number}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
-        purge = threading.Thread(target=self._purge, name="purge", daemon=True)
-        purge.start()
-        self._threads.append(purge)
+        for name, chore in (("purge", self._purge), ("withdrawal clock", self._look_at_the_clock)):
+            thread = threading.Thread(target=chore, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def start_replay(self) -> None:
         """Only write the stops that were parked by this machine's pages, where the sending is done on another."""
@@ -114,6 +118,15 @@ class Dispatcher:
             if not taken:
                 self._wake.wait(_IDLE_SECONDS)
                 self._wake.clear()
+
+    def _look_at_the_clock(self) -> None:
+        while not self._stop.wait(60.0):
+            try:
+                self._watch.look()
+            except StoreAway:
+                continue
+            except Exception as error:  # an alarm that could not be raised now is raised later
+                log.error("withdrawal clock: %s, looked at again later", type(error).__name__)
 
     def _purge(self) -> None:
         while not self._stop.wait(60.0):

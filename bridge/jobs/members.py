@@ -49,6 +49,7 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         # confirmation mail, which is what brings her back (R7).
         blocked=bool(shut.keys() - {Block.BOUNCED}),
         first=push.put == 0,
+        gone=push.gone,
         link=bridge.links.url("/preferences/", token),
         fields=fields,
     )

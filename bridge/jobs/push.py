@@ -15,7 +15,7 @@ from bridge.bootstrap import Bridge
 from bridge.jobs.circuit import Circuit, Turn
 from bridge.jobs.members import hidden, member
 from bridge.store import Busy, Job, Push, StoreAway, open_jobs
-from bridge.vocabulary import DONE, Limits, Member, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, HIDDEN, Limits, Member, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -395,4 +395,4 @@ def _text(jobs: Collection[int], state: str) -> str:
 def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
     if outcome.kind is not OutcomeKind.DONE or errand.hidden is None:
         return outcome
-    return Outcome(OutcomeKind.LATER, "paused", errand.hidden)
+    return Outcome(OutcomeKind.LATER, HIDDEN, errand.hidden)

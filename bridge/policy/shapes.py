@@ -266,6 +266,11 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
         """What each declared field is called at this adapter."""
         return {field.id: field.at[adapter] for field in self.fields.values() if adapter in field.at}
 
+    def sender(self, adapter: str) -> str:
+        """What a reader knows this processor by: its name without the company behind it."""
+        processor = self.processors.get(adapter)
+        return processor.name.partition(" (")[0] if processor else adapter
+
     def processor_problem(self, adapter: str, today: date) -> str | None:
         """Why nothing may go to this processor today, with the fix; None if it may (REG-02, REG-03)."""
         processor = self.processors.get(adapter)

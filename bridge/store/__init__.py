@@ -3,11 +3,23 @@
 from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.pushes import Busy, open_jobs
 from bridge.store.store import Plan, Store
-from bridge.store.values import Erased, Erasure, Job, Mail, Person, Push, SignUp, Task
+from bridge.store.values import (
+    Confirmation,
+    Erased,
+    Erasure,
+    Job,
+    Mail,
+    Person,
+    Push,
+    SignUp,
+    StopTimes,
+    Task,
+)
 
 __all__ = [
     "BadInput",
     "Busy",
+    "Confirmation",
     "Erased",
     "Erasure",
     "IncompleteEvidence",
@@ -18,6 +30,7 @@ __all__ = [
     "Plan",
     "Push",
     "SignUp",
+    "StopTimes",
     "Store",
     "StoreAway",
     "StoreBroken",

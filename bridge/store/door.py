@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
+from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
 from bridge.store.sql import Hand, Sql
@@ -26,8 +27,10 @@ _RECORD = Sql(
 _PUSH = Sql(
     "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
-    "stop = pushes.stop OR excluded.stop, attempts = 0, reason = NULL"
+    "stop = pushes.stop OR excluded.stop, attempts = 0, "
+    f"reason = CASE WHEN pushes.reason IN ({journeys.WAITS}) THEN pushes.reason END"  # until the ESP says otherwise
 )
+_CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
 _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
@@ -90,6 +93,8 @@ class Batch:
         self._events: list[_Written] = []
         self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
         self._pushes: dict[int, bool] = {}
+        self._clocks: list[tuple[int, str, int, int]] = []
+        self._rejoined: set[tuple[int, str, str]] = set()
         self._mails: list[tuple[object, ...]] = []
         self._letters: dict[tuple[int, str], list[str]] = {}
         self._stops: dict[tuple[bytes, str], Stop] = {}
@@ -163,6 +168,10 @@ class Batch:
         self._profiles.append((opened.number, seal(opened.key, profile_bytes(person), person.id)))
         self.people[opened.number] = Opened(person=person, key=opened.key)
 
+    def rejoined(self, opened: Opened, adapter: str) -> None:
+        """An ESP says she is on there again: whatever of hers waited there can go on."""
+        self._rejoined.add((opened.number, adapter, opened.person.email))
+
     def flush(self) -> bool:
         """Write everything, batch-wise. True when work was promised."""
         for (number, kind), purposes in self._letters.items():
@@ -182,7 +191,9 @@ class Batch:
                 for adapter in self.adapters
             ],
         )
-        return bool(self._mails or self._pushes)
+        _CLOCK.many(self.db, sorted(self._clocks))
+        journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
+        return bool(self._mails or self._pushes or self._rejoined)
 
     def _write_events(self) -> None:
         """Events and where they leave each person."""
@@ -232,6 +243,10 @@ class Batch:
                 self._letters.setdefault((opened.number, kind.value), []).extend(changed)
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
+        if Work.STOP in work and event.type in STOPS:
+            # An ESP that told us of the stop itself has nothing to confirm.
+            mine = (opened.number, self._tails[opened.number][0], micros(min(event.time, event.received)))
+            self._clocks += [(mine[0], name, *mine[1:]) for name in self.adapters if name != event.source]
         if event.type in LISTED:
             newest = self.vault.stop_hashes(opened.person.email)[0]
             self._lifted = [entry for entry in self._lifted if entry != (newest.value, event.purpose)]

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -30,13 +30,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from bridge.decide import paused_until
+from bridge.store import journeys
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
-from bridge.tables import AwareDateTime, pushes
+from bridge.tables import AwareDateTime, pushes, stop_clocks
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import GONE_THERE, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -133,6 +134,8 @@ class PushQueue:
             lost = {push.person.number for push, _ in part} & leases.keys() - {p.person.number for p, _ in held}
             if held:
                 _write(db, adapter, [_after(push, outcome, now) for push, outcome in held], now)
+                gone = [push.person.email for push, outcome in held if outcome.reason == GONE_THERE]
+                journeys.remember(db, self.rows.vault, adapter, gone)
             if lost:
                 # Whoever took over may have been overtaken by our late call: tell the ESP once more. The lease is
                 # taken from them too, so that their own finish leaves it due.
@@ -150,7 +153,15 @@ class PushQueue:
         with self.database.reading() as db:
             people = self._people(db, [row.subject for row in rows])
             told = self._told(db, people.values())
-        return [_push(row, people[row.subject], told[row.subject], now, lease) for row in rows if row.subject in people]
+            gone = self._gone(db, rows, people)
+        here = [row for row in rows if row.subject in people]
+        found = [_push(row, people[row.subject], told[row.subject], now, lease) for row in here]
+        return [msgspec.structs.replace(push, gone=True) if push.person.email in gone else push for push in found]
+
+    def _gone(self, db: Connection, rows: Sequence[_Row], people: Mapping[int, Opened]) -> frozenset[str]:
+        """Which of these people the ESP deleted for good: they are all told to the same one."""
+        emails = [opened.person.email for opened in people.values()]
+        return journeys.gone(db, self.rows.vault, rows[0].adapter, emails) if rows else frozenset()
 
     def _people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
         try:
@@ -210,6 +221,7 @@ def _push(
         history=history,
         pause_end=_end_of_pause(history, now),
         known=row.told,
+        reason=row.reason,
     )
 
 
@@ -225,6 +237,7 @@ class _After(NamedTuple):
     job: str | None = None
     reason: str | None = None
     told: int | None = None
+    stopped: int = 0  # 1 = every stop of hers up to `number` is carried out there
 
 
 #: The columns of `_After` as a database is to read them from JSON.
@@ -238,19 +251,23 @@ _KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
     ("job", Text()),
     ("reason", Text()),
     ("told", BigInteger()),
+    ("stopped", Integer()),
 )
 
 
 def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
     """The row after one outcome. Stops are never given up (decision 23)."""
-    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000))
+    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN}
+    stopped = outcome.kind is OutcomeKind.DONE or ended
+    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000), stopped=int(stopped))
     match outcome.kind:
         case OutcomeKind.DONE:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
         case OutcomeKind.PENDING:
             return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
-        case OutcomeKind.REFUSED if not push.stop or outcome.reason == STOPPED_THERE:  # what had to stop, is stopped
-            return row._replace(put=push.number, attempts=push.attempts, reason=outcome.reason[:64])
+        case OutcomeKind.REFUSED if not push.stop or outcome.reason in RESTING:  # what had to stop, is stopped
+            reason = journeys.still(push.reason, outcome.reason)
+            return row._replace(put=push.number, attempts=push.attempts, reason=reason[:64])
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT
     return row._replace(
@@ -284,6 +301,17 @@ def _write(db: Connection, adapter: str, rows: Sequence[_After], now: datetime) 
         ),
         {"rows": json.dumps(data, default=str)},
     )
+    _stop_clocks(db, adapter, [row for row in data if row.stopped], new, now)
+
+
+def _stop_clocks(db: Connection, adapter: str, rows: Sequence[_After], new: Any, now: datetime) -> None:
+    """Note that the stops of these people are carried out (WDR-11); most of the time no clock runs."""
+    running = and_(stop_clocks.c.adapter == adapter, stop_clocks.c.confirmed.is_(None))
+    if not rows or db.execute(select(stop_clocks.c.subject).where(running).limit(1)).first() is None:
+        return
+    carried_out = and_(stop_clocks.c.subject == new.c.subject, stop_clocks.c.number <= new.c.number)
+    ended = update(stop_clocks).where(running, carried_out).values(confirmed=now)
+    db.execute(ended, {"rows": json.dumps(rows, default=str)})
 
 
 def _from_json(dialect: str) -> Any:

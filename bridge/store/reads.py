@@ -8,11 +8,12 @@ from sqlalchemy import Row, and_, func, select
 
 from bridge.decide import may_mail
 from bridge.notices import Wording
+from bridge.store import clocks, journeys
 from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
-from bridge.store.values import Person, Task
+from bridge.store.values import Confirmation, Person, StopTimes, Task
 from bridge.tables import erase_work, outbox, pushes, subjects, wordings
 from bridge.vault import Vault
 from bridge.vocabulary import Answer, ConsentEvent, Limits
@@ -91,6 +92,31 @@ class Reads:
         known = self.history(person) if person else self.stops(email)
         told = [event for event in known if event.received <= moment and event.time <= moment + timedelta(minutes=5)]
         return may_mail(told, purpose, moment, self.limits(moment))
+
+    def confirmations(self, person: Person) -> list[Confirmation]:
+        """When each ESP carried out each of her stops, in the order they were said."""
+        with self.database.reading() as db:
+            return clocks.confirmations(db, person.number)
+
+    def stop_times(self, adapter: str) -> StopTimes:
+        """How one ESP keeps up with stops at this moment."""
+        with self.database.reading() as db:
+            return clocks.stop_times(db, adapter, self.clock())
+
+    def late_people(self, adapter: str, before: datetime, most: int) -> list[str]:
+        """Ids of people whose stop of before then one ESP has not confirmed, the oldest first."""
+        with self.database.reading() as db:
+            return clocks.late_people(db, adapter, before, most)
+
+    def waits_there(self, person: Person) -> dict[str, str]:
+        """At which ESPs her yes waits for an act of hers there, each with its reason."""
+        with self.database.looking() as db:
+            return journeys.waits(db, person.number)
+
+    def waiting_there(self, adapter: str) -> dict[str, int]:
+        """How many people's yes waits at one ESP, by reason."""
+        with self.database.reading() as db:
+            return journeys.counted(db, adapter)
 
     def words(self, sha256: str) -> Wording | None:
         """The exact words of that hash, as they were shown."""

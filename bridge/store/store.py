@@ -315,6 +315,8 @@ class Store(Reads):
     def _take(self, batch: Batch, opened: Opened, report: Report, *, adapter: str, key: str) -> bool:
         """One report of a known person as an event."""
         history = batch.history[opened.number]
+        if report.type is EventType.SUBSCRIBED:
+            batch.rejoined(opened, adapter)
         if report.type is EventType.SUBSCRIBED and may_mail(history, report.purpose, batch.now, batch.limits).may:
             return False  # the echo of our own push
         event = ConsentEvent(

@@ -1,7 +1,7 @@
 """What goes in and out of the store: plain frozen values."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -65,6 +65,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     pause_end: datetime | None = None  # when this ESP must be told again because a pause of hers ends
     known: int | None = None  # what the ESP was told last and took, as a keyed hash
     told: int | None = None  # what it is told now
+    reason: str | None = None  # what the ESP answered last, where it did not simply take it
+    gone: bool = False  # the ESP deleted her address for good
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,28 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 
     known: bool  # somebody of that address was here
     platforms: tuple[str, ...]  # ESPs that were promised her erasure there
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """One stop of one person at one ESP: when she said it, and when it was carried out there."""
+
+    number: int  # of the event that is the stop
+    adapter: str
+    acted: datetime
+    confirmed: datetime | None
+
+
+class StopTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How one ESP keeps up with stops (WDR-11): those on their way, and those it confirmed within the last day."""
+
+    adapter: str
+    waiting: int
+    oldest: datetime | None  # when the oldest of them was said
+    late: int  # on their way for more than an hour
+    broken: int  # on their way for more than two days
+    confirmed: int
+    in_time: int  # of these: within five minutes
+    slowest: timedelta
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from bridge.links import BadLink, ExpiredLink
 from bridge.notices import Wording
 from bridge.store import StoreAway, StoreBroken
 from bridge.store.values import Person
-from bridge.vocabulary import Method, masked_email
+from bridge.vocabulary import WAITING_THERE, Method, masked_email
 from bridge.web import forms, one_click
 from bridge.web.app import bridge, language, page, problem
 
@@ -330,6 +330,14 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
                 "since": row.since,
                 "how": house.texts.how_text(spoken, row.method) if row.method else "",
                 "paused_until": row.paused_until,
+                "waits": [
+                    {"at": sender, "mailed": reason == WAITING_THERE, "form": form}
+                    for sender, reason, form in row.waits
+                ],
+                "confirmed": [
+                    {"by": sender, "at": at, "today": bool(at and at.astimezone(house.policy.zone).date() == today)}
+                    for sender, at in row.confirmed
+                ],
             }
         )
     return page(

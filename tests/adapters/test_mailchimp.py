@@ -110,11 +110,11 @@ def test_without_a_fresh_yes_a_stop_there_stands(adapter: Mailchimp, mailchimp: 
 @pytest.mark.parametrize(
     ("kept", "kind", "reason"),
     [
-        ({"status": "unsubscribed"}, OutcomeKind.REFUSED, "kept_unsubscribed"),
-        ({"status": "archived"}, OutcomeKind.REFUSED, "kept_archived"),
-        ({"status": "cleaned"}, OutcomeKind.REFUSED, "kept_cleaned"),
-        ({"status": "transactional"}, OutcomeKind.REFUSED, "kept_transactional"),
-        ({"status": "pending"}, OutcomeKind.LATER, "kept_pending"),
+        ({"status": "unsubscribed"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "archived"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "cleaned"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "transactional"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "pending"}, OutcomeKind.REFUSED, "waiting_there"),
         ({"status": "something new"}, OutcomeKind.LATER, "kept_unknown"),
         ({"interests": {NEWS: False, OFFERS: True}}, OutcomeKind.LATER, "kept_interests"),
         ({"merge_fields": {"PREFS": LINK[:20]}}, OutcomeKind.LATER, "kept_prefs"),
@@ -202,8 +202,8 @@ def test_each_audience_is_told_by_itself(mailchimp: Desk) -> None:
 
 #: Each body of the vendors' samples -> what becomes of the member, or of the whole call.
 NAMED = {
-    "compliance": (OutcomeKind.REFUSED, "compliance"),
-    "forgotten": (OutcomeKind.REFUSED, "forgotten"),
+    "compliance": (OutcomeKind.REFUSED, "form_there"),
+    "forgotten": (OutcomeKind.REFUSED, "gone_there"),
     "too_many_signups": (OutcomeKind.LATER, "too_many_signups"),
     "fake": (OutcomeKind.REFUSED, "fake"),
     "merge_fields": (OutcomeKind.REFUSED, "merge_fields"),
@@ -448,7 +448,7 @@ def test_each_ones_outcome_is_read_from_the_result(adapter: Mailchimp, mailchimp
     assert [(told.kind.value, told.reason) for told in outcomes] == [
         ("done", ""),
         ("refused", "stopped_there"),
-        ("refused", "forgotten"),
+        ("refused", "gone_there"),
         ("refused", "fake"),
         ("later", "operation_failed"),
         ("later", "no_result"),
