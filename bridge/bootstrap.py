@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bridge.acts import Acts
-from bridge.adapter import Adapter, Misconfigured, Transport, find, find_transport
+from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
 from bridge.links import Links
 from bridge.mailer import Mailer
 from bridge.notices import Notices, check_unchanged
@@ -234,6 +234,12 @@ class Bridge:
         return {name: self._adapter(name) for name in self.settings.adapters}
 
     @cached_property
+    def ears(self) -> Mapping[str, Ears]:
+        """Who listens at `/webhooks/NAME`: the adapters, and the road for mail where that tells what became of them."""
+        road = self.transport.ears()
+        return {**({self.settings.mail_url.partition(":")[0]: road} if road else {}), **self.adapters}
+
+    @cached_property
     def acts(self) -> Acts:
         """What readers do."""
         return Acts(self.store, self.policy, self.notices, self.links, spool=self.spool, clock=self.clock)
@@ -263,7 +269,7 @@ class Bridge:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
-        _ = self.notices, self.texts, self.transport, self.adapters
+        _ = self.notices, self.texts, self.ears
         revision.check(self.database)
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()
