@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, exists, func, select
 
 from bridge.decide import Decision, is_live
 from bridge.notices import Wording
-from bridge.store.door import Batch
+from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase
 from bridge.store.erasing import NOBODY, promise
