@@ -233,11 +233,11 @@ class Bridge:
         """The adapters that are switched on, by name."""
         return {name: self._adapter(name) for name in self.settings.adapters}
 
-    @cached_property
-    def ears(self) -> Mapping[str, Ears]:
-        """Who listens at `/webhooks/NAME`: the adapters, and the road for mail where that tells what became of them."""
-        road = self.transport.ears()
-        return {**({self.settings.mail_url.partition(":")[0]: road} if road else {}), **self.adapters}
+    def ears(self, name: str) -> Ears | None:
+        """Who listens at `/webhooks/NAME`: an adapter, or the road for mail where that tells what became of them."""
+        if name in self.adapters:
+            return self.adapters[name]
+        return self.transport.ears() if name == self.settings.mail_url.partition(":")[0] else None
 
     @cached_property
     def acts(self) -> Acts:
@@ -269,7 +269,7 @@ class Bridge:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
-        _ = self.notices, self.texts, self.ears
+        _ = self.notices, self.texts, self.transport, self.adapters
         revision.check(self.database)
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()

@@ -682,6 +682,18 @@ def test_a_bounce_of_the_old_address_is_no_longer_hers(hooks: Hooks) -> None:
     assert gets(new) == set(BOTH)
 
 
+def test_who_moved_and_is_erased_leaves_nothing_at_either_address(hooks: Hooks) -> None:
+    """SUP-04, R13: the keyed hash of the old address goes with her."""
+    an, new = reads(hooks, "an"), somebody(hooks, "an.new")
+    moves(hooks, an, new)
+    hooks.house.store.erase_person(new.email)
+    with hooks.house.bridge.database.reading() as db:
+        assert db.exec_driver_sql("SELECT count(*) FROM former").scalar() == 0
+        assert db.exec_driver_sql("SELECT count(*) FROM subjects").scalar() == 0
+    assert ok(hooks.mailchimp("unsubscribe", an, reason="manual"))
+    assert new.email not in everything_stored(hooks.house)
+
+
 def test_two_people_who_turn_out_to_share_an_address_keep_the_strictest(hooks: Hooks) -> None:
     """R14: she moves to an address that is known here: what she said no to is stopped there too; the one who moved is
     held."""
