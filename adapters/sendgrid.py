@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
@@ -49,6 +50,9 @@ class SendGrid(Adapter):
     #: How to wait between two looks at an export; tests wait not at all.
     pause: ClassVar[Callable[[float], None]] = staticmethod(time.sleep)
 
+    #: What time it is; tests set another.
+    clock: ClassVar[Callable[[], datetime]] = staticmethod(lambda: datetime.now(UTC))
+
     def __init__(
         self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
     ) -> None:
@@ -56,7 +60,7 @@ class SendGrid(Adapter):
         super().__init__(settings, places, fields)
         _need_places(places)
         self._api = SendGridApi(settings, self.seconds)
-        self._events = SendGridEvents(settings, self._purposes_of)
+        self._events = SendGridEvents(settings, self._purposes_of, lambda: type(self).clock())
         self._fields = Fields(self._api, fields)
         self._most = _CONTACTS  # of one upsert; halved while a job fails and does not say for whom
 
@@ -332,12 +336,16 @@ class SendGrid(Adapter):
         """Every contact, from exports (plain reading shows the 50 newest), less whom the suppression lists stop."""
         return exports.members(self._api, self.places, type(self).pause)
 
+    def answer(self, call: Incoming) -> Mapping[str, object] | None:
+        """The token for its webhook calls, where OAuth is on."""
+        return self._events.answer(call)
+
     def verify(self, call: Incoming) -> None:
         """ECDSA over timestamp and raw body, any of our public keys (HOOK-01)."""
         self._events.verify(call)
 
     def parse(self, call: Incoming) -> list[Report]:
-        """Bounced, complained, unsubscribed, deferred; the rest says nothing about consent."""
+        """Bounced, complained, unsubscribed, deferred, subscribed again; the rest says nothing about consent."""
         return self._events.parse(call)
 
     def _purposes_of(self, group: str) -> Sequence[str]:

@@ -1,4 +1,6 @@
-"""What a reader does: sign up, confirm, stop, choose. Each act is decided under her lock and written once."""
+"""What a reader does: sign up, confirm, stop, choose; here or at an ESP. Each act is decided under her lock and written
+once.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +14,9 @@ from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
-from bridge.spool import Parked, Spool
+from bridge.spool import Parked, ParkedNews, Spool
 from bridge.store import Confirmation, Plan, SignUp, Store, StoreAway, StoreBroken
-from bridge.store.values import Person
+from bridge.store.values import News, Person
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -26,6 +28,7 @@ from bridge.vocabulary import (
     Evidence,
     MailKind,
     Method,
+    Report,
     Status,
     masked_email,
     short_hash,
@@ -169,36 +172,67 @@ class Acts:
         try:
             return purpose, self._write_stop(stop)
         except StoreAway:
-            self._park(stop)
+            self._park(self.spool, stop)
         except StoreBroken as error:
             log.error("a stop cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
-            self._park(stop)
+            self._park(self.spool, stop)
         return purpose, None
 
-    def _park(self, stop: Parked) -> None:
-        """Keep a stop beside the store; `StoreAway` where that fails too, for then it is not done."""
+    def hear(self, adapter: str, reports: Sequence[Report]) -> int | None:
+        """Take what an ESP tells; how many pieces were new. None = the store is away, and they are parked."""
+        news = self.store.news(adapter, reports)
         try:
-            self.spool.park(stop)
+            return self._take_in(adapter, news)
+        except (StoreAway, StoreBroken) as error:
+            if not news or any(one.to for one in news):  # nothing to keep, or an address that must not lie on disk
+                raise
+            if isinstance(error, StoreBroken):
+                log.error("news cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
+            self._park(self.spool, _parked(adapter, news))
+            return None
+
+    def _take_in(self, adapter: str, news: Sequence[News]) -> int:
+        """All at once. Somebody who cannot be read must not keep the stops of others from being carried out."""
+        try:
+            return self.store.take_in(adapter, news)
+        except (Sealed, msgspec.DecodeError) as error:
+            if len(news) > 1:
+                half = len(news) // 2
+                return self._take_in(adapter, news[:half]) + self._take_in(adapter, news[half:])
+            if news[0].to:  # an address must not lie on disk
+                raise
+            self._kept_aside(f"news of {adapter}", error)
+            self._park(Spool(self.spool.aside), _parked(adapter, news))
+            return 0
+
+    def _park(self, spool: Spool, line: Parked | ParkedNews) -> None:
+        """Keep it beside the store; `StoreAway` where that fails too, for then it is not done."""
+        try:
+            spool.park(line)
         except OSError as error:
             raise StoreAway(f"the spool: {type(error).__name__}") from None
 
     def replay(self) -> int:
-        """Write the stops that were parked while the store was away; before anything is sent."""
+        """Write what was parked while the store was away; before anything is sent."""
         return self.spool.replay(self._write_parked)
 
-    def _write_parked(self, stop: Parked) -> bool | StoreBroken:
+    def _write_parked(self, line: Parked | ParkedNews) -> bool | StoreBroken:
         """False for one whose person cannot be read: she must not keep the stops of others from being carried out."""
         try:
-            self._write_stop(stop)
+            if isinstance(line, ParkedNews):
+                self._take_in(line.adapter, msgspec.json.decode(line.news, type=list[News]))
+            else:
+                self._write_stop(line)
         except StoreBroken as error:
             return error
         except (Sealed, msgspec.DecodeError) as error:
-            log.error(
-                "a parked stop of subject %s cannot be written (%s) and is kept in %s: run consent-bridge verify",
-                *(stop.subject, type(error).__name__, self.spool.aside.name),
-            )
+            self._kept_aside(f"a parked stop of subject {getattr(line, 'subject', '?')}", error)
             return False
         return True
+
+    def _kept_aside(self, what: str, error: Exception) -> None:
+        kept, why = self.spool.aside.name, type(error).__name__
+        log.error("%s cannot be written (%s) and is kept in %s: run consent-bridge verify", what, why, kept)
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
         """What a stop link is about, to show it; without the person while the store is away."""
@@ -326,7 +360,11 @@ class Acts:
     def _meant(self, claim: Claim) -> tuple[Person, list[ConsentEvent]]:
         """Whom a link means, and what happened to her."""
         found = self.store.look(claim.subject, claim.address)
-        if found is None or (claim.action is not Action.STOP and found[0].id != claim.subject):
+        if found is None:
+            raise Late
+        person = found[0]
+        # Only a stop outlives an address: what was mailed to another one is void (R13).
+        if claim.action is not Action.STOP and (person.id, person.mark) != (claim.subject, claim.address):
             raise Late
         return found
 
@@ -459,6 +497,10 @@ def _is_late(story: Sequence[ConsentEvent], given: ConsentEvent) -> bool:
     asked = given.asked
     stops = [e for e in story if e.type in STOPS and concerns(e, given.purpose)]
     return asked is None or any(whole(stop.time) >= whole(asked) for stop in stops)
+
+
+def _parked(adapter: str, news: Sequence[News]) -> ParkedNews:
+    return ParkedNews(adapter=adapter, news=msgspec.Raw(msgspec.json.encode(news)))
 
 
 def _short(token: str) -> str:

@@ -56,6 +56,25 @@ class MailRefused(Exception):
         self.code = code
 
 
+class Ears(ABC):
+    """What listens at `/webhooks/NAME`: to a mailing platform, or to a road for mail that tells of its mails."""
+
+    def answer(self, call: Incoming) -> Mapping[str, object] | None:  # noqa: ARG002  (names are the contract)
+        """What the ESP asks for at this address before it tells anything, such as a token; raises `Unverified`.
+
+        None = it asks nothing here.
+        """
+        return None
+
+    @abstractmethod
+    def verify(self, call: Incoming) -> None:
+        """Check over the raw bytes that a webhook call is genuine, or raise `Unverified`. Parse nothing."""
+
+    @abstractmethod
+    def parse(self, call: Incoming) -> list[Report]:
+        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest."""
+
+
 class Transport(ABC):
     """A road for mail out of the house, chosen by the scheme of `BRIDGE_MAIL_URL`."""
 
@@ -63,6 +82,10 @@ class Transport(ABC):
         """Check the address and settings; open nothing. Raises `Misconfigured`."""
         self.url = url
         self.settings = settings
+
+    def ears(self) -> Ears | None:
+        """What hears of the mails that left by this road, at `/webhooks/` and the URL's scheme. None = nothing does."""
+        return None
 
     @abstractmethod
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:
@@ -76,7 +99,7 @@ class Transport(ABC):
         return [Finding(f"mail by {self.url.partition(':')[0]}", True, "is not looked at; the first mail will show it")]
 
 
-class Adapter(ABC):
+class Adapter(Ears):
     """One mailing platform. A subclass is one file, reads its own settings and never knows our store.
 
     `places` says where each purpose lives there: `{"newsletter": {"audience": "a1b2", "interest": "c3"}}`, from
@@ -130,14 +153,6 @@ class Adapter(ABC):
     @abstractmethod
     def members(self) -> Iterator[Member]:
         """Everybody the ESP holds, to the last page, with the purposes that are on."""
-
-    @abstractmethod
-    def verify(self, call: Incoming) -> None:
-        """Check over the raw bytes that a webhook call is genuine, or raise `Unverified`. Parse nothing."""
-
-    @abstractmethod
-    def parse(self, call: Incoming) -> list[Report]:
-        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest."""
 
     def setup(self) -> list[str]:
         """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was done."""

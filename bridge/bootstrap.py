@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bridge.acts import Acts
-from bridge.adapter import Adapter, Misconfigured, Transport, find, find_transport
+from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
 from bridge.links import Links
 from bridge.mailer import Mailer
 from bridge.notices import Notices, check_unchanged
@@ -240,6 +240,12 @@ class Bridge:
     def adapters(self) -> dict[str, Adapter]:
         """The adapters that are switched on, by name."""
         return {name: self._adapter(name) for name in self.settings.adapters}
+
+    def ears(self, name: str) -> Ears | None:
+        """Who listens at `/webhooks/NAME`: an adapter, or the road for mail where that tells what became of them."""
+        if name in self.adapters:
+            return self.adapters[name]
+        return self.transport.ears() if name == self.settings.mail_url.partition(":")[0] else None
 
     @cached_property
     def acts(self) -> Acts:

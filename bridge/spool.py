@@ -1,7 +1,7 @@
 """Stops that arrive while the database is away: a fsynced file beside it, replayed before the next mail or push leaves.
 
-A line holds opaque ids, a time and the road it came by; no address. What cannot be read or written goes into a second
-file beside it, so that it is neither lost nor in the way of others.
+A line holds opaque ids or keyed hashes, a time and the road it came by; no address. What cannot be read or written goes
+into a second file beside it, so that it is neither lost nor in the way of others.
 """
 
 import errno
@@ -30,14 +30,24 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
 
 
+class ParkedNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call of an ESP told that could not be written yet, as the store takes it in: addresses as hashes."""
+
+    adapter: str
+    news: msgspec.Raw
+
+
+_Line = Parked | ParkedNews
+
+
 class Spool:
-    """The file of parked stops."""
+    """The file of parked stops and news."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def park(self, stop: Parked) -> None:
-        """Keep one stop safely, or raise OSError: then the caller must not say it is done."""
+    def park(self, stop: _Line) -> None:
+        """Keep one line safely, or raise OSError: then the caller must not say it is done."""
         self._keep(msgspec.json.encode(stop))
 
     def _keep(self, text: bytes) -> None:
@@ -57,8 +67,8 @@ class Spool:
         """Where the stops are that nobody could write, and the lines that nobody could read."""
         return self.path.with_name(self.path.name + ".aside")
 
-    def replay(self, write: Callable[[Parked], object]) -> int:
-        """Write every parked stop, in order; the file is emptied only when all are written. How many there were.
+    def replay(self, write: Callable[[_Line], object]) -> int:
+        """Write every parked line, in order; the file is emptied only when all are written. How many there were.
 
         One for which `write` says False cannot be written, now or later: it is put aside. One for which it gives an
         error waits until a person has mended what is wrong: the others are written, then the error is raised.
@@ -103,13 +113,21 @@ def _keep_name(path: Path) -> None:
         os.close(folder)
 
 
-def _read(file: int) -> tuple[list[Parked], list[bytes]]:
-    """The stops, and the lines that are none."""
-    stops, unread = [], []
+def _read(file: int) -> tuple[list[_Line], list[bytes]]:
+    """What is parked, and the lines that are none."""
+    found: list[_Line] = []
+    unread: list[bytes] = []
     with os.fdopen(os.dup(file), "rb") as lines:
         for line in lines:
             try:
-                stops.append(msgspec.json.decode(line, type=Parked))
+                found.append(_line(line))
             except msgspec.DecodeError:
                 unread += [line.rstrip(b"\n")] if line.strip() else []
-    return stops, unread
+    return found, unread
+
+
+def _line(line: bytes) -> _Line:
+    try:
+        return msgspec.json.decode(line, type=Parked)
+    except msgspec.DecodeError:
+        return msgspec.json.decode(line, type=ParkedNews)

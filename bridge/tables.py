@@ -151,6 +151,15 @@ subjects = Table(
     sqlite_autoincrement=True,
 )
 
+#: Addresses people had before they moved, as keyed hashes: what was said there before is still about them (R13).
+former = Table(
+    "former",
+    metadata,
+    Column("lookup", LargeBinary, primary_key=True),
+    Column("kid", String(16), nullable=False),
+    Column("subject", _Number, nullable=False, index=True),
+)
+
 #: The wrapped key of each person, apart: a backup without it is dark (SUP-04).
 person_keys = Table(
     "person_keys",

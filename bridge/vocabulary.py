@@ -1,5 +1,6 @@
 """The words of the house, each in one place; everything else is built from these."""
 
+import re
 import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -174,6 +175,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What an ESP tells about an address: its news in our words.
 
     `key` is the ESP's own id of the news, or one made from its meaning. `purpose` empty = every purpose.
+    `to` is her new address, with `moved`.
     """
 
     type: EventType
@@ -183,6 +185,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str = EVERY_PURPOSE
     method: Method = Method.WEBHOOK
     detail: str | None = None  # the ESP's reason as a code
+    to: str = ""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +264,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     secret: str = ""  # the part of the path behind the adapter's name
+    url: str = ""  # the whole address that was called, as the ESP knows it
 
 
 #: Enhanced status codes that name a dead address (RFC 3463; rule R7).
@@ -278,6 +282,15 @@ def bounce_type(code: str) -> EventType | None:
     if code.startswith("4.") or code == "5.2.2":
         return EventType.DEFERRED
     return None
+
+
+_ENHANCED = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\d|\.\d)")
+
+
+def enhanced_code(text: str) -> str:
+    """The enhanced SMTP status code in what a mail server said (RFC 3463); empty when there is none."""
+    found = _ENHANCED.search(text[:1000])
+    return found[0] if found else ""
 
 
 def normal_email(email: str) -> str:

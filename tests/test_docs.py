@@ -115,7 +115,7 @@ def test_every_setting_stands_in_it_with_its_default() -> None:
         assert told[name] == expected, name
     read = set()
     for file in (HOUSE / "adapters").glob("*.py"):
-        read |= set(re.findall(r"\b(?:MAILCHIMP|SENDGRID)_[A-Z_]+\b", file.read_text(encoding="utf-8")))
+        read |= set(re.findall(r"\b(?:MAILCHIMP|MANDRILL|SENDGRID)_[A-Z_]+\b", file.read_text(encoding="utf-8")))
     assert read
     assert set(told) == set(SETTINGS) | read
 

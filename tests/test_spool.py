@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bridge.mailer import stop_token
-from bridge.spool import Parked, Spool
+from bridge.spool import Parked, ParkedNews, Spool
 from bridge.store import StoreAway, StoreBroken
 from bridge.tables import person_keys, pushes
 from bridge.vocabulary import EventType, Method, Status
@@ -38,9 +38,9 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "consent.db.stops")
 
 
-def replayed(spool: Spool) -> list[Parked]:
+def replayed(spool: Spool) -> list[Parked | ParkedNews]:
     """Everything that is parked, taken out."""
-    found: list[Parked] = []
+    found: list[Parked | ParkedNews] = []
     assert spool.replay(found.append) == len(found)
     return found
 
@@ -121,7 +121,7 @@ def test_a_replay_that_fails_keeps_every_stop(spool: Spool) -> None:
         spool.park(stop(name))
     seen: list[str] = []
 
-    def away(one: Parked) -> None:
+    def away(one: Parked | ParkedNews) -> None:
         seen.append(one.subject)
         if one.subject == "bram":
             raise StoreAway("still away")
@@ -343,7 +343,7 @@ def test_pages_without_a_dispatcher_write_their_own_parked_stops(
         assert home.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
     written, replay = threading.Event(), home.bridge.spool.replay
 
-    def told(write: Callable[[Parked], object]) -> int:
+    def told(write: Callable[[Parked | ParkedNews], object]) -> int:
         found = replay(write)
         if found:
             written.set()

@@ -14,7 +14,18 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.tables import STATUSES
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
-from bridge.vocabulary import EVERY_PURPOSE, READER, REPORTED, ConsentEvent, EventType, Limits, Method, Status, micros
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    READER,
+    REPORTED,
+    SYSTEM,
+    ConsentEvent,
+    EventType,
+    Limits,
+    Method,
+    Status,
+    micros,
+)
 
 _EVENT = Sql(
     f"INSERT INTO events ({', '.join(COLUMNS)}, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -33,6 +44,13 @@ _PUSH = Sql(
 _CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
+_MOVE = Sql("UPDATE subjects SET kid = ?, lookup = ?, mark = ?, profile = ? WHERE number = ?")
+_FORMER = Sql(
+    "INSERT INTO former (lookup, kid, subject) VALUES (?, ?, ?) "
+    "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject"
+)
+_VOID = Sql("DELETE FROM outbox WHERE subject = ?")
+_BACK = Sql("DELETE FROM former WHERE lookup IN ({})")
 _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
 _STOP = Sql(
     "INSERT INTO stop_list (hash, scope, kid, reason, since) VALUES (?, ?, ?, ?, ?) "
@@ -108,6 +126,10 @@ class Batch:
             raise UnknownSubject(f"{len(missing)} people are not known here")
         self._take_in(found)
 
+    def load_known(self, ids: Collection[str]) -> None:
+        """The same, without those who were forgotten meanwhile."""
+        self._take_in(self.rows.locked(self.db, ids))
+
     def load_by_link(self, subject: str, mark: str) -> Opened | None:
         """Lock whom a link means and read her; None when nobody is here any more."""
         opened = self.rows.locked_by_link(self.db, subject, mark)
@@ -171,6 +193,28 @@ class Batch:
     def rejoined(self, opened: Opened, adapter: str) -> None:
         """An ESP says she is on there again: whatever of hers waited there can go on."""
         self._rejoined.add((opened.number, adapter, opened.person.email))
+
+    def move(self, opened: Opened, email: str, mark: str) -> Opened:
+        """Her address is another one from now on.
+
+        The stops that were kept under either stand (R14); mails that wait were for the old one and are void (R13).
+        """
+        old, new = self.vault.lookups(opened.person.email), self.vault.lookups(email)
+        kept = self.rows.stops(self.db, [opened.person.email, email])
+        newest = self.vault.stop_hashes(email)[0]
+        remember_stops(
+            self.db,
+            [Stop(newest, stop.purpose, stop.type, stop.time) for stop in kept[opened.person.email]],
+        )
+        self.history[opened.number] = with_stops(self.history[opened.number], kept[email])
+        person = msgspec.structs.replace(opened.person, email=email, mark=mark)
+        profile = seal(opened.key, profile_bytes(person), person.id)
+        _MOVE.run(self.db, (new[0].kid, new[0].value, mark, profile, person.number))
+        _VOID.run(self.db, (person.number,))
+        _FORMER.many(self.db, [(entry.value, entry.kid, person.number) for entry in old[:1]])
+        _BACK.run(self.db, [entry.value for entry in new], len(new))
+        self.people[opened.number] = Opened(person=person, key=opened.key)
+        return self.people[opened.number]
 
     def flush(self) -> bool:
         """Write everything, batch-wise. True when work was promised."""
@@ -264,7 +308,8 @@ def check(event: ConsentEvent, limits: Limits) -> None:
         raise BadInput("an event's times must know their zone")
     if event.type in _STARTS and event.purpose not in limits.notice_since:
         raise BadInput(f"unknown purpose {event.purpose!r}: the policy declares {sorted(limits.notice_since)}")
-    if event.type in _STARTS and event.source != READER and event.method in (Method.WEBHOOK, Method.RECONCILE):
+    ours = event.type is EventType.REQUESTED and event.source == SYSTEM  # a question of our own
+    if event.type in _STARTS and event.source != READER and event.method in REPORTED and not ours:
         raise BadInput("an ESP's word is never a yes")
     if missing := missing_evidence(event):
         raise IncompleteEvidence(f"{event.type} without its proof: {', '.join(missing)} missing")

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from bridge.store.engine import Database
 from bridge.store.pushes import open_jobs
+from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erasure
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, is_held
-from bridge.tables import erase_work, esp_jobs, pushes, records, subjects
+from bridge.tables import erase_work, esp_jobs, moment, pushes, records, subjects
 from bridge.vault import Sealed, Vault, new_id, seal, unseal
-from bridge.vocabulary import Status
+from bridge.vocabulary import Status, micros
 
 log = logging.getLogger("bridge.work")
 
@@ -57,6 +58,34 @@ def promise(
     if made:
         db.execute(insert(erase_work), made)
     return sorted({str(row["adapter"]) for row in made})
+
+
+_TOLD = Sql("SELECT adapter, job, leased FROM pushes WHERE subject = ? ORDER BY adapter [FOR UPDATE]")
+_LOST = Sql("SELECT number, adapter, carried FROM esp_jobs WHERE key IS NULL")
+_OLD = Sql(
+    "INSERT INTO erase_work (id, adapter, kid, wrapped, address, made, jobs, held, calm, due) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def promise_old(hand: Hand, vault: Vault, number: int, email: str, now: datetime) -> None:
+    """The same for the old address of somebody who moved, wherever an ESP was told of it (R13)."""
+    told = _TOLD.rows(hand, (number,))
+    lost = (
+        [(job, at) for job, at, carried in _LOST.rows(hand) if number in msgspec.msgpack.decode(carried)]
+        if told
+        else []
+    )
+    rows = []
+    for adapter, job, leased in told:
+        jobs = open_jobs(job) | {number for number, at in lost if at == adapter}
+        until = moment(leased) if leased is not None else now
+        row = _row(vault, adapter, email, now)
+        held = micros(min(until, now + LEASE)) if until > now else None
+        calm = micros(now + _SETTLES)
+        ids = (row["id"], adapter, row["kid"], row["wrapped"], row["address"])
+        rows.append((*ids, micros(now), _text(jobs), held, calm, micros(now)))
+    _OLD.many(hand, rows)
 
 
 def _maybe_jobs(db: Connection) -> list[tuple[int, str, frozenset[int]]]:

@@ -8,18 +8,20 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, and_, delete, exists, func, select
 
-from bridge.decide import STOPS, Decision, is_live, may_mail
+from bridge.decide import Decision, is_live
 from bridge.notices import Wording
-from bridge.store.door import LISTED, Batch, Stop, remember_stops
+from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
+from bridge.store.hearing import Hearing, hashed
+from bridge.store.moving import Mover
 from bridge.store.reads import Reads
-from bridge.store.rows import Opened, listed, with_stops
+from bridge.store.rows import listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
-from bridge.store.values import Erased, Person, SignUp
+from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
 from bridge.tables import events, keys_used, pushes, records, subjects, throttle
@@ -29,7 +31,6 @@ from bridge.vocabulary import (
     PREFERENCES,
     ConsentEvent,
     EventType,
-    Evidence,
     Limits,
     MailKind,
     Method,
@@ -44,7 +45,6 @@ log = logging.getLogger("bridge.store")
 
 _IDS = Sql("SELECT id, lookup FROM subjects WHERE lookup IN ({})")
 _LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
-_REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
 #: What is no ground to keep the address of someone who never confirmed (CON-06).
@@ -89,6 +89,7 @@ class Store(Reads):
         self.nudge = nudge
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
+        self._mover = Mover(vault, mark)
         self._words = Words(words or {})
 
     # -- writes -------------------------------------------------------------------------------------------------
@@ -193,24 +194,17 @@ class Store(Reads):
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int:
         """Take what an ESP tells, in one transaction; how many were new. Told twice is heard once."""
+        return self.take_in(adapter, self.news(adapter, reports))
+
+    def news(self, adapter: str, reports: Sequence[Report]) -> list[News]:
+        """Reports without their addresses, so that they may wait on disk while the database is away (decision 21)."""
         if any(report.time.tzinfo is None for report in reports):
             raise BadInput("a report's time must know its zone")
-        return self._write(lambda batch: self._hear(batch, adapter, reports))
+        return [hashed(self.vault, adapter, report) for report in reports]
 
-    def _hear(self, batch: Batch, adapter: str, reports: Sequence[Report]) -> int:
-        ids = self._ids(batch, {report.email for report in reports})
-        self._remember_strangers([r for r in reports if r.email not in ids], batch)
-        batch.load(set(ids.values()))
-        people = {opened.person.id: opened for opened in batch.people.values()}
-        known = self._known_reports(batch, adapter, reports)
-        new = 0
-        for report in sorted(reports, key=lambda r: (r.time, r.key)):
-            keys = self.vault.report_keys(f"{adapter}\n{report.key}\n{report.purpose}")
-            if report.email not in ids or known & set(keys):
-                continue
-            known.update(keys)
-            new += self._take(batch, people[ids[report.email]], report, adapter=adapter, key=keys[0])
-        return new
+    def take_in(self, adapter: str, news: Sequence[News]) -> int:
+        """Write news in one transaction; how many pieces were new. Told twice is heard once."""
+        return self._write(lambda batch: Hearing(self.vault, batch, adapter, self._mover).take(news))
 
     def forget_requests(self) -> int:
         """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9)."""
@@ -307,37 +301,3 @@ class Store(Reads):
                 by_hash.setdefault(entry.value, []).append(email)
         rows = listed(_IDS, batch.db, tuple(by_hash))
         return {email: subject for subject, lookup in rows for email in by_hash[lookup]}
-
-    def _known_reports(self, batch: Batch, adapter: str, reports: Sequence[Report]) -> set[str]:
-        keys = [key for r in reports for key in self.vault.report_keys(f"{adapter}\n{r.key}\n{r.purpose}")]
-        return {report for (report,) in listed(_REPORTS, batch.db, keys)}
-
-    def _take(self, batch: Batch, opened: Opened, report: Report, *, adapter: str, key: str) -> bool:
-        """One report of a known person as an event."""
-        history = batch.history[opened.number]
-        if report.type is EventType.SUBSCRIBED:
-            batch.rejoined(opened, adapter)
-        if report.type is EventType.SUBSCRIBED and may_mail(history, report.purpose, batch.now, batch.limits).may:
-            return False  # the echo of our own push
-        event = ConsentEvent(
-            type=report.type,
-            subject=opened.person.id,
-            time=report.time,
-            received=batch.now,
-            source=adapter,
-            method=report.method,
-            key=key,
-            purpose=report.purpose,
-            evidence=Evidence(detail=report.detail),
-        )
-        batch.add(opened, event)
-        return True
-
-    def _remember_strangers(self, reports: Sequence[Report], batch: Batch) -> None:
-        """Keep a stop of somebody we do not hold as a hash, so that no later import mails her (SUP-05)."""
-        stops = [
-            Stop(self.vault.stop_hashes(r.email)[0], r.purpose, r.type, min(r.time, batch.now))
-            for r in reports
-            if r.type in LISTED and r.type in STOPS
-        ]
-        remember_stops(batch.db, stops)

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from bridge.vocabulary import ConsentEvent, Evidence
+from bridge.vault import Hash
+from bridge.vocabulary import ConsentEvent, EventType, Evidence, Method
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,3 +131,20 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     waiting: int
     oldest: datetime | None
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """One report of an ESP as the store takes it in: whom it is about, and its own name, as keyed hashes only.
+
+    Who moved brings her new address, `to`, in the clear; such news never waits on disk.
+    """
+
+    type: EventType
+    time: datetime
+    purpose: str
+    method: Method
+    who: tuple[bytes, ...]  # her address as `subjects.lookup` may know it, under each root
+    stops: tuple[Hash, ...]  # her address as the stop list may know it, newest root first
+    keys: tuple[str, ...]  # the report's name under each root, newest first
+    detail: str | None = None
+    to: str = ""

@@ -700,7 +700,7 @@ def test_every_sample_body_is_understood() -> None:
         "unsubscribe by complaint": [(EventType.COMPLAINED, "")],
         "unsubscribe without action": [(EventType.UNSUBSCRIBED, "offers")],
         "profile": [],
-        "upemail": [],
+        "upemail": [(EventType.MOVED, "")],
         "cleaned, hard bounce": [(EventType.BOUNCED, "")],
         "campaign": [],
         "subscribe with groups, address, empty fields": [],
@@ -759,7 +759,7 @@ def test_the_same_news_has_the_same_key_and_no_address_in_it(adapter: Mailchimp)
         ("cleaned", [(EventType.BOUNCED, BRAM, "")]),
         ("subscribe", [(EventType.SUBSCRIBED, CARLA, "newsletter"), (EventType.SUBSCRIBED, CARLA, "offers")]),
         ("profile", []),
-        ("upemail", []),
+        ("upemail", [(EventType.MOVED, AN, "")]),
         ("campaign", []),
     ],
 )

@@ -9,6 +9,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -730,13 +731,97 @@ def test_stops_there_are_stops_here() -> None:
 
 
 def test_what_is_no_stop_says_nothing() -> None:
-    """R7: policy blocks are our fault; a resubscribe there is no consent; another department's group is not ours."""
+    """R7: policy blocks are our fault; another department's group is not ours; a stale resubscribe is none."""
     assert hearing().parse(signed(payload("sendgrid/no_stops.json"))) == []
 
 
+def test_a_resubscribe_there_is_told_so_that_it_is_set_right() -> None:
+    """ESP-01, HOOK-01: while its signature is fresh, and never as a yes; of a group that is not ours it is no news."""
+    event = {"email": AN, "timestamp": 1795000000, "event": "group_resubscribe"}
+    told = [event | {"asm_group_id": group} for group in (101, 999, None)]
+    now = str(int(datetime.now(UTC).timestamp()))
+    (report,) = hearing().parse(signed(json.dumps(told).encode(), now))
+    assert (report.type, report.purpose) == (EventType.SUBSCRIBED, "newsletter")
+
+
+@pytest.mark.parametrize(
+    ("attempt", "response", "meaning"),
+    [
+        ("1", "450 4.2.1 greylisted", None),
+        ("2", "450 4.2.1 still", EventType.DEFERRED),
+        (3, "452 4.2.2 full", EventType.DEFERRED),
+        ("5", "400 try again later", EventType.DEFERRED),
+        (None, None, EventType.DEFERRED),
+        ("5", "550 5.7.1 policy", None),
+    ],
+)
+def test_what_waiting_means(attempt: object, response: object, meaning: EventType | None) -> None:
+    """R7: the first try says nothing (so greylisting greets every mail); all later ones of a mail are one."""
+    event = {"email": AN, "event": "deferred", "attempt": attempt, "response": response, "sg_message_id": "m.f.0"}
+    told = [event | {"timestamp": 1795000000 + minutes * 60} for minutes in range(3)]
+    reports = hearing().parse(signed(json.dumps(told).encode()))
+    assert {report.type for report in reports} == ({meaning} if meaning else set())
+    assert len({report.key for report in reports}) == bool(meaning)
+
+
+@pytest.mark.parametrize(
+    ("classification", "kind", "status", "meaning"),
+    [
+        ("Reputation", "blocked", "4.7.0", None),
+        ("Content", "bounce", "5.1.1", None),
+        ("Frequency or Volume Too High", "blocked", "4.2.1", None),
+        ("Technical Failure", "blocked", "4.4.1", EventType.DEFERRED),
+        ("Mailbox Unavailable", "blocked", "5.2.2", EventType.DEFERRED),
+        ("Invalid Address", "bounce", "5.5.0", EventType.BOUNCED),
+        ("Invalid Address", "bounce", "5.7.1", None),
+        ("Unclassified", "bounce", "5.1.8", None),  # our own address as the sender
+        ("Unclassified", "bounce", "", EventType.BOUNCED),
+        (None, "blocked", None, None),
+    ],
+)
+def test_what_a_classification_says(
+    classification: str | None, kind: str, status: str | None, meaning: EventType | None
+) -> None:
+    """R7: whatever is said of our reputation, our content or our volume is not held against her."""
+    event = {"email": AN, "timestamp": 1, "event": "bounce", "type": kind, "status": status}
+    body = json.dumps([event | {"bounce_classification": classification}]).encode()
+    assert [report.type for report in hearing().parse(signed(body))] == ([meaning] if meaning else [])
+
+
+def test_a_code_is_found_in_what_the_mail_server_said() -> None:
+    """R7: where SendGrid gives no status of its own."""
+    event = {"email": AN, "timestamp": 1, "event": "bounce", "type": "bounce"}
+    said = {
+        "550 5.7.26 unauthenticated": None,
+        "452 4.2.2 full (10.5.1.1)": EventType.DEFERRED,
+        "no": EventType.BOUNCED,
+    }
+    for reason, meaning in said.items():
+        reports = hearing().parse(signed(json.dumps([event | {"reason": reason}]).encode()))
+        assert [report.type for report in reports] == ([meaning] if meaning else [])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"SENDGRID_WEBHOOK_OAUTH_ID": "sendgrid"},
+        {"SENDGRID_WEBHOOK_OAUTH_SECRET": "0123456789abcdef"},
+        {"SENDGRID_WEBHOOK_OAUTH_ID": "sendgrid", "SENDGRID_WEBHOOK_OAUTH_SECRET": "short"},
+    ],
+)
+def test_half_of_oauth_is_named(wrong: dict[str, str]) -> None:
+    with pytest.raises(Misconfigured, match="SENDGRID_WEBHOOK_OAUTH"):
+        SendGrid({"SENDGRID_API_KEY": KEY, **wrong}, PLACES, {})
+
+
 def test_one_spoiled_element_harms_no_other() -> None:
-    (report,) = hearing().parse(signed(payload("sendgrid/spoiled.json")))
-    assert (report.type, report.email) == (EventType.UNSUBSCRIBED, BRAM)
+    """HOOK-02: and a stop whose time cannot be read is a stop all the same."""
+    reports = hearing().parse(signed(payload("sendgrid/spoiled.json")))
+    assert [(report.type, report.email) for report in reports] == [
+        (EventType.UNSUBSCRIBED, AN),
+        (EventType.COMPLAINED, AN),
+        (EventType.UNSUBSCRIBED, BRAM),
+    ]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'[{"email":', b"null"])
