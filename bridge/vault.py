@@ -20,7 +20,7 @@ import os
 import secrets
 import zlib
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
@@ -121,6 +121,11 @@ class Vault:
         """The address as the contacts table knows it, under every root, newest first."""
         address = normal_email(email)
         return [Hash(kid, _mac(key, address)[:16]) for kid, key in self._lookup.items()]
+
+    def newest_lookups(self, emails: Sequence[str]) -> list[bytes]:
+        """Many addresses as the contacts table knows them under the newest root, in order."""
+        key, mac = self._lookup[self.newest], hmac.digest
+        return [mac(key, normal_email(email).encode(), "sha256")[:16] for email in emails]
 
     def stop_hashes(self, email: str) -> list[Hash]:
         """The address as the stop list knows it, under every root, newest first (SUP-02)."""

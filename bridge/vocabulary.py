@@ -2,7 +2,7 @@
 
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -198,6 +198,20 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False  # this ESP took nothing about her from us yet: nothing of ours is there to be taken back
     link: str = ""  # her stop and preference link
     fields: Mapping[str, str] = {}  # declared fields only
+
+
+class Seen(NamedTuple):
+    """Some of the people an ESP holds, who stand alike there: what it mails them for, what it keeps from them.
+
+    What is said of one address more than once adds up; there a stop outweighs an "on".
+    """
+
+    emails: Sequence[str]
+    on: frozenset[str] = frozenset()  # purposes it would mail them for
+    stop: EventType | None = None  # they left there (unsubscribed), complained there, or are dead there (bounced)
+    purposes: frozenset[str] = frozenset()  # what they left, where they did not complain
+    times: Sequence[int] = ()  # when that was, at the latest, of each: whole seconds since 1970 UTC, 0 = not told
+    mark: str = ""  # where reading goes on behind these; empty = it cannot begin in the middle
 
 
 class OutcomeKind(StrEnum):

@@ -48,7 +48,8 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         # A dead address is stopped per purpose only: a global stop there would also hold back her own
         # confirmation mail, which is what brings her back (R7).
         blocked=bool(shut.keys() - {Block.BOUNCED}),
-        first=push.put == 0,
+        # An ESP that said something of her knows her, whoever told it.
+        first=push.put == 0 and not any(event.source == push.adapter for event in history),
         link=bridge.links.url("/preferences/", token),
         fields=fields,
     )

@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -34,7 +35,7 @@ from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
-from bridge.tables import AwareDateTime, pushes
+from bridge.tables import AwareDateTime, events, pushes, subjects
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
 
@@ -52,6 +53,14 @@ _Row = Row[*tuple[Any, ...]]
 
 class Busy(Exception):
     """Somebody else holds a person of this job at this moment."""
+
+
+class Look(NamedTuple):
+    """One person as an ESP would be told of her now, and how far telling has come."""
+
+    push: Push
+    busy: bool  # the ESP is being told of her, or will be
+    reason: str  # why it did not take what it was told last
 
 
 class PushQueue:
@@ -113,6 +122,43 @@ class PushQueue:
                 others = and_(mine, pushes.c.subject.in_([row.subject for row in rows if not row.taken]))
                 db.execute(update(pushes).where(others).values(due=now, told=None))
         return busy
+
+    def look_at(self, adapter: str, numbers: Sequence[int]) -> list[Look]:
+        """How these people stand, and what this ESP was told of them; nobody is claimed."""
+        now = self.clock()
+        found: list[Look] = []
+        for part in _sliced(numbers):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject == subjects.c.number)
+            query = select(subjects.c.number.label("person"), *pushes.c).outerjoin_from(subjects, pushes, mine)
+            with self.database.reading() as db:
+                rows = list(db.execute(query.where(subjects.c.number.in_(part)).order_by(subjects.c.number)))
+                people = self._people(db, [row.person for row in rows])
+                told = self._told(db, people.values())
+            for row in rows:
+                if row.person in people:
+                    found.append(_look(row, adapter, people[row.person], told[row.person], now))
+        return found
+
+    def promise(self, adapter: str, numbers: Sequence[int]) -> None:
+        """Have this ESP told of these people, whatever it was told before; whoever is being told is left alone."""
+        now = self.clock()
+        make = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
+        for part in _sliced(sorted(numbers)):
+            locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
+            last = select(events.c.subject, func.max(events.c.number)).group_by(events.c.subject)
+            with self.database.writing() as db:
+                still = list(db.scalars(locked.with_for_update()))  # nobody is erased meanwhile
+                rows = [
+                    {"subject": subject, "adapter": adapter, "wanted": wanted, "due": now}
+                    for subject, wanted in db.execute(last.where(events.c.subject.in_(still)))
+                ]
+                if not rows:
+                    continue
+                new = make(pushes).values(rows)
+                changes = {"due": now, "told": None, "attempts": 0, "reason": None}
+                calm = and_(pushes.c.job.is_(None), free(pushes.c.leased, now))
+                key = [pushes.c.subject, pushes.c.adapter]
+                db.execute(new.on_conflict_do_update(index_elements=key, set_=changes, where=calm))
 
     def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
         """Note what became of each. A push whose lease was lost is made due again."""
@@ -211,6 +257,31 @@ def _push(
         pause_end=_end_of_pause(history, now),
         known=row.told,
     )
+
+
+def _look(
+    row: _Row, adapter: str, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime
+) -> Look:
+    number, history = len(told[0]), tuple(with_stops(*told))
+    if row.subject is None:  # this ESP was never to be told of her
+        push = Push(
+            person=opened.person,
+            adapter=adapter,
+            claimed=now,
+            lease="",
+            number=number,
+            wanted=0,
+            put=0,
+            stop=False,
+            attempts=0,
+            job=None,
+            history=history,
+            pause_end=_end_of_pause(history, now),
+        )
+        return Look(push, busy=False, reason="")
+    push = _push(row, opened, told, now, row.lease or "")
+    waits = row.due is not None and (row.due <= now or row.attempts > 0)
+    return Look(push, busy=bool(row.job) or is_held(row.leased, now) or waits, reason=row.reason or "")
 
 
 class _After(NamedTuple):

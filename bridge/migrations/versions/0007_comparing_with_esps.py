@@ -1,0 +1,25 @@
+"""How far a comparison with an ESP has come, and who may be off for another reason than her status."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from bridge.tables import AwareDateTime
+
+revision = "0007"
+down_revision = "0004"
+
+_CLOSERS = sa.text("type IN (11, 12, 14, 16, 23, 24)")
+
+
+def upgrade() -> None:
+    """One small table, and an index of few events."""
+    op.create_table(
+        "comparisons",
+        sa.Column("adapter", sa.String(length=32), nullable=False),
+        sa.Column("made", AwareDateTime(), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("adapter"),
+    )
+    op.create_index(
+        "ix_events_closers", "events", ["subject"], sqlite_where=_CLOSERS, postgresql_where=_CLOSERS, unique=False
+    )
