@@ -5,7 +5,10 @@ Rows ESP-01, ESP-02, ESP-03, R2, R6, SUP-05; GDPR 5(1)(d), 24. On both databases
 
 import csv
 import json
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event as listen_event
@@ -22,18 +26,21 @@ from adapters.sandbox.control import perform
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.server import Running, start
 from bridge.adapter import AdapterError
+from bridge.cli import main
 from bridge.decide.sides import Here, Repair, There, Verdict, judge
 from bridge.jobs.reconcile import Difference, Reconciler, Result
 from bridge.jobs.sight import Sight
 from bridge.store.sides import CLOSERS
 from bridge.tables import EVENT_TYPES
 from bridge.vocabulary import EventType, Member, Report, Seen, Status
-from tests.bulk import Bulk, MakeBulk
+from tests.bulk import Bulk, settings
 from tests.conftest import House, Reader
-from tests.test_dispatch import pauses, with_esp
+from tests.reconcile_child import POINTS
+from tests.test_dispatch import pauses, says_yes
 from tests.test_store import asks, consents, everything, person, withdraws
 
 NAMES = ("mailchimp", "sendgrid")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +393,9 @@ def test_a_paused_reader_is_off_there_and_equal(both: Bulk) -> None:
     emails = told(both, 2)
     reader = Reader(both.house, emails[0])
     pauses(both.house, reader, days=20)
-    both.settle()
+    both.send()
+    both.house.clock.forward(minutes=5)
+    both.send()
     for name in NAMES:
         assert compare(both, name)[0].differences == 0, name
     assert both.house.store.may_mail(emails[0], "newsletter").status is Status.GIVEN
@@ -408,19 +417,20 @@ def test_a_pause_that_an_esp_cannot_tell_from_a_stop_stops_nothing(both: Bulk) -
 
 
 def test_a_newer_yes_is_not_taken_back_by_an_older_stop_there(both: Bulk) -> None:
-    """ESP-03: Mailchimp's compliance state keeps a stop that she has answered here since."""
+    """ESP-03: Mailchimp's compliance state keeps a stop; she has said yes to one of the two since."""
     emails = told(both, 2)
     happens(both, "mailchimp", emails[0], "compliance")
     later(both)
-    withdraws(both.house, emails[0])
-    both.settle()
-    later(both)
-    consents(both.house, emails[0])
+    says_yes(both.house, Reader(both.house, emails[0]), "offers")
     both.settle()
     found = compare(both, "mailchimp")[1]
-    assert ("newsletter", "her newer yes waits there", "none") in verdicts(found)
-    assert both.house.store.may_mail(emails[0], "newsletter").may
-    assert both.receives("sendgrid", emails[0]) == ["newsletter"]
+    assert verdicts(found) == {
+        ("offers", "her newer yes waits there", "none"),
+        ("newsletter", "withdrawal wins", "stop here"),
+    }
+    both.settle()
+    assert both.house.store.may_mail(emails[0], "offers").may
+    assert both.receives("sendgrid", emails[0]) == ["offers"]
 
 
 # -- the run -----------------------------------------------------------------------------------------------------
@@ -459,7 +469,7 @@ def test_whatever_is_lost_one_run_makes_both_sides_equal(both: Bulk) -> None:
     both.equal(emails)
     assert [both.house.store.may_mail(email, "newsletter").may for email in emails[:6]] == [False] * 6
     assert all(both.house.store.may_mail(email, "newsletter").may for email in (emails[6], emails[7]))
-    assert both.house.verify().problems == []
+    assert not both.house.verify().problems
 
 
 def test_nobody_equal_is_looked_at_one_by_one(both: Bulk) -> None:
@@ -481,9 +491,141 @@ def test_an_esp_that_cannot_be_read_changes_nothing(both: Bulk) -> None:
         both.trouble(name, mode="down")
         with pytest.raises(AdapterError):
             compare(both, name)
-        both.trouble(name, mode="ok")
+        both.trouble(name, mode="up")
     both.equal(emails)
-    assert not any(task.waiting for task in both.house.store.tasks())
+    assert both.waiting() == 0
+
+
+# -- kills ---------------------------------------------------------------------------------------------------------
+
+
+def dies(bulk: Bulk, keys: dict[str, str], name: str, point: str) -> None:
+    """A comparison in a process of its own is killed at this point."""
+    later(bulk)
+    esps = settings(bulk.running, keys)
+    config = {"environment": bulk.house.environment, "esps": esps, "name": name, "point": point}
+    config |= {"now": bulk.house.clock().isoformat()}
+    command = [sys.executable, "-m", "tests.reconcile_child", json.dumps(config)]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_any_step_the_next_run_ends_it(both: Bulk, keys: dict[str, str], name: str, point: str) -> None:
+    """Issue 4, point 5: nothing is lost, nothing is written twice."""
+    emails = told(both, 5)
+    happens(both, name, emails[0], "unsubscribe")
+    _lost(both, name, emails[1])
+    withdraws(both.house, emails[2])
+    both.settle()
+    _on_again(both, name, emails[2], "offers")
+
+    dies(both, keys, name, point)
+    compare(both, name)
+    both.settle()
+    result, _ = compare(both, name)
+
+    assert (result.applied, result.missing) == (0, 0)
+    both.equal(emails)
+    heard = [(e.type, e.purpose) for e in both.house.store.story(person(both.house, emails[0])) if e.source == name]
+    assert sorted(heard) == [(EventType.UNSUBSCRIBED, "newsletter"), (EventType.UNSUBSCRIBED, "offers")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_reading_goes_on_where_it_was(both: Bulk, keys: dict[str, str], name: str) -> None:
+    """What was read is not read again: complaints at Mailchimp, exports at SendGrid."""
+    told(both, 3)
+    dies(both, keys, name, "read")
+    both.calls(name)
+    result, _ = compare(both, name)
+    assert result.compared == 3
+    assert both.calls(name) == {}, "everything had been read"
+    compare(both, name)
+    assert both.calls(name) != {}, "the next one begins anew"
+
+
+def test_a_reading_goes_on_from_an_export_that_is_gone(both: Bulk, keys: dict[str, str]) -> None:
+    """Links of exports end some day: then it is read anew."""
+    emails = told(both, 3)
+    happens(both, "sendgrid", emails[0], "unsubscribe")
+    dies(both, keys, "sendgrid", "kept")
+    esp: Any = both.running.state.esp("sendgrid")
+    esp.contacts.exports.clear()
+    compare(both, "sendgrid")
+    both.settle()
+    both.equal(emails)
+    assert both.receives("mailchimp", emails[0]) == []
+
+
+# -- the command ---------------------------------------------------------------------------------------------------
+
+
+def test_the_command_reports_without_an_address_and_keeps_the_file_to_its_owner(
+    house: House, an: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MIN-03: addresses only where asked, and for whoever asked."""
+    an.has_consented("newsletter")
+    house.esp.people[an.email].left = {"newsletter"}
+    house.esp.people[an.email].on = set()
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    file = tmp_path / "differences.csv"
+
+    ran = CliRunner().invoke(main, ["reconcile", "memory", "--dry-run", "--out", str(file)])
+    assert ran.exit_code == 0, ran.output
+    assert "withdrawal wins: 1" in ran.output
+    assert "Nothing was changed" in ran.output
+    assert an.email not in ran.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    (row,) = csv.DictReader(file.read_text().splitlines())
+    assert (row["email"], row["repair"]) == (an.email, "stop here")
+    assert an.may().may
+
+    ran = CliRunner().invoke(main, ["reconcile", "memory", "--dry-run", "--out", str(file)])
+    assert ran.exit_code == 1, "a file that is there is never overwritten"
+
+    ran = CliRunner().invoke(main, ["reconcile", "--json"])
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    (difference,) = told.pop("differences")
+    assert told == {
+        "compared": 1, "applied": 1, "under_way": 0, "failed": 0, "missing": 0, "refused": [], "errors": {},
+    }  # fmt: skip
+    assert difference["subject"] == person(house, an.email).id
+    assert difference["ours"] == "given"
+    assert difference["theirs"] == "unsubscribed"
+    assert an.email not in ran.stdout
+    house.clock.now = datetime.now(UTC) + timedelta(minutes=1)
+    assert an.status() is Status.WITHDRAWN
+
+
+def test_the_command_ends_with_1_where_the_brake_holds(
+    house: House, an: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an.has_consented("newsletter")
+    house.esp.people.clear()
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    ran = CliRunner().invoke(main, ["reconcile", "memory", "--max-changes", "0"])
+    assert ran.exit_code == 1
+    assert "BRAKE: 1 people would be switched on there, 0 are allowed" in ran.output
+    house.dispatch()
+    assert not an.is_on()
+    assert CliRunner().invoke(main, ["reconcile", "memory"]).exit_code == 0
+    house.clock.now = datetime.now(UTC) + timedelta(minutes=1)
+    house.dispatch()
+    assert an.is_on()
+
+
+def test_the_command_names_an_esp_that_cannot_be_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.esp.down = True
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    ran = CliRunner().invoke(main, ["reconcile", "--json"])
+    assert ran.exit_code == 1
+    assert json.loads(ran.stdout)["errors"] == {"memory": "memory: no answer"}
+    assert CliRunner().invoke(main, ["reconcile", "pigeon"]).exit_code == 1
 
 
 # -- adapters of others, and the sight -----------------------------------------------------------------------------

@@ -448,17 +448,19 @@ def _is_known(
         return Block.BOUNCED in shut
     if there is There.COMPLAINED:
         return state is Status.OBJECTED
-    # Who left one of two may be off for both there; where she never said yes to the other, that is no news.
-    return here is Here.STOPPED or (here is Here.NOTHING and any(event.type in STOPS for event in history))
+    # Who left one of two may be off for both there; where she never said yes to the other, that is no news. Nor is it
+    # where the ESP said "on" without a yes, and was set right.
+    ended = any(event.type in STOPS or event.type is EventType.SUBSCRIBED for event in history)
+    return here is Here.STOPPED or (here is Here.NOTHING and ended)
 
 
 def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -> bool:
-    """Whether her own confirmed yes is newer than the stop there, by its time or because the ESP refused just that."""
+    """Whether her own confirmed yes is newer than the stop there, by its time, else because the ESP refused it."""
     if by is None or not by.confirmed or by.type is not EventType.GIVEN:
         return False
-    if since is not None and by.asked is not None and whole(min(by.asked, by.time)) > whole(since):
-        return True
-    return bool(reason) and reason != STOPPED_THERE
+    if since is None:
+        return bool(reason) and reason != STOPPED_THERE
+    return by.asked is not None and whole(min(by.asked, by.time)) > whole(since)
 
 
 def _stranger(stops: Sequence[ConsentEvent], purpose: str) -> Here:
