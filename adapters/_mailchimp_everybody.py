@@ -15,10 +15,12 @@ from bridge.vocabulary import EventType, Seen
 T = TypeVar("T")
 
 
-class _Row(msgspec.Struct):
+class _Row(msgspec.Struct, gc=False):
+    """One member. Of a million most have the same few sets of interests, so these are decoded once a set and page."""
+
     email_address: str = ""
     status: str = ""
-    interests: dict[str, bool] | None = None
+    interests: msgspec.Raw = msgspec.Raw(b"null")
     last_changed: str | None = None
 
 
@@ -38,6 +40,7 @@ class _Complaints(msgspec.Struct):
 
 
 _MEMBERS, _COMPLAINTS = msgspec.json.Decoder(_Members), msgspec.json.Decoder(_Complaints)
+_INTERESTS = msgspec.json.Decoder(dict[str, bool] | None)
 
 #: Who is archived is shown only when asked for; a webhook would have said "unsubscribed, deleted".
 _LEFT = frozenset({"unsubscribed", "archived"})
@@ -101,17 +104,11 @@ def _members(
 
 def _alike(rows: Sequence[_Row], purposes: Purposes) -> Iterator[Seen]:
     """A page in groups that stand alike."""
-    wanted = [(1 << place, interest) for place, interest in enumerate(purposes.values())]
-    groups: dict[tuple[str, int], list[_Row]] = {}
+    groups: dict[tuple[str, bytes], list[_Row]] = {}
     for row in rows:
-        bits, kept = 0, row.interests
-        if row.status == "subscribed":
-            for bit, interest in wanted:
-                if not interest or (kept and kept.get(interest)):
-                    bits |= bit
         if row.email_address:
-            groups.setdefault((row.status, bits), []).append(row)
-    for (status, bits), alike in groups.items():
+            groups.setdefault((row.status, bytes(row.interests)), []).append(row)
+    for (status, interests), alike in groups.items():
         emails = [row.email_address for row in alike]
         if status in _LEFT:
             times = [_seconds(row.last_changed) for row in alike]
@@ -119,7 +116,9 @@ def _alike(rows: Sequence[_Row], purposes: Purposes) -> Iterator[Seen]:
         elif status == "cleaned":
             yield Seen(emails, stop=EventType.BOUNCED, times=[_seconds(row.last_changed) for row in alike])
         else:
-            yield Seen(emails, frozenset(p for place, p in enumerate(purposes) if bits >> place & 1))
+            kept = _decoded(_INTERESTS, interests) or {}
+            on = (purpose for purpose, interest in purposes.items() if not interest or kept.get(interest))
+            yield Seen(emails, frozenset(on) if status == "subscribed" else frozenset())
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

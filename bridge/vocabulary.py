@@ -284,6 +284,8 @@ def bounce_type(code: str) -> EventType | None:
 
 def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
+    if email.isascii():  # neither form nor IDNA changes anything there
+        return email.strip().lower()
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
     if domain.isascii() and domain.replace(".", "").replace("-", "").isalnum():  # IDNA knows no other form of it

@@ -177,6 +177,13 @@ class Reconciler:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
+        with self.sides.held():
+            self._read_all()
+        self.state.reading = False
+        self.state.result.compared += self.sight.seen()
+        self._keep()
+
+    def _read_all(self) -> None:
         read = kept = 0
         for seen in self.adapter.everybody(self.state.mark):
             for first in range(0, len(seen.emails), LOOKED_UP):
@@ -189,9 +196,6 @@ class Reconciler:
                 if read - kept >= self.keeps_every:
                     kept = read
                     self._keep()
-        self.state.reading = False
-        self.state.result.compared += self.sight.seen()
-        self._keep()
 
     def _take(self, seen: Seen, emails: Sequence[str], times: Sequence[int]) -> None:
         """Some of them: whoever is here by her number, the others at once."""

@@ -4,6 +4,7 @@ Whoever stands here as the ESP says is never opened: a number, her statuses and 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
@@ -21,6 +22,9 @@ T = TypeVar("T")
 #: Addresses looked up in one statement, and people read in one.
 LOOKED_UP = 1000
 PAGE = 20_000
+
+#: Of SQLite's pages, while people are looked up.
+_INDEX_KIB = 32_000
 
 _LAST = Sql("SELECT coalesce(max(number), 0) FROM subjects")
 #: Whoever is being told, or waits for it: due now, tried before, in a job, or held.
@@ -64,6 +68,29 @@ class Sides:
     def __init__(self, database: Database, rows: Rows, queue: PushQueue) -> None:
         self.database, self.rows, self.queue = database, rows, queue
         self.vault = rows.vault
+        self._held: Hand | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Look people up by one connection, with room for the index that is hopped about in."""
+        with self.database.looking() as db:
+            if db.dialect == "sqlite":
+                db.cursor.execute(f"PRAGMA cache_size = -{_INDEX_KIB}")
+            self._held = db
+            try:
+                yield
+            finally:
+                self._held = None
+                if db.dialect == "sqlite":
+                    db.cursor.execute("PRAGMA cache_size = -2000")
+
+    @contextmanager
+    def _looking(self) -> Iterator[Hand]:
+        if self._held is not None:
+            yield self._held
+            return
+        with self.database.looking() as db:
+            yield db
 
     # -- everybody ----------------------------------------------------------------------------------------------
 
@@ -90,7 +117,7 @@ class Sides:
     def find(self, emails: Sequence[str]) -> tuple[list[int], list[str]]:
         """The numbers of whoever of these is here, in no order, and who is not. At most `LOOKED_UP` at once."""
         hashes = self.vault.newest_lookups(emails)
-        with self.database.looking() as db:
+        with self._looking() as db:
             numbers = [row[0] for row in self._looked_up(db, hashes, with_hash=False)]
         if len(numbers) == len(hashes) or len(numbers) == len(set(hashes)):
             return numbers, []
@@ -105,7 +132,7 @@ class Sides:
                 by_hash.setdefault(entry.value, []).append(email)
         hashes = list(by_hash)
         found: dict[str, int] = {}
-        with self.database.looking() as db:
+        with self._looking() as db:
             for first in range(0, len(hashes), LOOKED_UP):
                 for number, lookup in self._looked_up(db, hashes[first : first + LOOKED_UP], with_hash=True):
                     found |= dict.fromkeys(by_hash[bytes(lookup)], number)
