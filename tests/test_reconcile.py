@@ -363,6 +363,41 @@ def test_a_stranger_who_said_no_and_is_on_there_is_switched_off_there(both: Bulk
     assert compare(both, name)[0].applied == 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_who_was_erased_and_is_on_there_again_is_erased_there(both: Bulk, name: str) -> None:
+    """ESP-04, SUP-04: only a keyed hash is left of her here; nothing of her may be left there."""
+    emails = told(both, 2)
+    both.house.store.erase_person(emails[0])
+    assert compare(both, name)[0].differences == 0, "her erasure there is under way"
+    for _ in range(30):
+        both.house.clock.forward(minutes=10)
+        both.house.dispatch()
+    for other in NAMES:
+        esp: Any = both.running.state.esp(other)
+        esp.audience.forgotten.clear() if other == "mailchimp" else None
+    _on_again(both, name, emails[0], "newsletter")
+
+    result, found = compare(both, name)
+    assert verdicts(found) == {("newsletter", "erased here", "erase there")}
+    assert (found[0].subject, result.applied) == ("", 1)
+    assert compare(both, name)[0].applied == 0, "it is under way"
+    for _ in range(30):
+        both.house.clock.forward(minutes=10)
+        both.house.dispatch()
+    assert not both.running.state.esp(name).person(emails[0])["present"]
+    assert compare(both, name)[0].differences == 0
+
+
+def test_who_came_back_after_her_erasure_is_not_erased_again(both: Bulk) -> None:
+    """R12: she is a new person, with a yes of her own."""
+    emails = told(both, 1)
+    both.house.store.erase_person(emails[0])
+    both.house.clock.forward(hours=1)
+    consents(both.house, "nieuw@lezer.example")
+    assert both.house.store.erase_there("mailchimp", ["nieuw@lezer.example"]) == 0
+    assert both.house.store.may_mail("nieuw@lezer.example", "newsletter").may
+
+
 # -- what is no difference ---------------------------------------------------------------------------------------
 
 

@@ -97,6 +97,7 @@ class _State(msgspec.Struct, kw_only=True):
     mark: str = ""
     last: int = 0
     on: list[int] = []
+    erasing: bool = False  # the ESP still has to erase people; who is on there may be one of them
     result: Result
     sight: bytes = b""
 
@@ -162,7 +163,8 @@ class Reconciler:
 
     def _begin(self) -> None:
         now = self.bridge.clock()
-        self.state = _State(began=now, result=Result())
+        erasing = any(task.name == f"{self.name} erasures" and task.waiting for task in self.store.tasks())
+        self.state = _State(began=now, erasing=erasing, result=Result())
         self.sight = Sight(self.purposes, self.sides.last())
         # Who is being told while we read may be seen there as she was before.
         self.sight.mark(BUSY, self.sides.busy(self.name, now))
@@ -217,14 +219,16 @@ class Reconciler:
         listed = self.sides.strangers(emails)
         reports: list[Report] = []
         off: list[str] = []
+        gone: list[str] = []
         self.state.result.compared += len(emails)
         for email in emails:
             stops = listed[email]
             for purpose, there in self._facts(seen, email):
                 here = _stranger(stops, purpose)
                 known = any(stop.purpose in (EVERY_PURPOSE, purpose) for stop in stops)
-                verdict, repair = judge(here, there, known=known)
-                if verdict is Verdict.EQUAL:
+                under_way = here is Here.ERASED and self.state.erasing
+                verdict, repair = judge(here, there, known=known, under_way=under_way)
+                if verdict in (Verdict.EQUAL, Verdict.UNDER_WAY):
                     continue
                 since = datetime.fromtimestamp(times[email], self.state.began.tzinfo) if times[email] else None
                 last = max((stop.time for stop in stops), default=None)
@@ -244,9 +248,13 @@ class Reconciler:
                 )
                 if repair is Repair.STOP_HERE:
                     reports.append(self._report(_TYPES[there], email, purpose, since))
-                elif repair in (Repair.UNSUBSCRIBE, Repair.ERASE) and email not in off:
+                elif repair is Repair.UNSUBSCRIBE and email not in off:
                     off.append(email)
+                elif repair is Repair.ERASE and email not in gone:
+                    gone.append(email)
         self._hear(reports)
+        if gone and not self.dry_run:
+            self.state.result.applied += self.store.erase_there(self.name, gone)
         for part in slices(off, self.adapter.batch):
             self._switch_off(part)
 

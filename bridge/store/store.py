@@ -260,6 +260,21 @@ class Store(Reads):
         self.nudge()
         return Erased(known=bool(numbers), platforms=tuple(platforms))
 
+    def erase_there(self, adapter: str, emails: Sequence[str]) -> int:
+        """Promise the erasure at one ESP of people who were erased here before and are there again (ESP-04).
+
+        Whoever is here again meanwhile is left alone. How many were promised.
+        """
+        now, promised = self.clock(), 0
+        with self.database.writing() as db:
+            for email in emails:
+                hashes = [entry.value for entry in self.vault.lookups(email)]
+                if not _LOCKED.rows(db, hashes, len(hashes)):
+                    promise(db, self.vault, {NOBODY: email}, now, (adapter,))
+                    promised += 1
+        self.nudge()
+        return promised
+
     def _addresses(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
         """The addresses of these people. One who cannot be read keeps nobody else's erasure waiting."""
         found: dict[int, str] = {}

@@ -6,7 +6,7 @@ from alembic import op
 from bridge.tables import AwareDateTime
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0005"
 
 _CLOSERS = sa.text("type IN (11, 12, 14, 16, 23, 24)")
 
