@@ -290,6 +290,14 @@ comparisons = Table(
     Column("state", LargeBinary, nullable=False),  # people by number; no address
 )
 
+#: ESPs that nothing is sent from any more: whoever is on there is switched off, their stops still count.
+retired = Table(
+    "retired",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("time", AwareDateTime, nullable=False),
+)
+
 #: Mails promised in the transaction of their event; gone once handed over.
 outbox = Table(
     "outbox",

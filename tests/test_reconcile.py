@@ -126,7 +126,8 @@ def test_in_every_case_a_yes_comes_from_here_and_a_no_from_anywhere() -> None:
     for here, there, flags in ALL:
         verdict, repair = judge(here, there, **flags)
         case = (here, there, flags)
-        assert (repair is Repair.SUBSCRIBE) <= (here is Here.ON and there is There.OFF), case
+        missing = there is There.OFF or (flags["answered"] and not flags["refused"])
+        assert (repair is Repair.SUBSCRIBE) <= (here is Here.ON and missing), case
         assert (repair in (Repair.UNSUBSCRIBE, Repair.SWITCH_OFF)) <= (there is There.ON and here is not Here.ON), case
         assert (repair in (Repair.STOP_HERE, Repair.BOUNCE_HERE)) <= (there not in (There.ON, There.OFF)), case
         if flags["under_way"]:
@@ -141,8 +142,8 @@ def test_a_stop_there_is_kept_here_unless_it_is_known_answered_or_ours() -> None
     """ESP-02: whatever she is here, an unheard "no" is heard; ASKED answers with her next word."""
     for here, there in product(set(Here) - {Here.ASKED, Here.ERASED}, (There.LEFT, There.COMPLAINED)):
         assert judge(here, there) == (Verdict.WITHDRAWAL, Repair.STOP_HERE)
-        for flag in ("known", "answered"):
-            assert judge(here, there, **{flag: True})[1] is Repair.NONE
+        assert judge(here, there, known=True)[1] is Repair.NONE
+        assert judge(here, there, answered=True, refused=True)[1] is Repair.NONE
     assert judge(Here.ON, There.LEFT, ours=True) == (Verdict.OURS, Repair.NONE)
     assert judge(Here.ON, There.COMPLAINED, ours=True)[1] is Repair.STOP_HERE
 

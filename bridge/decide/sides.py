@@ -98,6 +98,8 @@ def judge(
         if here is not Here.ON:
             return Verdict.EQUAL, Repair.NONE
         return (Verdict.REFUSED, Repair.NONE) if refused else (Verdict.MISSING, Repair.SUBSCRIBE)
+    if answered and not known and here is Here.ON and not refused:
+        return Verdict.ANSWERED, Repair.SUBSCRIBE  # it was never told of that yes, or not in a way that lifts a stop
     return _stopped(here, there, known=known, answered=answered, ours=ours)
 
 

@@ -21,8 +21,11 @@ def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
     return min(ends).total_seconds()
 
 
-def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Member:
-    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02)."""
+def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool, retired: bool = False) -> Member:
+    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02).
+
+    At one that is given up (`retired`) nobody is on any more. That is no stop of hers, so it is told as a pause.
+    """
     person, history, policy = push.person, push.history, bridge.policy
     purposes = policy.places(push.adapter)
     shut = blocks(history, limits)
@@ -32,6 +35,10 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         on, fresh = on - fresh, frozenset()
     stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
     paused = frozenset(p for p in purposes if p not in on and not shut and _is_paused(push, p, now))
+    # An ESP that said something of her knows her, whoever told it.
+    first = push.put == 0 and not any(event.source == push.adapter for event in history)
+    if retired:
+        paused, on, fresh = frozenset() if first else paused | on, frozenset(), frozenset()
     fields = {
         field.id: person.fields[field.id]
         for field in policy.fields.values()
@@ -48,8 +55,7 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         # A dead address is stopped per purpose only: a global stop there would also hold back her own
         # confirmation mail, which is what brings her back (R7).
         blocked=bool(shut.keys() - {Block.BOUNCED}),
-        # An ESP that said something of her knows her, whoever told it.
-        first=push.put == 0 and not any(event.source == push.adapter for event in history),
+        first=first,
         link=bridge.links.url("/preferences/", token),
         fields=fields,
     )

@@ -85,6 +85,7 @@ class Result(msgspec.Struct, kw_only=True):
     verdicts: dict[str, int] = {}
     applied: int = 0
     failed: int = 0  # people who are not here and could not be switched off there: the next run tries again
+    may: int = 0  # people here who may be mailed, by their statuses
     missing: int = 0  # people to be switched on there
     braked: bool = False  # they are more than allowed, so none was
 
@@ -124,6 +125,7 @@ class Reconciler:
         self.sides = Sides(self.store.database, self.store.rows, self.store.queue)
         self.purposes = tuple(sorted(bridge.policy.places(name)))
         self._run = new_id()
+        self._retired = self.store.queue.is_retired(name)
         self._stopped_strangers: dict[int, frozenset[str]] = {}
 
     @property
@@ -294,11 +296,13 @@ class Reconciler:
         now = self.bridge.clock()
         limits = msgspec.structs.replace(self.bridge.limits(now), closed={})  # a contract that ran out is no "no"
         sight, wanted = self.sight, _Wanted(self.sight)
+        nobody = wanted.on if self._retired else 0
         for after in range(self.state.last, sight.last, PAGE):
             until = min(after + PAGE, sight.last)
             ours = [0] * (until - after)
             for number, bits in self.sides.standing(self.purposes, limits, now, after=after, until=until):
-                ours[number - after - 1] = bits
+                ours[number - after - 1] = bits & ~nobody
+                self.state.result.may += bool(bits & wanted.on)
             page = slice(after + 1, until + 1)
             rows = enumerate(zip(ours, sight.there[page], sight.marks[page], strict=True), after + 1)
             differ = [number for number, row in rows if wanted[row]]
@@ -314,6 +318,7 @@ class Reconciler:
     def _look(self, looks: Sequence[Look], now: datetime, limits: Limits) -> None:
         """Judge some people, then do what follows for all of them."""
         reports: list[Report] = []
+        off: list[int] = []
         for look in looks:
             settled = self.state.began - _SETTLES
             if look.busy or any(event.received >= settled for event in look.push.history):
@@ -323,12 +328,17 @@ class Reconciler:
             reports += [report for report, _ in repairs if report is not None]
             if any(repair is Repair.SUBSCRIBE for _, repair in repairs):
                 self.state.on.append(look.push.person.number)
+            elif any(report is None and repair is Repair.SWITCH_OFF for report, repair in repairs):
+                off.append(look.push.person.number)
         self._hear(reports)
+        if off and not self.dry_run:
+            self.store.queue.promise(self.name, off)
+            self.state.result.applied += len(off)
 
     def _person(self, look: Look, now: datetime, limits: Limits) -> list[tuple[Report | None, Repair]]:
         """What she differs in, purpose by purpose."""
         push, person = look.push, look.push.person
-        told = member(self.bridge, push, now, limits, closed=False)
+        told = member(self.bridge, push, now, limits, closed=False, retired=self._retired)
         shut = blocks(push.history, limits)
         found: list[tuple[Report | None, Repair]] = []
         whole_person: set[There] = set()
@@ -365,7 +375,8 @@ class Reconciler:
                     repair=repair,
                 )
             )
-            heard = repair in _BY_HEARING
+            # "On" at an ESP that is given up is no news of hers: it is only told again.
+            heard = repair in _BY_HEARING and not (self._retired and repair is Repair.SWITCH_OFF)
             kind = _TYPES.get(there, EventType.SUBSCRIBED)
             found.append((self._report(kind, person.email, about, since) if heard else None, repair))
         return found
@@ -420,7 +431,7 @@ class _Wanted(dict[tuple[int, int, int], bool]):
         self._sight = sight
         count = len(sight.purposes)
         bits = [bits_of(place, count) for place in range(count)]
-        self._on, self._stopped, self._objected = (sum(bit[kind] for bit in bits) for kind in range(3))
+        self.on, self._stopped, self._objected = (sum(bit[kind] for bit in bits) for kind in range(3))
 
     def __missing__(self, row: tuple[int, int, int]) -> bool:
         ours, theirs, marks = row
@@ -430,13 +441,13 @@ class _Wanted(dict[tuple[int, int, int], bool]):
     def _differ(self, ours: int, theirs: int, *, special: bool) -> bool:
         sight = self._sight
         on = sight.on(theirs)
-        if on != ours & self._on or (special and on):
+        if on != ours & self.on or (special and on):
             return True
         if theirs & sight.has_complained:
             return not ours & self._objected
         if theirs & sight.is_dead:
             return not special
-        left = theirs & ~sight.present & ~self._on
+        left = theirs & ~sight.present & ~self.on
         return bool(left) and not ours & self._stopped
 
 

@@ -20,7 +20,9 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    delete,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -35,7 +37,7 @@ from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
-from bridge.tables import AwareDateTime, events, pushes, subjects
+from bridge.tables import AwareDateTime, events, pushes, retired, subjects
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
 
@@ -159,6 +161,45 @@ class PushQueue:
                 calm = and_(pushes.c.job.is_(None), free(pushes.c.leased, now))
                 key = [pushes.c.subject, pushes.c.adapter]
                 db.execute(new.on_conflict_do_update(index_elements=key, set_=changes, where=calm))
+
+    def is_retired(self, adapter: str) -> bool:
+        """Whether nothing is sent from this ESP any more."""
+        with self.database.reading() as db:
+            return db.execute(select(retired).where(retired.c.adapter == adapter)).first() is not None
+
+    def retire(self, adapter: str) -> int:
+        """Have everybody switched off at this ESP from now on; how many are told. Safe to run again."""
+        now = self.clock()
+        with self.database.writing() as db:
+            if db.execute(select(retired).where(retired.c.adapter == adapter)).first() is None:
+                db.execute(insert(retired).values(adapter=adapter, time=now))
+        told = 0
+        for part in self._told_there(adapter):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part), pushes.c.job.is_(None))
+            with self.database.writing() as db:
+                locked = select(pushes.c.subject).where(mine, free(pushes.c.leased, now)).order_by(pushes.c.subject)
+                calm = list(db.scalars(locked.with_for_update()))
+                due = update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(calm))
+                db.execute(due.values(due=now, attempts=0))
+            told += len(part)
+        return told
+
+    def take_back(self, adapter: str) -> None:
+        """Mail is sent from this ESP again."""
+        with self.database.writing() as db:
+            db.execute(delete(retired).where(retired.c.adapter == adapter))
+
+    def _told_there(self, adapter: str) -> Iterator[list[int]]:
+        """Everybody this ESP was told of, in slices."""
+        last = 0
+        while True:
+            query = select(pushes.c.subject).where(pushes.c.adapter == adapter, pushes.c.subject > last)
+            with self.database.reading() as db:
+                part = list(db.scalars(query.where(pushes.c.put > 0).order_by(pushes.c.subject).limit(SLICE)))
+            if not part:
+                return
+            yield part
+            last = part[-1]
 
     def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
         """Note what became of each. A push whose lease was lost is made due again."""

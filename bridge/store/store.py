@@ -275,6 +275,29 @@ class Store(Reads):
         self.nudge()
         return promised
 
+    def delete_there(self, adapter: str, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Promise the deletion of everybody an ESP was told of, at that ESP only. Killed, it goes on when run again.
+
+        They stay here as they are. How many were promised.
+        """
+        now, promised = self.clock(), 0
+        query = select(pushes.c.subject).where(pushes.c.adapter == adapter).order_by(pushes.c.subject).limit(100)
+        while True:
+            with self.database.reading() as db:
+                part = list(db.scalars(query))
+            if not part:
+                break
+            locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
+            with self.database.writing() as db:
+                db.execute(locked.with_for_update())
+                for email in self._addresses(db, part).values():
+                    promise(db, self.vault, {NOBODY: email}, now, (adapter,))
+                db.execute(delete(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(part)))
+            promised += len(part)
+            progress(promised)
+        self.nudge()
+        return promised
+
     def _addresses(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
         """The addresses of these people. One who cannot be read keeps nobody else's erasure waiting."""
         found: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""How far a comparison with an ESP has come, and who may be off for another reason than her status."""
+"""How far a comparison with an ESP has come, ESPs that are given up, and who may be off whatever her status."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,12 +12,18 @@ _CLOSERS = sa.text("type IN (11, 12, 14, 16, 23, 24)")
 
 
 def upgrade() -> None:
-    """One small table, and an index of few events."""
+    """Two small tables, and an index of few events."""
     op.create_table(
         "comparisons",
         sa.Column("adapter", sa.String(length=32), nullable=False),
         sa.Column("made", AwareDateTime(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("adapter"),
+    )
+    op.create_table(
+        "retired",
+        sa.Column("adapter", sa.String(length=32), nullable=False),
+        sa.Column("time", AwareDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("adapter"),
     )
     op.create_index(
