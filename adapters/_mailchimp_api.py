@@ -102,6 +102,12 @@ class MailchimpApi:
         path = f"/batches/{quote(job, safe='')}"
         return self.call(self._kept, "GET", path, params={"fields": "status,response_body_url"})
 
+    def content(self, path: str, params: Mapping[str, object]) -> bytes:
+        """The body of a GET as it came: of a long page only what is looked at is decoded."""
+        found: list[bytes] = []
+        self.call(self._kept, "GET", path, taken=found.append, params=params)
+        return found[0] if found else b"{}"
+
     @cached_property
     def ping(self) -> Any:
         """The SDK's call that only asks whether the key is good."""
@@ -135,8 +141,11 @@ class MailchimpApi:
         line.proxies, line.verify, line.trust_env = found["proxies"], found["verify"], False
         return line
 
-    def _kept(self, verb: str, path: str, **told: Any) -> Any:
-        """One call as the SDK's client makes it, from its own settings, and with its own kind of answer."""
+    def _kept(self, verb: str, path: str, taken: Callable[[bytes], None] | None = None, **told: Any) -> Any:
+        """One call as the SDK's client makes it, from its own settings, and with its own kind of answer.
+
+        `taken` is given a good answer's body instead.
+        """
         import requests
         from mailchimp_marketing.api_client import ApiClientError
 
@@ -147,6 +156,9 @@ class MailchimpApi:
         told |= {"headers": client.default_headers, "auth": ("user", client.api_key), "timeout": client.timeout}
         try:
             answer = self._line.request(verb, client.host + path, **told)
+            if taken is not None and answer.ok:
+                taken(answer.content)
+                return {}
             found = answer.json() if answer.ok else None
         except requests.JSONDecodeError:
             return answer

@@ -9,6 +9,7 @@ import msgspec
 
 from adapters import _mailchimp_batches as batches
 from adapters._mailchimp_api import SECONDS, MailchimpApi, meaning_of, member_id
+from adapters._mailchimp_everybody import read_everybody
 from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
 from adapters._mailchimp_permissions import Permission, Permissions
 from adapters._mailchimp_webhooks import MailchimpWebhooks
@@ -26,6 +27,7 @@ from bridge.vocabulary import (
     Outcome,
     OutcomeKind,
     Report,
+    Seen,
 )
 
 #: Mailchimp cuts text merge fields here without saying so, in bytes.
@@ -372,6 +374,14 @@ class Mailchimp(Adapter):
     def members(self) -> Iterator[Member]:
         """Everybody in all audiences, archived people too; each person once."""
         return read_members(self._api, self._audiences)
+
+    def everybody(self, since: str = "") -> Iterator[Seen]:
+        """Complaints, then everybody in all audiences, page by page."""
+        return read_everybody(self._api, self._audiences, since)
+
+    def knows_pause(self, purpose: str) -> bool:
+        """With an interest she stays a member while she is paused; without one a pause is an unsubscribe there."""
+        return bool(self.places[purpose].get("interest"))
 
     def verify(self, call: Incoming) -> None:
         """Path secret in constant time, then the signature where there is a signing secret (HOOK-01)."""

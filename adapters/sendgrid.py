@@ -8,13 +8,14 @@ from typing import ClassVar
 
 import msgspec
 
+from adapters import _sendgrid_everybody as everybody
 from adapters import _sendgrid_exports as exports
 from adapters._outcomes import Round, Told, later, refused
 from adapters._sendgrid_api import SECONDS, SendGridApi, mapping
 from adapters._sendgrid_contacts import PREFS, Contact, Fields, found
 from adapters._sendgrid_events import SendGridEvents
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
+from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report, Seen
 
 _SEARCH = 100  # addresses in one search, ids in one removal
 _SUPPRESS = 1000
@@ -165,7 +166,7 @@ class SendGrid(Adapter):
     def _left_everything(self, members: Sequence[Member], alone: set[int], who: Sequence[int]) -> Outcome:
         """Keep in `alone` who is on the global list: it is read, unless it has more pages than there are people."""
         try:
-            everywhere = set(exports.listed(self._api, "unsubscribes", pages=len(who)))
+            everywhere = set(exports.listed(self._api, "unsubscribes", most=len(who)))
         except exports.TooLongError:
             return DONE
         there = (index for index in who if _low(members[index].email) in everywhere) if everywhere else ()
@@ -339,6 +340,10 @@ class SendGrid(Adapter):
     def answer(self, call: Incoming) -> Mapping[str, object] | None:
         """The token for its webhook calls, where OAuth is on."""
         return self._events.answer(call)
+
+    def everybody(self, since: str = "") -> Iterator[Seen]:
+        """The suppression lists, then whoever is in a list of ours, from exports; contacts in none get nothing."""
+        return everybody.read(self._api, self.places, type(self).pause, since)
 
     def verify(self, call: Incoming) -> None:
         """ECDSA over timestamp and raw body, any of our public keys (HOOK-01)."""

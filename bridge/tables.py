@@ -200,6 +200,14 @@ Index(
     postgresql_where=events.c.report.is_not(None),
 )
 
+#: Who may be off for another reason than her status: what blocks and pauses begin with. Few people have any of these.
+Index(
+    "ix_events_closers",
+    events.c.subject,
+    sqlite_where=text("type IN (11, 12, 14, 16, 23, 24)"),
+    postgresql_where=text("type IN (11, 12, 14, 16, 23, 24)"),
+)
+
 #: Words that rows repeat, each written once: purposes, channels, sources. Never changed, never removed.
 names = Table(
     "names",
@@ -302,6 +310,23 @@ connections = Table(
     Column("lease", String(22), nullable=False),
     Column("until", AwareDateTime, nullable=False),
     sqlite_with_rowid=False,
+)
+
+#: How far a comparison with an ESP has come, so that a killed one goes on; gone when it is over.
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("made", AwareDateTime, nullable=False),
+    Column("state", LargeBinary, nullable=False),  # people by number; no address
+)
+
+#: ESPs that nothing is sent from any more: whoever is on there is switched off, their stops still count.
+retired = Table(
+    "retired",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("time", AwareDateTime, nullable=False),
 )
 
 #: Mails promised in the transaction of their event; gone once handed over.

@@ -20,7 +20,7 @@ import os
 import secrets
 import zlib
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
@@ -121,6 +121,11 @@ class Vault:
         """The address as the contacts table knows it, under every root, newest first."""
         address = normal_email(email)
         return [Hash(kid, _mac(key, address)[:16]) for kid, key in self._lookup.items()]
+
+    def newest_lookups(self, emails: Sequence[str]) -> list[bytes]:
+        """Many addresses as the contacts table knows them under the newest root, in order."""
+        mac = _many_macs(self._lookup[self.newest])
+        return [mac(normal_email(email).encode())[:16] for email in emails]
 
     def stop_hashes(self, email: str) -> list[Hash]:
         """The address as the stop list knows it, under every root, newest first (SUP-02)."""
@@ -254,6 +259,20 @@ def _derive(root: bytes, use: bytes) -> bytes:
 
 def _mac(key: bytes, text: str) -> bytes:
     return hmac.digest(key, text.encode(), "sha256")
+
+
+def _many_macs(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA256 (RFC 2104) under a key of at most one block that is hashed once for all: under half of the CPU."""
+    block = key.ljust(64, b"\0")
+    begin, end = (sha256(bytes(byte ^ pad for byte in block)).copy for pad in (0x36, 0x5C))
+
+    def mac(data: bytes) -> bytes:
+        inner, outer = begin(), end()
+        inner.update(data)
+        outer.update(inner.digest())
+        return outer.digest()
+
+    return mac
 
 
 def _open(key: AESGCM, sealed: bytes, about: bytes) -> bytes:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -204,6 +204,20 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str] = {}  # declared fields only
 
 
+class Seen(NamedTuple):
+    """Some of the people an ESP holds, who stand alike there: what it mails them for, what it keeps from them.
+
+    What is said of one address more than once adds up; there a stop outweighs an "on".
+    """
+
+    emails: Sequence[str]
+    on: frozenset[str] = frozenset()  # purposes it would mail them for
+    stop: EventType | None = None  # they left there (unsubscribed), complained there, or are dead there (bounced)
+    purposes: frozenset[str] = frozenset()  # what they left, where they did not complain
+    times: Sequence[int] = ()  # when that was, at the latest, of each: whole seconds since 1970 UTC, 0 = not told
+    mark: str = ""  # where reading goes on behind these; empty = it cannot begin in the middle
+
+
 class OutcomeKind(StrEnum):
     """What became of one member in one call."""
 
@@ -295,6 +309,8 @@ def enhanced_code(text: str) -> str:
 
 def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
+    if email.isascii():  # neither form nor IDNA changes anything there
+        return email.strip().lower()
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
     if domain.isascii() and domain.replace(".", "").replace("-", "").isalnum():  # IDNA knows no other form of it

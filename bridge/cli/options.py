@@ -125,14 +125,16 @@ def address(text: str) -> str:
 
 @contextmanager
 def progress(label: str, out: TextIO, patience: float = 1.0) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal for what takes longer than a second: call what is given with (done, total)."""
-    started, shown = time.monotonic(), 0
-    bar = click.progressbar(length=1000, label=label, file=out)
+    """A bar with rate and time left, on a terminal, for what takes longer than a second: call what is given with
+    (done, total)."""
+    started, shown, rate = time.monotonic(), 0, ""
+    bar: Any = click.progressbar(length=1000, label=label, file=out, item_show_func=lambda _: rate)
 
     def tell(done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal shown, rate
         if not out.isatty() or time.monotonic() - started < patience:
             return
+        rate = f"{done / (time.monotonic() - started):,.0f}/s"
         at = min(1000, done * 1000 // max(1, total))
         bar.update(at - shown)
         shown = at

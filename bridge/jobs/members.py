@@ -21,8 +21,11 @@ def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
     return min(ends).total_seconds()
 
 
-def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Member:
-    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02)."""
+def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool, retired: bool = False) -> Member:
+    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02).
+
+    At one that is given up (`retired`) nobody is on any more. That is no stop of hers, so it is told as a pause.
+    """
     person, history, policy = push.person, push.history, bridge.policy
     purposes = policy.places(push.adapter)
     shut = blocks(history, limits)
@@ -34,6 +37,10 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
     moved = unconfirmed_move(history) is not None  # on hold until the mailbox of her new address has answered (R13)
     paused = frozenset(p for p in purposes if p not in on and not shut and (moved or _is_paused(push, p, now)))
     paused -= stopped
+    # An ESP that said something of her knows her, whoever told it.
+    first = push.put == 0 and not any(event.source == push.adapter for event in history)
+    if retired:
+        paused, on, fresh = frozenset() if first else paused | on, frozenset(), frozenset()
     fields = {
         field.id: person.fields[field.id]
         for field in policy.fields.values()
@@ -50,7 +57,7 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         # A dead address is stopped per purpose only: a global stop there would also hold back her own
         # confirmation mail, which is what brings her back (R7).
         blocked=bool(shut.keys() - {Block.BOUNCED}),
-        first=push.put == 0,
+        first=first,
         gone=push.gone,
         link=bridge.links.url("/preferences/", token),
         fields=fields,

@@ -137,10 +137,11 @@ class Pusher:
         now, closed = self.bridge.clock(), self._contract_problem()
         # A contract that ran out holds back everything but stops; it is no "no" of hers.
         limits = msgspec.structs.replace(self.bridge.limits(now), closed={})
-        return [self._errand(push, now, limits, closed=bool(closed)) for push in pushes]
+        retired = self.bridge.store.queue.is_retired(self.name)
+        return [self._errand(push, now, limits, closed=bool(closed), retired=retired) for push in pushes]
 
-    def _errand(self, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Errand:
-        told = member(self.bridge, push, now, limits, closed=closed)
+    def _errand(self, push: Push, now: datetime, limits: Limits, *, closed: bool, retired: bool) -> Errand:
+        told = member(self.bridge, push, now, limits, closed=closed, retired=retired)
         heard = any(event.source == self.name for event in push.history[push.put : push.number])
         known = None if push.stop or heard or told.fresh else push.known
         slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(told))

@@ -34,6 +34,7 @@ from bridge.store.erase import erase, trace
 from bridge.store.erasing import LONGEST_JOB
 from bridge.store.rows import open_person
 from bridge.tables import (
+    comparisons,
     connections,
     erase_work,
     erasures,
@@ -330,11 +331,11 @@ def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
 
 
 def _calm(db: Connection, now: datetime) -> int:
-    """Let go of what was under way then: jobs of platforms, connections, leases.
+    """Let go of what was under way then: jobs of platforms, connections, comparisons, leases.
 
     Mails that may have left since are not sent again (decision 25).
     """
-    for each in (esp_jobs, connections):
+    for each in (esp_jobs, connections, comparisons):
         db.execute(delete(each))
     # Jobs and calls that nobody follows now are waited for as long as one may last.
     waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, insert, or_, select, update
 
 from bridge.store.engine import Database
 from bridge.store.pushes import open_jobs
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erasure
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, is_held
-from bridge.tables import erase_work, esp_jobs, moment, pushes, records, subjects
+from bridge.tables import erase_work, esp_jobs, moment, pushes, records, retired, subjects
 from bridge.vault import Sealed, Vault, new_id, seal, unseal
 from bridge.vocabulary import Status, micros
 
@@ -201,6 +201,7 @@ class ErasureBook:
         live = select(records.c.subject).where(records.c.status.in_(_LIVE))
         query = select(subjects.c.number).join(pushes, pushes.c.subject == subjects.c.number)
         query = query.where(subjects.c.lookup.in_(hashes), pushes.c.adapter == adapter)
+        query = query.where(~exists().where(retired.c.adapter == adapter))  # nobody is on at an ESP that is given up
         found: int | None = db.scalar(query.where(subjects.c.number.in_(live)))
         return found
 

@@ -20,12 +20,15 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    delete,
     func,
+    insert,
     literal,
     or_,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -35,7 +38,7 @@ from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
-from bridge.tables import AwareDateTime, pushes, stop_clocks
+from bridge.tables import AwareDateTime, events, pushes, retired, stop_clocks, subjects
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import GONE_THERE, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
 
@@ -53,6 +56,14 @@ _Row = Row[*tuple[Any, ...]]
 
 class Busy(Exception):
     """Somebody else holds a person of this job at this moment."""
+
+
+class Look(NamedTuple):
+    """One person as an ESP would be told of her now, and how far telling has come."""
+
+    push: Push
+    busy: bool  # the ESP is being told of her, or will be
+    reason: str  # why it did not take what it was told last
 
 
 class PushQueue:
@@ -114,6 +125,82 @@ class PushQueue:
                 others = and_(mine, pushes.c.subject.in_([row.subject for row in rows if not row.taken]))
                 db.execute(update(pushes).where(others).values(due=now, told=None))
         return busy
+
+    def look_at(self, adapter: str, numbers: Sequence[int]) -> list[Look]:
+        """How these people stand, and what this ESP was told of them; nobody is claimed."""
+        now = self.clock()
+        found: list[Look] = []
+        for part in _sliced(numbers):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject == subjects.c.number)
+            query = select(subjects.c.number.label("person"), *pushes.c).outerjoin_from(subjects, pushes, mine)
+            with self.database.reading() as db:
+                rows = list(db.execute(query.where(subjects.c.number.in_(part)).order_by(subjects.c.number)))
+                people = self._people(db, [row.person for row in rows])
+                told = self._told(db, people.values())
+            for row in rows:
+                if row.person in people:
+                    found.append(_look(row, adapter, people[row.person], told[row.person], now))
+        return found
+
+    def promise(self, adapter: str, numbers: Sequence[int]) -> None:
+        """Have this ESP told of these people, whatever it was told before; whoever is being told is left alone."""
+        now = self.clock()
+        make = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
+        for part in _sliced(sorted(numbers)):
+            locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
+            last = select(events.c.subject, func.max(events.c.number)).group_by(events.c.subject)
+            with self.database.writing() as db:
+                still = list(db.scalars(locked.with_for_update()))  # nobody is erased meanwhile
+                rows = [
+                    {"subject": subject, "adapter": adapter, "wanted": wanted, "due": now}
+                    for subject, wanted in db.execute(last.where(events.c.subject.in_(still)))
+                ]
+                if not rows:
+                    continue
+                new = make(pushes).values(rows)
+                changes = {"due": now, "told": None, "attempts": 0, "reason": None}
+                calm = and_(pushes.c.job.is_(None), free(pushes.c.leased, now))
+                key = [pushes.c.subject, pushes.c.adapter]
+                db.execute(new.on_conflict_do_update(index_elements=key, set_=changes, where=calm))
+
+    def is_retired(self, adapter: str) -> bool:
+        """Whether nothing is sent from this ESP any more."""
+        with self.database.reading() as db:
+            return db.execute(select(retired).where(retired.c.adapter == adapter)).first() is not None
+
+    def retire(self, adapter: str) -> int:
+        """Have everybody switched off at this ESP from now on; how many are told. Safe to run again."""
+        now = self.clock()
+        with self.database.writing() as db:
+            if db.execute(select(retired).where(retired.c.adapter == adapter)).first() is None:
+                db.execute(insert(retired).values(adapter=adapter, time=now))
+        told = 0
+        for part in self._told_there(adapter):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part), pushes.c.job.is_(None))
+            with self.database.writing() as db:
+                locked = select(pushes.c.subject).where(mine, free(pushes.c.leased, now)).order_by(pushes.c.subject)
+                calm = list(db.scalars(locked.with_for_update()))
+                due = update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(calm))
+                db.execute(due.values(due=now, attempts=0))
+            told += len(part)
+        return told
+
+    def take_back(self, adapter: str) -> None:
+        """Mail is sent from this ESP again."""
+        with self.database.writing() as db:
+            db.execute(delete(retired).where(retired.c.adapter == adapter))
+
+    def _told_there(self, adapter: str) -> Iterator[list[int]]:
+        """Everybody this ESP was told of, in slices."""
+        last = 0
+        while True:
+            query = select(pushes.c.subject).where(pushes.c.adapter == adapter, pushes.c.subject > last)
+            with self.database.reading() as db:
+                part = list(db.scalars(query.where(pushes.c.put > 0).order_by(pushes.c.subject).limit(SLICE)))
+            if not part:
+                return
+            yield part
+            last = part[-1]
 
     def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
         """Note what became of each. A push whose lease was lost is made due again."""
@@ -223,6 +310,31 @@ def _push(
         known=row.told,
         reason=row.reason,
     )
+
+
+def _look(
+    row: _Row, adapter: str, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime
+) -> Look:
+    number, history = len(told[0]), tuple(with_stops(*told))
+    if row.subject is None:  # this ESP was never to be told of her
+        push = Push(
+            person=opened.person,
+            adapter=adapter,
+            claimed=now,
+            lease="",
+            number=number,
+            wanted=0,
+            put=0,
+            stop=False,
+            attempts=0,
+            job=None,
+            history=history,
+            pause_end=_end_of_pause(history, now),
+        )
+        return Look(push, busy=False, reason="")
+    push = _push(row, opened, told, now, row.lease or "")
+    waits = row.due is not None and (row.due <= now or row.attempts > 0)
+    return Look(push, busy=bool(row.job) or is_held(row.leased, now) or waits, reason=row.reason or "")
 
 
 class _After(NamedTuple):

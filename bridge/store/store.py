@@ -254,6 +254,44 @@ class Store(Reads):
         self.nudge()
         return Erased(known=bool(numbers), platforms=tuple(platforms))
 
+    def erase_there(self, adapter: str, emails: Sequence[str]) -> int:
+        """Promise the erasure at one ESP of people who were erased here before and are there again (ESP-04).
+
+        Whoever is here again meanwhile is left alone. How many were promised.
+        """
+        now, promised = self.clock(), 0
+        with self.database.writing() as db:
+            for email in emails:
+                hashes = [entry.value for entry in self.vault.lookups(email)]
+                if not _LOCKED.rows(db, hashes, len(hashes)):
+                    promise(db, self.vault, {NOBODY: email}, now, (adapter,))
+                    promised += 1
+        self.nudge()
+        return promised
+
+    def delete_there(self, adapter: str, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Promise the deletion of everybody an ESP was told of, at that ESP only. Killed, it goes on when run again.
+
+        They stay here as they are. How many were promised.
+        """
+        now, promised = self.clock(), 0
+        query = select(pushes.c.subject).where(pushes.c.adapter == adapter).order_by(pushes.c.subject).limit(100)
+        while True:
+            with self.database.reading() as db:
+                part = list(db.scalars(query))
+            if not part:
+                break
+            locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
+            with self.database.writing() as db:
+                db.execute(locked.with_for_update())
+                for email in self._addresses(db, part).values():
+                    promise(db, self.vault, {NOBODY: email}, now, (adapter,))
+                db.execute(delete(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(part)))
+            promised += len(part)
+            progress(promised)
+        self.nudge()
+        return promised
+
     def _addresses(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
         """The addresses of these people. One who cannot be read keeps nobody else's erasure waiting."""
         found: dict[int, str] = {}

@@ -632,6 +632,74 @@ def test_one_person_in_two_audiences_is_one_member(mailchimp: Desk) -> None:
     assert member.on == {"newsletter", "offers"}
 
 
+def complaints(*rows: tuple[str, str]) -> object:
+    def answer(call: Call) -> Answer:
+        told = [{"email_address": email, "date": date} for email, date in rows]
+        return Answer(200, {"abuse_reports": told[int(call.query["offset"]) :], "total_items": len(told)})
+
+    return answer
+
+
+def test_everybody_is_told_in_groups_with_what_stops_them_and_since_when(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """ESP-02: complaints, then all pages, then the archived ones."""
+    since = "2026-11-20T08:00:00+00:00"
+    people = [
+        person(1, last_changed=since),
+        person(2, status="unsubscribed", last_changed=since),
+        person(3, status="cleaned", last_changed=since),
+        person(4, status="pending"),
+        person(5, interests={NEWS: True, OFFERS: True}),
+        person(6, interests=None),
+    ]
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/members", listing(people, [person(9, status="archived")]))
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/abuse-reports", complaints((AN, since)))
+
+    told = list(adapter.everybody())
+
+    seconds = int(datetime.fromisoformat(since).timestamp())
+    found = {email: (seen.on, seen.stop, seen.purposes, seen.times) for seen in told for email in seen.emails}
+    both = frozenset({"newsletter", "offers"})
+    assert told[0].emails == [AN]
+    assert found == {
+        AN: (frozenset(), EventType.COMPLAINED, frozenset(), [seconds]),
+        "p1@krant.example": (frozenset({"newsletter"}), None, frozenset(), ()),
+        "p2@krant.example": (frozenset(), EventType.UNSUBSCRIBED, both, [seconds]),
+        "p3@krant.example": (frozenset(), EventType.BOUNCED, frozenset(), [seconds]),
+        "p4@krant.example": (frozenset(), None, frozenset(), ()),
+        "p5@krant.example": (both, None, frozenset(), ()),
+        "p6@krant.example": (frozenset(), None, frozenset(), ()),
+        "p9@krant.example": (frozenset(), EventType.UNSUBSCRIBED, both, [0]),
+    }
+
+
+def test_reading_everybody_goes_on_from_any_mark(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """What was read before a crash is not read again, but for a small overlap."""
+    people = [person(number) for number in range(2300)]
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/members", listing(people, [person(9999, status="archived")]))
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/abuse-reports", complaints())
+
+    whole = list(adapter.everybody())
+    marks = [seen.mark for seen in whole if seen.mark]
+    assert len(marks) == len(set(marks)) >= 4
+
+    for place, mark in enumerate(marks):
+        before = {email for seen in whole[: place + 1] for email in seen.emails}
+        after = {email for seen in adapter.everybody(mark) for email in seen.emails}
+        assert len(before | after) == 2301
+    assert {email for seen in adapter.everybody(marks[-1]) for email in seen.emails} == set()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"members": 7}', b'{"members": [{"email_address": 5}]}'])
+def test_a_page_of_another_shape_is_not_taken_for_an_empty_one(
+    adapter: Mailchimp, mailchimp: Desk, body: bytes
+) -> None:
+    """ESP-06: fail closed."""
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/abuse-reports", complaints())
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/members", Answer(200, body))
+    with pytest.raises(AdapterError):
+        list(adapter.everybody())
+
+
 # Webhooks.
 
 

@@ -624,6 +624,54 @@ def test_suppression_lists_are_read_to_the_last_page(adapter: SendGrid, account:
     assert [member for member in adapter.members() if member.on] == []
 
 
+@pytest.mark.parametrize("written", [as_csv, as_lines, as_array])
+def test_everybody_is_told_by_what_stops_them_then_by_their_lists(
+    adapter: SendGrid, account: Desk, sendgrid_url: str, written: Callable[..., bytes]
+) -> None:
+    """ESP-02: the stops of people who are not in the store must be known before their lists are read."""
+    exported(sendgrid_url, account, {NEWS: written((AN, LINK), (BRAM, "")), OFFERS: written((AN, LINK))})
+    left = [
+        {"email": CARLA.upper(), "group_id": 101, "group_name": "news", "created_at": 1700},
+        {"email": CARLA, "group_id": 999, "group_name": "of others", "created_at": 1800},
+    ]
+    account.on("GET", "/asm/suppressions", Answer(200, left))
+    for name in ("bounces", "spam_reports", "invalid_emails", "unsubscribes"):
+        account.on("GET", f"/suppression/{name}", Answer(200, []))
+    account.on("GET", "/suppression/unsubscribes", Answer(200, [{"created": 1500, "email": BRAM}]))
+    account.on("GET", "/suppression/spam_reports", Answer(200, [{"created": 1600, "email": AN}]))
+
+    told = [seen for seen in adapter.everybody() if seen.emails]
+
+    assert [(list(seen.emails), seen.on, seen.stop, seen.purposes, list(seen.times)) for seen in told] == [
+        ([BRAM], frozenset(), EventType.UNSUBSCRIBED, BOTH, [1500]),
+        ([AN], frozenset(), EventType.COMPLAINED, frozenset(), [1600]),
+        ([CARLA.upper()], frozenset(), EventType.UNSUBSCRIBED, frozenset({"newsletter"}), [1700]),
+        ([AN, BRAM], frozenset({"newsletter"}), None, frozenset(), []),
+        ([AN], frozenset({"offers"}), None, frozenset(), []),
+    ]
+
+
+def test_reading_everybody_goes_on_with_the_exports_it_began(
+    adapter: SendGrid, account: Desk, sendgrid_url: str
+) -> None:
+    exported(sendgrid_url, account, {NEWS: as_csv((AN, "")), OFFERS: as_csv((AN, ""))})
+    account.on("GET", "/(suppression|asm)/.*", Answer(200, []))
+    marks = [seen.mark for seen in adapter.everybody() if seen.mark]
+    begun = len(account.made("POST"))
+    assert [seen.on for seen in adapter.everybody(marks[-2]) if seen.emails] == [frozenset({"offers"})]
+    assert [seen for seen in adapter.everybody(marks[-1]) if seen.emails] == []
+    assert len(account.made("POST")) == begun
+
+
+def test_a_list_without_pages_is_read_once(adapter: SendGrid, account: Desk, sendgrid_url: str) -> None:
+    """One that ignores `offset` must not be read for ever."""
+    exported(sendgrid_url, account, {NEWS: as_csv(), OFFERS: as_csv()})
+    everyone = [{"email": f"p{n}@krant.example", "group_id": 101, "created_at": 1} for n in range(700)]
+    account.on("GET", "/suppression/.*", Answer(200, []))
+    account.on("GET", "/asm/suppressions", Answer(200, everyone))
+    assert sum(len(seen.emails) for seen in adapter.everybody()) == 700
+
+
 @pytest.mark.parametrize("status", ["failure", "pending"])
 def test_an_export_that_never_comes_says_so(adapter: SendGrid, account: Desk, status: str) -> None:
     account.on("POST", f"{CONTACTS}/exports", Answer(202, {"id": "x", "_metadata": {}}))

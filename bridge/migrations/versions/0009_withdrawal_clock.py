@@ -6,7 +6,7 @@ from alembic import op
 from bridge.tables import AwareDateTime
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0007"
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
