@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
-from bridge.vocabulary import Finding, Incoming, Letter, Member, Outcome, Report
+from bridge.vocabulary import Finding, Incoming, Letter, Member, Outcome, Report, Step
 
 
 class AdapterError(Exception):
@@ -121,6 +121,8 @@ class Adapter(Ears):
     after_erasure: ClassVar[str] = ""
     #: Whether its webhooks carry a signature over the raw bytes.
     signs_webhooks: ClassVar[bool] = False
+    #: Names of the DKIM keys it signs with, at the sender's domain; any of them will do.
+    dkim_selectors: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
@@ -154,12 +156,20 @@ class Adapter(Ears):
     def members(self) -> Iterator[Member]:
         """Everybody the ESP holds, to the last page, with the purposes that are on."""
 
-    def setup(self) -> list[str]:
-        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was done."""
+    @property
+    def site(self) -> str:
+        """An address of the ESP that answers anybody, if only with a no: `doctor` reads the time from it."""
+        return ""
+
+    def setup(self, webhook: str = "") -> list[Step]:  # noqa: ARG002  (names are the contract)
+        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was made and what was there.
+
+        `webhook` is the address its news should go to, without a secret part; empty = nothing about webhooks.
+        """
         return []
 
-    def check(self) -> list[Finding]:
-        """What usually goes wrong here, looked at now, each with its fix."""
+    def check(self, webhook: str = "") -> list[Finding]:  # noqa: ARG002  (names are the contract)
+        """What usually goes wrong here, looked at now, each with its fix. Changes nothing."""
         return []
 
 

@@ -3,16 +3,17 @@
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from click.testing import CliRunner, Result
 
-from adapters.sandbox import Sandbox
+from adapters.sandbox import Sandbox, make_keys
+from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.server import Running, start
 from bench import tls
 from bridge import smtp
@@ -20,42 +21,71 @@ from bridge.cli import main
 from bridge.smtp import Smtp
 from bridge.texts import TEMPLATES
 from tests.conftest import House
+from tests.served import free_port, served
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Running]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Both platforms, played over HTTP."""
-    running = start(port=0)
+    keys = make_keys(tmp_path_factory.mktemp("keys") / "keys.json")
+    running = start(port=0, webhooks=Webhooks(sendgrid_private_key_pem=keys["sendgrid_private_key_pem"]))
     yield running
     running.stop()
 
 
+class Site(NamedTuple):
+    """The pages of the demo's newspaper on a real port, at the sandbox's platforms."""
+
+    house: House
+    settings: dict[str, str]
+
+
 @pytest.fixture
-def run(home: House, sandbox: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Type a command with the demo's policy, at the sandbox."""
+def site(make_house: Callable[..., House], sqlite_url: str, sandbox: Running, tmp_path: Path) -> Iterator[Site]:
+    """Pages that answer, both platforms switched on, nothing set up there yet."""
     sandbox.state.reset()
-    for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
-        monkeypatch.delenv(name)
+    port = free_port()
     folder = Path(shutil.copytree(TEMPLATES / "demo", tmp_path / "demo"))
     played = Sandbox(tmp_path, 1, "http://127.0.0.1:2").settings()
+    for name in ("MAILCHIMP_WEBHOOK_SIGNING_SECRET", "SENDGRID_WEBHOOK_PUBLIC_KEY"):
+        del played[name]  # `setup` finds them out
+    del played["BRIDGE_MAIL_URL"]  # the SMTP server of the tests
     settings = {
-        **home.environment,
         **played,
         "BRIDGE_POLICY": str(folder / "policy.toml"),
-        "BRIDGE_MAIL_URL": home.environment["BRIDGE_MAIL_URL"],
+        "BRIDGE_BASE_URL": f"http://127.0.0.1:{port}",
         "MAILCHIMP_BASE_URL": f"{sandbox.url}/mailchimp/3.0",
         "SENDGRID_BASE_URL": f"{sandbox.url}/sendgrid",
     }
+    house = make_house(sqlite_url, **settings)
+    with served(house.app, port):
+        yield Site(house, {**house.environment, **settings})
+
+
+@pytest.fixture
+def run(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Type a command with the demo's policy, at the sandbox."""
+    for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
+        monkeypatch.delenv(name)
     kept = dict(os.environ)
 
     def typed(*words: str, **changed: str) -> Result:
-        return CliRunner().invoke(main, words, env={**settings, **changed})
+        return CliRunner().invoke(main, words, env={**site.settings, **changed})
 
     yield typed
     os.environ.clear()
     os.environ.update(kept)
+
+
+@pytest.fixture
+def set_up(run: Run) -> Run:
+    """The same, with both platforms set up."""
+    for name in ("mailchimp", "sendgrid"):
+        done = run("setup", name)
+        assert done.exit_code == 0, done.output
+    return run
 
 
 def findings(result: Result) -> dict[str, str]:
@@ -63,22 +93,22 @@ def findings(result: Result) -> dict[str, str]:
     return {found["subject"]: found["fix"] for found in json.loads(result.stdout) if not found["ok"]}
 
 
-def test_a_sound_house_has_nothing_to_mend(run: Run) -> None:
-    result = run("doctor", "--json")
+def test_a_sound_house_has_nothing_to_mend(set_up: Run) -> None:
+    result = set_up("doctor", "--json")
     assert result.exit_code == 0, result.output
     assert findings(result) == {}
 
 
-def test_a_wrong_key_is_named_with_its_fix(run: Run) -> None:
-    result = run("doctor", "--json", SENDGRID_API_KEY="bad-SG.0123456789abcdef")
+def test_a_wrong_key_is_named_with_its_fix(set_up: Run) -> None:
+    result = set_up("doctor", "--json", SENDGRID_API_KEY="bad-SG.0123456789abcdef")
     assert result.exit_code == 1
     assert any(subject.startswith("sendgrid") for subject in findings(result))
     assert not any(subject.startswith("mailchimp") for subject in findings(result))
     assert "0123456789abcdef" not in result.output
 
 
-def test_a_platform_that_is_down_is_one_line_and_keeps_no_other_from_being_looked_at(run: Run) -> None:
-    result = run("doctor", SENDGRID_BASE_URL="http://127.0.0.1:1")
+def test_a_platform_that_is_down_is_one_line_and_keeps_no_other_from_being_looked_at(set_up: Run) -> None:
+    result = set_up("doctor", SENDGRID_BASE_URL="http://127.0.0.1:1")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert any(line.startswith("FIX  sendgrid") for line in lines)
@@ -94,9 +124,9 @@ def mail_line(result: Result) -> str:
     return line
 
 
-def test_the_mail_server_is_spoken_to_and_gets_no_mail(run: Run, home: House) -> None:
+def test_the_mail_server_is_spoken_to_and_gets_no_mail(set_up: Run, home: House) -> None:
     """Interface: doctor. The real SMTP server of the tests, which takes mail in the open."""
-    result = run("doctor")
+    result = set_up("doctor")
     assert result.exit_code == 0, result.output
     where = home.environment["BRIDGE_MAIL_URL"].removeprefix("smtp://")
     assert mail_line(result) == f"ok   mail server {where} answers; it offers no encryption"
@@ -125,13 +155,6 @@ def closed_mail_server(tmp_path: Path) -> Iterator[str]:
     with tls.trusted(certificate):
         yield f"localhost:{controller.port}"
     controller.stop()
-
-
-def free_port() -> int:
-    """One that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_encryption_and_password_are_tried(run: Run, closed_mail_server: str) -> None:
@@ -180,11 +203,11 @@ def test_a_mail_server_out_of_reach_is_one_line_with_its_fix(
     assert any(line.startswith("ok   mailchimp") for line in result.stdout.splitlines())
 
 
-def test_a_road_that_cannot_be_looked_at_says_so(run: Run) -> None:
+def test_a_road_that_cannot_be_looked_at_says_so(set_up: Run) -> None:
     """Silence would be taken for "it works"."""
-    result = run("doctor", BRIDGE_MAIL_URL="sendgrid:")
+    result = set_up("doctor", BRIDGE_MAIL_URL="sendgrid:")
     assert result.exit_code == 0
-    assert mail_line(result).startswith("ok   mail by sendgrid: is not looked at")
+    assert mail_line(result).startswith("note mail by sendgrid: is not looked at")
 
 
 def test_our_own_side_is_looked_at_first(run: Run, tmp_path: Path) -> None:
