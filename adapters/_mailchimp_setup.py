@@ -155,7 +155,7 @@ class MailchimpSetup:
             yield Finding("mailchimp answers", False, str(error))
             return
         yield Finding("mailchimp answers", True)
-        yield self._centre()
+        yield self.centre()
         secret = bool(self._settings.get("MAILCHIMP_WEBHOOK_SECRET"))
         yield Finding("mailchimp webhook secret", secret, "" if secret else "set MAILCHIMP_WEBHOOK_SECRET")
         contacts = 0
@@ -178,7 +178,7 @@ class MailchimpSetup:
             contacts += sum(int(stats.get(name) or 0) for name in ("member_count", "unsubscribe_count"))
         yield contacts_of_plan("mailchimp", contacts, self._settings)
 
-    def _centre(self) -> Finding:
+    def centre(self) -> Finding:
         """A key works at its own data centre only."""
         subject = f"mailchimp data centre {self._api.centre}"
         host = urlsplit(self._api.base).hostname or ""
