@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from bridge.adapter import Misconfigured
 from bridge.vocabulary import Finding
 
+#: The setting that tells the limit of each platform's plan.
+SETTINGS = {"mailchimp": "MAILCHIMP_PLAN_CONTACTS", "sendgrid": "SENDGRID_PLAN_CONTACTS"}
+
 
 def plan_limit(name: str, settings: Mapping[str, str]) -> int:
-    """The contacts a plan holds, from `NAME_PLAN_CONTACTS`; 0 = not told. Raises `Misconfigured`."""
-    setting = f"{name.upper()}_PLAN_CONTACTS"
+    """The contacts a plan holds; 0 = not told. Raises `Misconfigured`."""
+    setting = SETTINGS[name]
     text = settings.get(setting, "")
     if text and not (text.isascii() and text.isdigit() and int(text)):
         raise Misconfigured(f"{setting} must be the number of contacts your plan holds, such as 10000")

@@ -366,6 +366,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     goodbye: bool = False  # WDR-12
     complaint_warn: float = 0.1  # SND-04: percent of a purpose's readers on one day
     complaint_stop: float = 0.3
+    complaint_least: int = 3  # fewer complaints on one day are chance, whatever their share
     zone: tzinfo = UTC  # where the operator's days begin
     notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)

@@ -22,8 +22,7 @@ ME = "an.vandenberg@lezer.example"
 def crowd(house: House) -> list[Reader]:
     """A thousand readers would take long to make: eight of the newsletter, and limits as for eight."""
     policy = Path(house.environment["BRIDGE_POLICY"])
-    chosen = policy.read_text(encoding="utf-8")
-    policy.write_text(f"{chosen}\n[limits]\ncomplaint_warn = 1\ncomplaint_stop = 5\n", encoding="utf-8")
+    policy.write_text(with_limits(policy, "complaint_warn = 1\ncomplaint_stop = 5\ncomplaint_least = 1"), "utf-8")
     del house.bridge.policy
     house.bridge._limits = None
     readers = [Reader(house, f"reader{number}@lezer.example") for number in range(8)]
@@ -32,6 +31,13 @@ def crowd(house: House) -> list[Reader]:
     house.dispatch()
     house.clock.forward(minutes=5)
     return readers
+
+
+def with_limits(policy: Path, limits: str) -> str:
+    """The policy with other limits."""
+    text = policy.read_text(encoding="utf-8")
+    assert "complaint_least = 1000" in text
+    return text.replace("complaint_least = 1000", limits)
 
 
 def complains(reader: Reader) -> None:
@@ -107,6 +113,15 @@ def test_doctor_shows_the_stop_then_the_memory_of_it(house: House, crowd: list[R
     assert found(house) == [calm]
 
 
+def test_few_complaints_are_chance_whatever_their_share(house: House, crowd: list[Reader]) -> None:
+    """SND-04: `complaint_least`; doctor says so all the same."""
+    complains(crowd[0])
+    limits = msgspec.structs.replace(house.bridge.limits(house.clock()), complaint_least=2)
+    assert house.store.complaints.held(house.clock(), limits) == {}
+    complains(crowd[1])
+    assert set(house.store.complaints.held(house.clock(), limits)) == {"newsletter"}
+
+
 def test_told_twice_is_one_complaint_and_so_is_a_second_mail(house: House, crowd: list[Reader]) -> None:
     """HOOK-02, SND-04: a reader counts once; whoever was not on does not count."""
     report = crowd[0].told_by_esp(EventType.COMPLAINED)
@@ -141,11 +156,12 @@ def test_old_complaints_that_are_found_late_stop_nothing_now(house: House, crowd
         ("complaint_stop = 20", "limits.complaint_stop"),
         ("complaint_stop = nan", "limits.complaint_stop"),
         ("complaint_warn = 0", "limits.complaint_warn"),
+        ("complaint_least = 0", "limits.complaint_least"),
     ],
 )
 def test_limits_out_of_range_are_refused(policy_folder: Path, limits: str, row: str) -> None:
     """SND-04: settings."""
     file = policy_folder / "policy.toml"
-    file.write_text(f"{file.read_text(encoding='utf-8')}\n[limits]\n{limits}\n", encoding="utf-8")
+    file.write_text(with_limits(file, limits), encoding="utf-8")
     with pytest.raises(PolicyError, match=f"{row}: SND-04"):
         load(file)

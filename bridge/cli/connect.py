@@ -63,13 +63,14 @@ def doctor(message: Path | None, page: str | None, json_: bool) -> None:
     Example: consent-bridge doctor --message received.eml --page https://www.your-domain.example/newsletter
     """
     papers = Papers(_message(message) if message else None, _page(page) if page else "")
-    findings = list(_look(make_bridge(ready=False), papers))
-    if json_:
-        show([finding._asdict() for finding in findings])
-    else:
-        for finding in findings:
+    findings = []
+    for finding in _look(make_bridge(ready=False), papers):
+        findings.append(finding)
+        if not json_:  # each line as soon as it is known: some looks wait for others' answers
             mark = ("note" if finding.fix else "ok  ") if finding.ok else "FIX "
             click.echo(f"{mark} {finding.subject}" + (f": {finding.fix}" if finding.fix else ""))
+    if json_:
+        show([finding._asdict() for finding in findings])
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
 

@@ -177,6 +177,7 @@ def _counts(policy: Policy) -> Problems:
         ("limits.soft_bounces", policy.limits_.soft_bounces, 3, 20, "R7"),
         ("limits.complaint_warn", warn, 0.01, stop, "SND-04"),
         ("limits.complaint_stop", stop, 0.05, 5.0, "SND-04"),
+        ("limits.complaint_least", policy.limits_.complaint_least, 1, 1000, "SND-04"),
         ("sign_up.per_address_day", sign_up.per_address_day, 1, 3, "CAP-10"),
         ("sign_up.per_address_month", sign_up.per_address_month, sign_up.per_address_day, 10, "CAP-10"),
         ("sign_up.per_network_hour", sign_up.per_network_hour, 1, 10_000, "CAP-10"),

@@ -1,7 +1,8 @@
 """How many readers pressed "spam", by purpose and day: warned of early, and a stop for what is new (SND-04).
 
-Counted are readers who were on when their complaint was heard, each once; a rate is their number over all readers who
-are on. No platform's count of deliveries is taken: it would have to be told of every mail to every reader.
+Counted are readers who were on when their complaint was heard, each once, for every purpose they were on for: few
+platforms say which mail it was. A rate is their number over all readers who are on. No platform's count of deliveries
+is taken: it would have to be told of every mail to every reader.
 """
 
 from collections.abc import Callable, Mapping
@@ -63,8 +64,11 @@ class Complaints:
         """Purposes for which nothing new begins now, each with the reason."""
         today = now.astimezone(limits.zone).date()
         found = self.rates(today - timedelta(days=_HELD_DAYS), today)
+        high = [rate for rate in found if rate.percent >= limits.complaint_stop]
         return {
-            rate.purpose: f"{rate.words}: stopped (SND-04)" for rate in found if rate.percent >= limits.complaint_stop
+            rate.purpose: f"{rate.words}: stopped (SND-04)"
+            for rate in high
+            if rate.complaints >= limits.complaint_least
         }
 
     def _count(self, purpose: str) -> int:
