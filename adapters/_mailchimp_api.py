@@ -83,7 +83,8 @@ class MailchimpApi:
             )
         base = settings.get("MAILCHIMP_BASE_URL", "") or f"https://{found[1]}.api.mailchimp.com/3.0"
         _check_base(base)
-        self._base = base.rstrip("/")
+        #: Where it is called, and the data centre the key belongs to.
+        self.base, self.centre = base.rstrip("/"), found[1]
         self.seconds = seconds
         self._spoke = 0.0
         logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines name members
@@ -126,7 +127,7 @@ class MailchimpApi:
 
         client = Client({"api_key": self._key, "timeout": self.seconds})
         # The SDK replaces every "server" in a URL by the data centre, wherever it stands; so we name the host.
-        client.api_client.host = self._base
+        client.api_client.host = self.base
         client.api_client.server = ""
         return client
 
@@ -137,7 +138,7 @@ class MailchimpApi:
 
         line = Session()
         line.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # the SDK keeps none either
-        found = line.merge_environment_settings(self._base, {}, None, None, None)  # once, not at each call
+        found = line.merge_environment_settings(self.base, {}, None, None, None)  # once, not at each call
         line.proxies, line.verify, line.trust_env = found["proxies"], found["verify"], False
         return line
 

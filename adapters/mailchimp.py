@@ -10,10 +10,12 @@ import msgspec
 from adapters import _mailchimp_batches as batches
 from adapters._mailchimp_api import SECONDS, MailchimpApi, meaning_of, member_id
 from adapters._mailchimp_everybody import read_everybody
-from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
+from adapters._mailchimp_members import PREFS, Purposes, read_members
 from adapters._mailchimp_permissions import Permission, Permissions
+from adapters._mailchimp_setup import MailchimpSetup
 from adapters._mailchimp_webhooks import MailchimpWebhooks
 from adapters._outcomes import Round, Told, later, refused, worst
+from adapters._plans import plan_limit
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.vocabulary import (
     DONE,
@@ -28,6 +30,7 @@ from bridge.vocabulary import (
     OutcomeKind,
     Report,
     Seen,
+    Step,
 )
 
 #: Mailchimp cuts text merge fields here without saying so, in bytes.
@@ -79,6 +82,7 @@ class Mailchimp(Adapter):
     bulk = batches.MOST
     connections = 10
     after_erasure = "an address that was erased comes back only through Mailchimp's own sign-up form, by no import."
+    dkim_selectors = ("k2", "k3", "k1")
     signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
 
     #: Limit of each call; the SDK's own is 120.
@@ -96,6 +100,8 @@ class Mailchimp(Adapter):
         self._audiences = _by_audience(places)
         self._purposes = tuple(self._audiences.values())
         self._permissions = Permissions(self._api, places)
+        self._needs = MailchimpSetup(self._api, settings, self._audiences, self._permissions)
+        plan_limit(self.name, settings)
         self._webhooks = MailchimpWebhooks(settings, self._purposes_at, lambda: type(self).clock())
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
@@ -394,77 +400,18 @@ class Mailchimp(Adapter):
     def _purposes_at(self, audience: str) -> Sequence[str]:
         return tuple(self._audiences.get(audience, ()))
 
-    def setup(self) -> list[str]:
-        """Make the merge field for the reader's link where it is missing."""
-        return [self._make_field(audience) for audience in self._audiences if not self._has_field(audience)]
+    @property
+    def site(self) -> str:
+        """Where the time is read from."""
+        return self._api.base
 
-    def _make_field(self, audience: str) -> str:
-        body = {"name": "Preference link", "type": "text", "tag": PREFS, "public": False}
-        try:
-            self._api.call(self._api.lists.add_list_merge_field, audience, body)
-        except Told as told:
-            raise AdapterError(f"mailchimp: {told.outcome.reason} while adding {PREFS}") from None
-        return f"merge field {PREFS} added to audience {audience}"
+    def setup(self, webhook: str = "") -> list[Step]:
+        """Merge field, groups and webhook, where they are missing."""
+        return self._needs.setup(webhook)
 
-    def _has_field(self, audience: str) -> bool:
-        try:
-            answer = self._api.call(
-                self._api.lists.get_list_merge_fields, audience, count=PAGE, fields=["merge_fields.tag"]
-            )
-        except Told as told:
-            if told.status != 404:
-                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading the merge fields") from None
-            raise Misconfigured(
-                f"audience {audience} is unknown to Mailchimp: look at [purposes.at.mailchimp] of the policy"
-            ) from None
-        return any(field.get("tag") == PREFS for field in answer.get("merge_fields", ()))
-
-    def check(self) -> list[Finding]:
-        """Key, audiences, merge field, opt-in setting, webhook secret."""
-        try:
-            self._api.call(self._api.ping.get)
-        except (AdapterError, Told) as error:
-            return [Finding("mailchimp answers", False, str(error))]
-        secret = bool(self.settings.get("MAILCHIMP_WEBHOOK_SECRET"))
-        return [
-            Finding("mailchimp answers", True),
-            Finding("mailchimp webhook secret", secret, "" if secret else "set MAILCHIMP_WEBHOOK_SECRET"),
-            *(finding for place in self._audiences.items() for finding in self._check_audience(*place)),
-        ]
-
-    def _check_audience(self, audience: str, purposes: Purposes) -> list[Finding]:
-        subject = f"mailchimp audience {audience}"
-        try:
-            shown = ["id", "double_optin", "marketing_permissions"]
-            answer = self._api.call(self._api.lists.get_list, audience, fields=shown)
-            field = self._has_field(audience)
-            interests = self._interests_of(audience) if any(purposes.values()) else set()
-        except Told as told:
-            unknown = "it is unknown: look at [purposes.at.mailchimp] of the policy"
-            return [Finding(subject, False, unknown if told.status == 404 else told.outcome.reason)]
-        except AdapterError as error:
-            return [Finding(subject, False, str(error))]
-        missing = [interest for interest in purposes.values() if interest and interest not in interests]
-        double = " (its own double opt-in is on; our confirmed readers do not pass it again)"
-        return [
-            Finding(subject + (double if answer.get("double_optin") else ""), True),
-            Finding(f"{subject}, merge field {PREFS}", field, "" if field else "run consent-bridge setup mailchimp"),
-            *(
-                Finding(f"{subject}, interest {interest}", False, "it is unknown: look at [purposes.at.mailchimp]")
-                for interest in missing
-            ),
-            *self._permissions.check(audience, asked=bool(answer.get("marketing_permissions"))),
-        ]
-
-    def _interests_of(self, audience: str) -> set[str]:
-        """Ids of all interests of an audience; they live in categories."""
-        lists = self._api.lists
-        answer = self._api.call(lists.get_list_interest_categories, audience, count=PAGE)
-        found: set[str] = set()
-        for category in answer.get("categories") or ():
-            page = self._api.call(lists.list_interest_category_interests, audience, category["id"], count=PAGE)
-            found |= {str(interest.get("id")) for interest in page.get("interests") or ()}
-        return found
+    def check(self, webhook: str = "") -> list[Finding]:
+        """Key, audiences, merge field, groups, opt-in setting, webhook, plan."""
+        return list(self._needs.check(webhook))
 
 
 def _by_audience(places: Mapping[str, Mapping[str, str]]) -> dict[str, Purposes]:

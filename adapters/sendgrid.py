@@ -11,11 +11,13 @@ import msgspec
 from adapters import _sendgrid_everybody as everybody
 from adapters import _sendgrid_exports as exports
 from adapters._outcomes import Round, Told, later, refused
+from adapters._plans import plan_limit
 from adapters._sendgrid_api import SECONDS, SendGridApi, mapping
-from adapters._sendgrid_contacts import PREFS, Contact, Fields, found
+from adapters._sendgrid_contacts import Contact, Fields, found
 from adapters._sendgrid_events import SendGridEvents
+from adapters._sendgrid_setup import SendGridSetup
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report, Seen
+from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report, Seen, Step
 
 _SEARCH = 100  # addresses in one search, ids in one removal
 _SUPPRESS = 1000
@@ -44,6 +46,7 @@ class SendGrid(Adapter):
     bulk = _CONTACTS
     after_erasure = "its suppression lists keep an address that left or bounced; they are what stops its mail there."
     signs_webhooks = True
+    dkim_selectors = ("s1", "s2")
 
     #: Limit of each call; the SDK has none.
     seconds: ClassVar[float] = SECONDS
@@ -63,6 +66,8 @@ class SendGrid(Adapter):
         self._api = SendGridApi(settings, self.seconds)
         self._events = SendGridEvents(settings, self._purposes_of, lambda: type(self).clock())
         self._fields = Fields(self._api, fields)
+        self._needs = SendGridSetup(self._api, settings, places, self._fields)
+        plan_limit(self.name, settings)
         self._most = _CONTACTS  # of one upsert; halved while a job fails and does not say for whom
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
@@ -356,46 +361,18 @@ class SendGrid(Adapter):
     def _purposes_of(self, group: str) -> Sequence[str]:
         return tuple(purpose for purpose, place in self.places.items() if place["group"] == group)
 
-    def setup(self) -> list[str]:
-        """Make the custom field for the reader's link where it is missing."""
-        if PREFS in self._fields.read():
-            return []
-        try:
-            self._api.post("marketing", "field_definitions", body={"name": PREFS, "field_type": "Text"})
-        except Told as told:
-            raise AdapterError(f"sendgrid: {told.outcome.reason} while adding the field {PREFS}") from None
-        return [f"custom field {PREFS} added"]
+    @property
+    def site(self) -> str:
+        """Where the time is read from."""
+        return self._api.host
 
-    def check(self) -> list[Finding]:
-        """Key and scopes, host, lists, groups, custom field, webhook key."""
-        key = bool(self.settings.get("SENDGRID_WEBHOOK_PUBLIC_KEY"))
-        return [
-            self._look("sendgrid answers", "", lambda: self._api.get("scopes")),
-            Finding("sendgrid webhook key", key, "" if key else "set SENDGRID_WEBHOOK_PUBLIC_KEY"),
-            *self._check_places(),
-            self._look(
-                f"sendgrid custom field {PREFS}", "run consent-bridge setup sendgrid", lambda: self._fields.id(PREFS)
-            ),
-        ]
+    def setup(self, webhook: str = "") -> list[Step]:
+        """Custom field, lists, unsubscribe groups and webhook, where they are missing."""
+        return self._needs.setup(webhook)
 
-    def _check_places(self) -> Iterator[Finding]:
-        fix = "it is unknown: look at [purposes.at.sendgrid] of the policy"
-        for purpose, place in self.places.items():
-            yield self._look(
-                f"sendgrid list of {purpose}", fix, partial(self._api.get, "marketing", "lists", place["list"])
-            )
-            yield self._look(
-                f"sendgrid unsubscribe group of {purpose}", fix, partial(self._api.get, "asm", "groups", place["group"])
-            )
-
-    def _look(self, subject: str, fix: str, call: Callable[[], object]) -> Finding:
-        try:
-            call()
-        except Told as told:
-            return Finding(subject, False, fix or told.outcome.reason)
-        except AdapterError as error:
-            return Finding(subject, False, str(error))
-        return Finding(subject, True)
+    def check(self, webhook: str = "") -> list[Finding]:
+        """Key and scopes, lists, groups, custom field, webhook and its key, plan."""
+        return list(self._needs.check(webhook))
 
 
 def _need_places(places: Mapping[str, Mapping[str, str]]) -> None:

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from itertools import islice
 from typing import Any, ClassVar
 
-from bridge.vocabulary import EventType, Finding, Incoming, Letter, Member, Outcome, Report, Seen
+from bridge.vocabulary import EventType, Finding, Incoming, Letter, Member, Outcome, Report, Seen, Step
 
 #: Members taken together where an adapter has no faster way of its own.
 _AT_ONCE = 500
@@ -125,6 +125,8 @@ class Adapter(Ears):
     after_erasure: ClassVar[str] = ""
     #: Whether its webhooks carry a signature over the raw bytes.
     signs_webhooks: ClassVar[bool] = False
+    #: Names of the DKIM keys it signs with, at the sender's domain; any of them will do.
+    dkim_selectors: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
@@ -172,12 +174,20 @@ class Adapter(Ears):
         """Whether somebody who is paused there looks different from somebody who left."""
         return True
 
-    def setup(self) -> list[str]:
-        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was done."""
+    @property
+    def site(self) -> str:
+        """An address of the ESP that answers anybody, if only with a no: `doctor` reads the time from it."""
+        return ""
+
+    def setup(self, webhook: str = "") -> list[Step]:  # noqa: ARG002  (names are the contract)
+        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was made and what was there.
+
+        `webhook` is the address its news should go to, without a secret part; empty = nothing about webhooks.
+        """
         return []
 
-    def check(self) -> list[Finding]:
-        """What usually goes wrong here, looked at now, each with its fix."""
+    def check(self, webhook: str = "") -> list[Finding]:  # noqa: ARG002  (names are the contract)
+        """What usually goes wrong here, looked at now, each with its fix. Changes nothing."""
         return []
 
 

@@ -421,6 +421,27 @@ erase_work = Table(
     Index("ix_erase_work_due", "adapter", "due"),
 )
 
+#: What a platform told `setup` and tells nobody again, such as the secret it signs its webhooks with (decision 28).
+esp_secrets = Table(
+    "esp_secrets",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("setting", String(64), primary_key=True),  # the setting that it stands for
+    Column("place", String(64), primary_key=True),  # whose it is at the platform: an audience, a webhook
+    Column("kid", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("since", AwareDateTime, nullable=False),
+)
+
+#: How many readers of a purpose complained on a day (SND-04): plain numbers, of nobody.
+complaints = Table(
+    "complaints",
+    metadata,
+    Column("day", String(10), primary_key=True),  # 2026-11-25, in the policy's timezone
+    Column("purpose", String(32), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]
 
 _ONLY_BLANKS = "NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND " + " AND ".join(

@@ -115,6 +115,7 @@ class Vault:
         self._lookup = {root.kid: _derive(root.secret, b"address lookup") for root in roots}
         self._throttle = _derive(limits or roots[-1].secret, b"throttle")
         self._report = {root.kid: _derive(root.secret, b"report keys") for root in roots}
+        self._texts = {root.kid: AESGCM(_derive(root.secret, b"platform secrets")) for root in roots}
         self._wrap = {root.kid: AESGCM(_derive(root.secret, b"wrapping")) for root in roots}
 
     def lookups(self, email: str) -> list[Hash]:
@@ -155,6 +156,17 @@ class Vault:
         nonce = os.urandom(12)
         key = self._unwrap(subject, kid, wrapped)
         return self.newest, nonce + self._wrap[self.newest].encrypt(nonce, key, subject.encode())
+
+    def seal_text(self, about: str, text: str) -> tuple[str, bytes]:
+        """A platform's secret, sealed under the newest root and bound to what it is about; with the root's id."""
+        return self.newest, seal(self._texts[self.newest], text.encode(), about)
+
+    def open_text(self, about: str, kid: str, sealed: bytes) -> str:
+        """The same, opened."""
+        key = self._texts.get(kid)
+        if key is None:
+            raise Sealed(f"a row names vault key {kid!r}, which BRIDGE_VAULT_KEYS no longer holds")
+        return unseal(key, sealed, about).decode()
 
     def _unwrap(self, subject: str, kid: str, wrapped: bytes) -> bytes:
         root = self._wrap.get(kid)

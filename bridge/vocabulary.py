@@ -5,7 +5,7 @@ import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -255,6 +255,9 @@ RESTING = frozenset({STOPPED_THERE, *JOURNEYS})
 #: Reason of a wait: all was done, and a pause hides a new yes of hers that this ESP must still be told when it ends.
 HIDDEN = "paused"
 
+#: Reason of a wait: all was done but for a new yes to a purpose about which too many readers complain (SND-04).
+HELD_BACK = "complaints"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Yes or no, and every reason for it."""
@@ -265,11 +268,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(NamedTuple):
-    """One line of `doctor`: what was looked at, whether it is right, and what to do if not."""
+    """One line of `doctor`: what was looked at, whether it is right, and what to do if not.
+
+    Right with a `fix` is a hint: nothing is wrong yet.
+    """
 
     subject: str
     ok: bool
     fix: str = ""
+
+
+class Step(NamedTuple):
+    """One line of `setup`: what is there now, whether it had to be made, and what is left for a person to do.
+
+    `keep` is a secret the ESP told, which the store keeps: the setting it stands for, the place it belongs to there,
+    and its value.
+    """
+
+    subject: str
+    made: bool
+    todo: str = ""
+    keep: tuple[str, str, str] | None = None
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -361,6 +380,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ask_again_after: timedelta = timedelta(days=183)  # R16
     erased_ask_again_after: timedelta = timedelta(days=30)  # R12
     goodbye: bool = False  # WDR-12
+    complaint_warn: float = 0.1  # SND-04: percent of a purpose's readers on one day
+    complaint_stop: float = 0.3
+    complaint_least: int = 3  # fewer complaints on one day are chance, whatever their share
+    zone: tzinfo = UTC  # where the operator's days begin
     notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
 

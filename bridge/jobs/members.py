@@ -21,18 +21,28 @@ def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
     return min(ends).total_seconds()
 
 
-def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool, retired: bool = False) -> Member:
-    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02).
+def member(
+    bridge: Bridge,
+    push: Push,
+    now: datetime,
+    limits: Limits,
+    *,
+    closed: bool,
+    held: Collection[str] = (),
+    retired: bool = False,
+) -> Member:
+    """How this person should be at this ESP now.
 
-    At one that is given up (`retired`) nobody is on any more. That is no stop of hers, so it is told as a pause.
+    Without a contract (`closed`) nothing new begins there (REG-02), nor for a purpose that is `held` (SND-04). At one
+    that is given up (`retired`) nobody is on any more. That is no stop of hers, so it is told as a pause.
     """
     person, history, policy = push.person, push.history, bridge.policy
     purposes = policy.places(push.adapter)
     shut = blocks(history, limits)
     on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
     fresh = _new_yes(push, on, limits)
-    if closed:
-        on, fresh = on - fresh, frozenset()
+    new = fresh if closed else fresh.intersection(held)
+    on, fresh = on - new, fresh - new
     stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
     moved = unconfirmed_move(history) is not None  # on hold until the mailbox of her new address has answered (R13)
     paused = frozenset(p for p in purposes if p not in on and not shut and (moved or _is_paused(push, p, now)))
@@ -62,6 +72,13 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         link=bridge.links.url("/preferences/", token),
         fields=fields,
     )
+
+
+def is_held(bridge: Bridge, push: Push, now: datetime, limits: Limits, held: Collection[str]) -> bool:
+    """Whether a new yes of hers waits until fewer readers complain (SND-04)."""
+    mine = bridge.policy.places(push.adapter).keys() & held
+    on = [purpose for purpose in mine if is_on(push.history, purpose, now, limits)]
+    return bool(_new_yes(push, on, limits))
 
 
 def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset[str]:

@@ -13,9 +13,9 @@ import msgspec
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.bootstrap import Bridge
 from bridge.jobs.circuit import Circuit, Turn
-from bridge.jobs.members import hidden, member
+from bridge.jobs.members import hidden, is_held, member
 from bridge.store import Busy, Job, Push, StoreAway, open_jobs
-from bridge.vocabulary import DONE, HIDDEN, Limits, Member, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, HELD_BACK, HIDDEN, Limits, Member, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -40,7 +40,8 @@ class Errand(NamedTuple):
 
     push: Push
     member: Member
-    hidden: float | None  # seconds until a pause ends that hides a new yes of hers
+    hidden: float | None  # seconds until a pause ends that hides a new yes of hers, or it is looked at again
+    why: str = HIDDEN  # what hides it
 
     @property
     def state(self) -> str:
@@ -54,6 +55,7 @@ class Pusher:
     def __init__(self, bridge: Bridge, name: str) -> None:
         self.bridge, self.name = bridge, name
         self.circuit = Circuit(name, self._now)
+        self._held: frozenset[str] = frozenset()
 
     def _now(self) -> datetime:
         return self.bridge.clock()  # asked each time: tests set another clock
@@ -137,14 +139,26 @@ class Pusher:
         now, closed = self.bridge.clock(), self._contract_problem()
         # A contract that ran out holds back everything but stops; it is no "no" of hers.
         limits = msgspec.structs.replace(self.bridge.limits(now), closed={})
-        retired = self.bridge.store.queue.is_retired(self.name)
-        return [self._errand(push, now, limits, closed=bool(closed), retired=retired) for push in pushes]
+        held, retired = self._held_back(now, limits), self.bridge.store.queue.is_retired(self.name)
+        return [self._errand(push, now, limits, held, closed=bool(closed), retired=retired) for push in pushes]
 
-    def _errand(self, push: Push, now: datetime, limits: Limits, *, closed: bool, retired: bool) -> Errand:
-        told = member(self.bridge, push, now, limits, closed=closed, retired=retired)
+    def _held_back(self, now: datetime, limits: Limits) -> frozenset[str]:
+        """Purposes whose readers complain so much that nobody new is told about them now (SND-04); logged once."""
+        held = self.bridge.store.complaints.held(now, limits)
+        for purpose in held.keys() - self._held:
+            log.error("%s: nothing new for %s: %s", self.name, purpose, held[purpose])
+        self._held = frozenset(held)
+        return self._held
+
+    def _errand(
+        self, push: Push, now: datetime, limits: Limits, held: frozenset[str], *, closed: bool, retired: bool
+    ) -> Errand:
+        told = member(self.bridge, push, now, limits, closed=closed, held=held, retired=retired)
         heard = any(event.source == self.name for event in push.history[push.put : push.number])
         known = None if push.stop or heard or told.fresh else push.known
         slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(told))
+        if not closed and held and is_held(self.bridge, push, now, limits, held):
+            return Errand(slim, told, _UNTIL_MENDED, HELD_BACK)
         return Errand(slim, told, hidden(self.bridge, push, now))
 
     def _mark(self, told: Member) -> int:
@@ -396,4 +410,4 @@ def _text(jobs: Collection[int], state: str) -> str:
 def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
     if outcome.kind is not OutcomeKind.DONE or errand.hidden is None:
         return outcome
-    return Outcome(OutcomeKind.LATER, HIDDEN, errand.hidden)
+    return Outcome(OutcomeKind.LATER, errand.why, errand.hidden)

@@ -1,12 +1,13 @@
 """The one door: how events, records, stop list and promised work are written together, in one transaction."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
+from bridge.decide import MAILABLE, STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
 from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
@@ -56,6 +57,11 @@ _STOP = Sql(
     "INSERT INTO stop_list (hash, scope, kid, reason, since) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (hash, scope) DO UPDATE SET kid = excluded.kid, reason = excluded.reason, since = excluded.since "
     "WHERE excluded.since >= stop_list.since"
+)
+
+_COMPLAINT = Sql(
+    "INSERT INTO complaints (day, purpose, count) VALUES (?, ?, ?) "
+    "ON CONFLICT (day, purpose) DO UPDATE SET count = complaints.count + excluded.count"
 )
 
 _STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
@@ -118,6 +124,7 @@ class Batch:
         self._stops: dict[tuple[bytes, str], Stop] = {}
         self._lifted: list[tuple[bytes, str]] = []
         self._profiles: list[tuple[int, bytes]] = []
+        self._complaints: Counter[tuple[str, str]] = Counter()  # by day and purpose
 
     def load(self, ids: Collection[str]) -> None:
         """Lock these people in a fixed order and read all that was told of them, in three reads."""
@@ -237,6 +244,7 @@ class Batch:
         )
         _CLOCK.many(self.db, sorted(self._clocks))
         journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
+        _COMPLAINT.many(self.db, [(*about, count) for about, count in sorted(self._complaints.items())])
         return bool(self._mails or self._pushes or self._rejoined)
 
     def _write_events(self) -> None:
@@ -285,6 +293,9 @@ class Batch:
         for kind in (Work.WELCOME, Work.GOODBYE):
             if kind in work:
                 self._letters.setdefault((opened.number, kind.value), []).extend(changed)
+        if event.type is EventType.COMPLAINED:
+            day = event.time.astimezone(self.limits.zone).date().isoformat()
+            self._complaints.update((day, p) for p, status in decision.before.items() if status in MAILABLE)
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
         if Work.STOP in work and event.type in STOPS:

@@ -40,7 +40,7 @@ from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
 from bridge.tables import AwareDateTime, events, pushes, retired, stop_clocks, subjects
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import GONE_THERE, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import GONE_THERE, HELD_BACK, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -369,7 +369,7 @@ _KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
 
 def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
     """The row after one outcome. Stops are never given up (decision 23)."""
-    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN}
+    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN, HELD_BACK}
     stopped = outcome.kind is OutcomeKind.DONE or ended
     row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000), stopped=int(stopped))
     match outcome.kind:

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, and_, func, select
 
 from bridge.decide import may_mail
 from bridge.notices import Wording
 from bridge.store import clocks, journeys
+from bridge.store.complaints import Complaints
 from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
 from bridge.store.values import Confirmation, Person, StopTimes, Task
-from bridge.tables import erase_work, outbox, pushes, subjects, wordings
+from bridge.tables import erase_work, events, outbox, pushes, subjects, throttle, wordings
 from bridge.vault import Vault
 from bridge.vocabulary import Answer, ConsentEvent, Limits
 
@@ -32,6 +34,7 @@ class Reads:
     ) -> None:
         self.database, self.vault, self.limits, self.clock = database, vault, limits, clock
         self.rows = Rows(vault, Names(database))
+        self.complaints = Complaints(database, self.rows.names, clock)
 
     def warm(self) -> None:
         """Read what every first request needs, so that none of them does."""
@@ -91,7 +94,9 @@ class Reads:
         person = self.person(email)
         known = self.history(person) if person else self.stops(email)
         told = [event for event in known if event.received <= moment and event.time <= moment + timedelta(minutes=5)]
-        return may_mail(told, purpose, moment, self.limits(moment))
+        limits = self.limits(moment)
+        closed = {**limits.closed, **self.complaints.held(moment, limits)}
+        return may_mail(told, purpose, moment, msgspec.structs.replace(limits, closed=closed))
 
     def confirmations(self, person: Person) -> list[Confirmation]:
         """When each ESP carried out each of her stops, in the order they were said."""
@@ -138,6 +143,13 @@ class Reads:
         with self.database.reading() as db:
             row = db.execute(select(wordings).where(where)).first()
         return _words(row) if row else None
+
+    def last_written(self) -> tuple[int, int, int]:
+        """Marks of the last writing: who sees the same ones later knows that nothing was written in between."""
+        marks = (func.max(events.c.id), func.max(throttle.c.id), func.count(outbox.c.id))
+        with self.database.reading() as db:
+            event, limit, mails = (db.scalar(select(mark)) or 0 for mark in marks)
+        return event, limit, mails
 
     def tasks(self) -> list[Task]:
         """What waits, for people and monitors: mails, and pushes and erasures per ESP."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, u
 from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway
+from bridge.store.kept import reseal
 from bridge.store.rows import open_person
 from bridge.store.sql import Hand
 from bridge.tables import erase_work, keys_used, metadata, person_keys, stop_list, subjects
@@ -83,6 +84,8 @@ def move(
     with database.reading() as db:
         everyone = db.scalar(select(func.count()).select_from(subjects)) or 0
         old_stops = db.scalar(select(func.count()).where(stop_list.c.kid != vault.newest)) or 0
+    with database.writing() as db:
+        reseal(db, vault)
     people = stops = left = last = seen = 0
     size = _FIRST_CHUNK
     while True:

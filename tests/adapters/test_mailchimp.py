@@ -899,13 +899,22 @@ def test_purposes_that_cannot_be_told_apart_there_are_refused(places: dict[str, 
         Mailchimp(SETTINGS, places, {})
 
 
+def groups_there(mailchimp: Desk, *ids: str) -> None:
+    """The audience has one category with these groups."""
+    categories = f"/lists/{AUDIENCE}/interest-categories"
+    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001"}]}))
+    there = {"interests": [{"id": one, "name": "-"} for one in ids]}
+    mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, there))
+
+
 def test_setup_makes_the_merge_field_once(adapter: Mailchimp, mailchimp: Desk) -> None:
+    groups_there(mailchimp, NEWS, OFFERS)
     fields = f"/lists/{AUDIENCE}/merge-fields"
     mailchimp.on("GET", fields, Answer(200, {"merge_fields": []}), Answer(200, {"merge_fields": [{"tag": "PREFS"}]}))
     mailchimp.on("POST", fields, Answer(200, {"tag": "PREFS"}))
 
-    assert len(adapter.setup()) == 1
-    assert adapter.setup() == []
+    assert [step.made for step in adapter.setup()] == [True, False, False]
+    assert [step.made for step in adapter.setup()] == [False, False, False]
 
     (made,) = mailchimp.made("POST")
     assert made.body == {"name": "Preference link", "type": "text", "tag": "PREFS", "public": False}
@@ -915,16 +924,14 @@ def test_check_names_what_is_wrong_and_the_fix(adapter: Mailchimp, mailchimp: De
     mailchimp.on("GET", "/ping", Answer(200, {"health_status": "Everything's Chimpy!"}))
     mailchimp.on("GET", f"/lists/{AUDIENCE}", Answer(200, {"id": AUDIENCE, "double_optin": True}))
     mailchimp.on("GET", f"/lists/{AUDIENCE}/merge-fields", Answer(200, {"merge_fields": []}))
-    categories = f"/lists/{AUDIENCE}/interest-categories"
-    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001"}]}))
-    mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, {"interests": [{"id": NEWS}]}))
+    groups_there(mailchimp, NEWS)
 
     findings = adapter.check()
 
-    assert [finding.ok for finding in findings] == [True, True, True, False, False]
-    assert "double opt-in is on" in findings[2].subject
-    assert "setup" in findings[3].fix
-    assert OFFERS in findings[4].subject
+    assert [finding.ok for finding in findings] == [True, True, True, True, False, False, True]
+    assert "double opt-in is on" in findings[3].subject
+    assert "setup" in findings[4].fix
+    assert OFFERS in findings[5].subject
 
 
 def test_check_of_an_unknown_audience_or_a_wrong_key(adapter: Mailchimp, mailchimp: Desk) -> None:

@@ -996,9 +996,12 @@ def test_setup_makes_the_field_once(adapter: SendGrid, sendgrid: Desk) -> None:
     there = {"custom_fields": [{"id": "e1_T", "name": "prefs", "field_type": "Text"}], "reserved_fields": []}
     sendgrid.on("GET", FIELDS, Answer(200, nothing), Answer(200, there))
     sendgrid.on("POST", FIELDS, Answer(200, {"id": "e1_T"}))
+    lists = [{"id": one, "name": "-"} for one in (NEWS, OFFERS)]
+    sendgrid.on("GET", "/marketing/lists", Answer(200, {"result": lists}))
+    sendgrid.on("GET", "/asm/groups", Answer(200, [{"id": one, "name": "-"} for one in (101, 102)]))
 
-    assert len(adapter.setup()) == 1
-    assert adapter.setup() == []
+    assert [step.made for step in adapter.setup()] == [True, False, False, False, False]
+    assert not any(step.made for step in adapter.setup())
 
     (made,) = sendgrid.made("POST")
     assert made.body == {"name": "prefs", "field_type": "Text"}
@@ -1019,8 +1022,10 @@ def test_a_missing_field_names_the_fix(adapter: SendGrid, sendgrid: Desk) -> Non
 def test_check_names_what_is_wrong_and_the_fix(adapter: SendGrid, account: Desk) -> None:
     account.on("GET", "/scopes", Answer(200, {"scopes": ["mail.send"]}))
     account.on("GET", f"/marketing/lists/{NEWS}", Answer(200, {"id": NEWS}))
+    account.on("GET", "/marketing/contacts/count", Answer(200, {"contact_count": 7}))
 
     wrong = {finding.subject: finding.fix for finding in adapter.check() if not finding.ok}
 
-    assert set(wrong) == {"sendgrid webhook key", "sendgrid list of offers"}
+    assert set(wrong) == {"sendgrid key: scopes", "sendgrid webhook key", "sendgrid list of offers"}
     assert "policy" in wrong["sendgrid list of offers"]
+    assert "marketing.update" in wrong["sendgrid key: scopes"]
