@@ -107,7 +107,7 @@ class Reconciler:
     """Compares with one ESP. `tell` is given each difference, `progress` what is done of how much."""
 
     #: Addresses after which it is noted how far the reading has come.
-    keeps_every = 50_000
+    keeps_every = 200_000
 
     def __init__(
         self,
@@ -308,11 +308,12 @@ class Reconciler:
             differ = [number for number, row in rows if wanted[row]]
             calm = [number for number in differ if not sight.marks[number] & BUSY]
             self.state.result.under_way += len(differ) - len(calm)
+            before = self.state.result.applied, len(self.state.on)
             for part in slices(calm, SLICE):
                 self._look(self.store.queue.look_at(self.name, part), now, limits)
             self.state.last = until
             self._progress(f"comparing {self.name}", until, sight.last)
-            if differ:
+            if before != (self.state.result.applied, len(self.state.on)):
                 self._keep()
 
     def _look(self, looks: Sequence[Look], now: datetime, limits: Limits) -> None:
