@@ -481,6 +481,7 @@ def test_who_left_there_and_has_said_yes_since_is_told_by_a_direct_call(adapter:
         (packed(b"[{broken"), OutcomeKind.LATER, "result_DecodeError"),
         (packed(b'[{"operation_id": 1}]'), OutcomeKind.LATER, "result_ValidationError"),
     ],
+    ids=["expired", "gone", "no archive", "cut off", "no json", "no result"],  # an archive holds the time it was made
 )
 def test_a_result_that_cannot_be_had_has_a_name(
     adapter: Mailchimp, mailchimp: Desk, result: bytes | Answer, kind: OutcomeKind, reason: str
