@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import event
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from adapters.sandbox import moment
+from adapters.sandbox import courier, moment
 from adapters.sandbox.__main__ import webhooks_from
 from adapters.sandbox.server import start
 from adapters.sandbox.state import State
@@ -182,12 +182,12 @@ class Nursery:
         trail.follow_news()
         moment.now = self.clock
         keys = Path(order["keys"])
+        # An ESP tries for days; here some thousand times in quick succession, from the first moment.
+        courier.GAPS = (0.02, 0.05, *[0.1] * 2000)
         real = State.__init__
 
         def hurried(state: State, *args: Any, **options: Any) -> None:
             real(state, *args, **options)
-            # An ESP tries for days; here some hundred times in quick succession.
-            state.courier.gaps = (0.02, 0.05, *[0.1] * 2000)
             for esp in state.esps.values():
                 esp.jobs.seconds = JOB_SECONDS
                 if mode := order["modes"].get(esp.name):  # its jobs are held from the first moment

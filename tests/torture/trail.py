@@ -47,11 +47,11 @@ class Trail:
 
     def follow_news(self) -> None:
         """From now on this process says what it heard of an ESP's news, or how the ESP told it."""
-        hear, try_ = Store.hear, Courier._try
+        take_in, try_ = Store.take_in, Courier._try
 
-        def heard(store: Store, adapter: str, reports: Any) -> int:
-            new = hear(store, adapter, reports)
-            self.say("hears", adapter=adapter, news=[f"{one.type} {one.purpose}" for one in reports], new=new)
+        def heard(store: Store, adapter: str, news: Any) -> int:
+            new = take_in(store, adapter, news)
+            self.say("hears", adapter=adapter, news=[f"{one.type} {one.purpose}" for one in news], new=new)
             return new
 
         def tried(courier: Courier, delivery: Delivery) -> float | None:
@@ -59,7 +59,7 @@ class Trail:
             self.say("tells", adapter=delivery.esp, news=delivery.what, tries=delivery.tries, again=again)
             return again
 
-        Store.hear, Courier._try = heard, tried  # type: ignore[method-assign]
+        Store.take_in, Courier._try = heard, tried  # type: ignore[method-assign]
 
     def follow_jobs(self) -> None:
         """From now on this process says which jobs an ESP took."""
@@ -98,6 +98,7 @@ class Trail:
 
         def finished(queue: WorkQueue, mail: Any) -> None:
             before = holder(queue, mail)
+            self.say("ends", id=mail.id)  # whoever is killed before the next line may have done it
             finish(queue, mail)
             with suppress(StoreAway):  # then nobody knows, and it counts as cut
                 after = holder(queue, mail)
