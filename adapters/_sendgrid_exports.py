@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -90,17 +91,17 @@ def _finished(api: SendGridApi, job: str, pause: Callable[[float], None]) -> lis
 def addresses(api: SendGridApi, job: str, pause: Callable[[float], None], size: int) -> Iterator[list[str]]:
     """Only the addresses of an export, so many at a time."""
     for url in _finished(api, job, pause):
-        found = _opened(url, api.seconds, _addresses)
-        while some := list(islice(found, size)):
-            yield some
+        yield from _opened(url, api.seconds, partial(_addresses, size))
 
 
-def _addresses(stream: IO[bytes]) -> Iterator[str]:
+def _addresses(size: int, stream: IO[bytes]) -> Iterator[list[str]]:
     """A CSV's column is read by its place: a dictionary a row costs more than everything else about it."""
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     first = next(text, "")
     if first.lstrip()[:1] in ("[", "{"):
-        yield from filter(None, map(address, _parsed(first, text)))
+        named = filter(None, map(address, _parsed(first, text)))
+        while some := list(islice(named, size)):
+            yield some
         return
     rows = csv.reader(chain([first], text))
     head = [name.strip().lower() for name in next(rows, [])]
@@ -109,9 +110,9 @@ def _addresses(stream: IO[bytes]) -> Iterator[str]:
             raise ValueError("no column with addresses")
         return
     place = head.index("email")
-    for row in rows:
-        if len(row) > place and (email := row[place].strip()):
-            yield email
+    while part := list(islice(rows, size)):
+        if some := [email for row in part if len(row) > place and (email := row[place].strip())]:
+            yield some
 
 
 def download(url: str, seconds: float) -> Iterator[Row]:

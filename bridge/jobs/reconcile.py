@@ -300,12 +300,14 @@ class Reconciler:
         for after in range(self.state.last, sight.last, PAGE):
             until = min(after + PAGE, sight.last)
             ours = [0] * (until - after)
-            for number, bits in self.sides.standing(self.purposes, limits, now, after=after, until=until):
+            stands = self.sides.standing(self.purposes, limits, now, after=after, until=until)
+            for number, bits in stands:
                 ours[number - after - 1] = bits & ~nobody
-                self.state.result.may += bool(bits & wanted.on)
+            self.state.result.may += sum([1 for _, bits in stands if bits & wanted.on])
             page = slice(after + 1, until + 1)
-            rows = enumerate(zip(ours, sight.there[page], sight.marks[page], strict=True), after + 1)
-            differ = [number for number, row in rows if wanted[row]]
+            rows = list(zip(ours, sight.there[page], sight.marks[page], strict=True))
+            odd = {row for row in set(rows) if wanted.differ(*row)}  # of a few combinations, however many people
+            differ = [number for number, row in enumerate(rows, after + 1) if row in odd] if odd else []
             calm = [number for number in differ if not sight.marks[number] & BUSY]
             self.state.result.under_way += len(differ) - len(calm)
             before = self.state.result.applied, len(self.state.on)
@@ -424,22 +426,18 @@ class Reconciler:
         state.result.applied += len(state.on)
 
 
-class _Wanted(dict[tuple[int, int, int], bool]):
-    """Whether somebody must be looked at, by how she stands here, there, and by our marks; few combinations exist."""
+class _Wanted:
+    """Whether somebody must be looked at, by how she stands here, there, and by our marks."""
 
     def __init__(self, sight: Sight) -> None:
-        super().__init__()
         self._sight = sight
         count = len(sight.purposes)
         bits = [bits_of(place, count) for place in range(count)]
         self.on, self._stopped, self._objected = (sum(bit[kind] for bit in bits) for kind in range(3))
 
-    def __missing__(self, row: tuple[int, int, int]) -> bool:
-        ours, theirs, marks = row
-        self[row] = self._differ(ours, theirs, special=bool(marks & SPECIAL))
-        return self[row]
-
-    def _differ(self, ours: int, theirs: int, *, special: bool) -> bool:
+    def differ(self, ours: int, theirs: int, marks: int) -> bool:
+        """Whether these two do not say the same, as far as bits tell."""
+        special = bool(marks & SPECIAL)
         sight = self._sight
         on = sight.on(theirs)
         if on != ours & self.on or (special and on):
