@@ -83,7 +83,8 @@ class MailchimpApi:
             )
         base = settings.get("MAILCHIMP_BASE_URL", "") or f"https://{found[1]}.api.mailchimp.com/3.0"
         _check_base(base)
-        self._base = base.rstrip("/")
+        #: Where it is called, and the data centre the key belongs to.
+        self.base, self.centre = base.rstrip("/"), found[1]
         self.seconds = seconds
         self._spoke = 0.0
         logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines name members
@@ -101,6 +102,12 @@ class MailchimpApi:
         """The SDK's `batches.status`: how far a batch is, and where its result lies."""
         path = f"/batches/{quote(job, safe='')}"
         return self.call(self._kept, "GET", path, params={"fields": "status,response_body_url"})
+
+    def content(self, path: str, params: Mapping[str, object]) -> bytes:
+        """The body of a GET as it came: of a long page only what is looked at is decoded."""
+        found: list[bytes] = []
+        self.call(self._kept, "GET", path, taken=found.append, params=params)
+        return found[0] if found else b"{}"
 
     @cached_property
     def ping(self) -> Any:
@@ -120,7 +127,7 @@ class MailchimpApi:
 
         client = Client({"api_key": self._key, "timeout": self.seconds})
         # The SDK replaces every "server" in a URL by the data centre, wherever it stands; so we name the host.
-        client.api_client.host = self._base
+        client.api_client.host = self.base
         client.api_client.server = ""
         return client
 
@@ -131,12 +138,15 @@ class MailchimpApi:
 
         line = Session()
         line.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # the SDK keeps none either
-        found = line.merge_environment_settings(self._base, {}, None, None, None)  # once, not at each call
+        found = line.merge_environment_settings(self.base, {}, None, None, None)  # once, not at each call
         line.proxies, line.verify, line.trust_env = found["proxies"], found["verify"], False
         return line
 
-    def _kept(self, verb: str, path: str, **told: Any) -> Any:
-        """One call as the SDK's client makes it, from its own settings, and with its own kind of answer."""
+    def _kept(self, verb: str, path: str, taken: Callable[[bytes], None] | None = None, **told: Any) -> Any:
+        """One call as the SDK's client makes it, from its own settings, and with its own kind of answer.
+
+        `taken` is given a good answer's body instead.
+        """
         import requests
         from mailchimp_marketing.api_client import ApiClientError
 
@@ -147,6 +157,9 @@ class MailchimpApi:
         told |= {"headers": client.default_headers, "auth": ("user", client.api_key), "timeout": client.timeout}
         try:
             answer = self._line.request(verb, client.host + path, **told)
+            if taken is not None and answer.ok:
+                taken(answer.content)
+                return {}
             found = answer.json() if answer.ok else None
         except requests.JSONDecodeError:
             return answer

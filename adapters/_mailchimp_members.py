@@ -1,12 +1,14 @@
 """Reading everybody back from Mailchimp, page by page."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from adapters._mailchimp_api import MailchimpApi, member_id
 from adapters._outcomes import Told
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Member
+
+T = TypeVar("T")
 
 #: Merge field that carries the reader's link: `*|PREFS|*` in a template.
 PREFS = "PREFS"
@@ -50,10 +52,21 @@ def _rows(api: MailchimpApi, audience: str, status: str | None) -> Iterator[Mapp
     asked: dict[str, Any] = {"fields": [*(f"members.{field}" for field in _FIELDS), "total_items"]}
     if status:
         asked["status"] = status
-    offset, count = 0, PAGE
+
+    def read(offset: int, count: int) -> tuple[list[Mapping[str, Any]], int]:
+        page = api.call(api.lists.get_list_members_info, audience, count=count, offset=offset, **asked)
+        return page.get("members") or [], int(page.get("total_items", 0))
+
+    for rows, _ in pages(read):
+        yield from rows
+
+
+def pages(read: Callable[[int, int], tuple[Sequence[T], int]], offset: int = 0) -> Iterator[tuple[Sequence[T], int]]:
+    """All pages from an offset on, each with the offset of the next; `read` gives one and how many rows there are."""
+    count = PAGE
     while True:
         try:
-            page = api.call(api.lists.get_list_members_info, audience, count=count, offset=offset, **asked)
+            rows, total = read(offset, count)
         except Misconfigured:
             raise
         except AdapterError:
@@ -63,11 +76,11 @@ def _rows(api: MailchimpApi, audience: str, status: str | None) -> Iterator[Mapp
             continue
         except Told as told:
             raise AdapterError(f"mailchimp: {told.outcome.reason} while reading an audience") from None
-        rows = page.get("members") or []
-        yield from rows
-        if not rows or offset + len(rows) >= int(page.get("total_items", 0)):
-            return
+        over = not rows or offset + len(rows) >= total
         offset += max(len(rows) - _OVERLAP, 1)
+        yield rows, offset
+        if over:
+            return
 
 
 def _member(address: str, row: Mapping[str, Any], purposes: Purposes) -> Member:

@@ -65,11 +65,14 @@ class MailchimpWebhooks:
         """One form is one piece of news: no, one or several reports."""
         form = _form(call.body)
         meaning = _meaning(form)
-        email = form.get("data[email]", "").strip()
-        if meaning is None or "@" not in email or "\ufffd" in email:
+        moved = meaning is EventType.MOVED
+        email = form.get("data[old_email]" if moved else "data[email]", "").strip()
+        if meaning is None or not all(map(_is_address, [email, _new_address(form)] if moved else [email])):
             return []
         # A complaint or a dead address is news whatever list it came by (R6); a start counts only while it is fresh.
-        about = self._purposes(form.get("data[list_id]", "")) if meaning in _PER_PURPOSE else (EVERY_PURPOSE,)
+        about = self._purposes(form.get("data[list_id]", ""))
+        if meaning not in _PER_PURPOSE:
+            about = (EVERY_PURPOSE,) if about or not moved else ()
         if meaning is EventType.SUBSCRIBED and not self.fresh(call):
             return []
         return [self._report(form, email, meaning, purpose) for purpose in about]
@@ -83,6 +86,7 @@ class MailchimpWebhooks:
             key=_key(form, email, f"{meaning}\n{form.get('fired_at') or time.date()}\n{purpose}"),
             purpose=purpose,
             detail=_code(form),
+            to=_new_address(form) if meaning is EventType.MOVED else "",
         )
 
     def _time(self, fired_at: str) -> datetime:
@@ -101,8 +105,8 @@ _REASONS = frozenset({"manual", "abuse", "hard"})
 
 
 def _meaning(form: Mapping[str, str]) -> EventType | None:
-    """Their word in ours. `profile` says nothing about the status (also sent for people who left); `upemail`,
-    `campaign` and the beta `sms_*` have no word here."""
+    """Their word in ours. `profile` says nothing about the status (also sent for people who left); `campaign` and the
+    beta `sms_*` have no word here."""
     abuse = form.get("data[reason]") == "abuse"
     match form.get("type"):
         case "unsubscribe":
@@ -111,7 +115,17 @@ def _meaning(form: Mapping[str, str]) -> EventType | None:
             return EventType.COMPLAINED if abuse else EventType.BOUNCED
         case "subscribe":
             return EventType.SUBSCRIBED
+        case "upemail":
+            return EventType.MOVED
     return None
+
+
+def _new_address(form: Mapping[str, str]) -> str:
+    return form.get("data[new_email]", "").strip()
+
+
+def _is_address(text: str) -> bool:
+    return "@" in text and "\ufffd" not in text
 
 
 def _code(form: Mapping[str, str]) -> str:

@@ -1,10 +1,11 @@
 """What adapters share about a batch: which outcome weighs most, and that one bad member harms nobody else."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bridge.adapter import AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, RESTING, Outcome, OutcomeKind
 
 #: What matters most when one member needs several calls: what must be tried again, then what never works.
 _WEIGHT = {OutcomeKind.DONE: 0, OutcomeKind.PENDING: 1, OutcomeKind.REFUSED: 2, OutcomeKind.LATER: 3}
@@ -42,12 +43,19 @@ def refused(reason: str) -> Outcome:
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The one outcome that stands for all of a member's calls, the first among equals; no open job is forgotten."""
+    """The one outcome that stands for all of a member's calls, the first among equals; no open job is forgotten.
+
+    What one audience `told` us of her yes stays true whatever another says: it is better to miss her in that one than
+    to lift a stop she made in the first since.
+    """
     every = list(outcomes)
-    found = max(every, key=lambda outcome: _WEIGHT[outcome.kind], default=DONE)
+    # Of refusals those weigh less after which nothing goes to her from there.
+    found = max(every, key=lambda outcome: (_WEIGHT[outcome.kind], outcome.reason not in RESTING), default=DONE)
     jobs = " ".join(dict.fromkeys(job for outcome in every for job in outcome.job.split()))
     maybe = any(outcome.maybe for outcome in every)
-    return found if (jobs, maybe) == (found.job, found.maybe) else found._replace(job=jobs, maybe=maybe)
+    told = any(outcome.told for outcome in every)
+    kept = (jobs, maybe, told) == (found.job, found.maybe, found.told)
+    return found if kept else found._replace(job=jobs, maybe=maybe, told=told)
 
 
 class Round:
@@ -71,6 +79,15 @@ class Round:
 
     def _is_late(self) -> bool:
         return time.monotonic() - self._began > _LONGEST_SECONDS
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Whatever ends this: jobs that were begun before are named to the caller (decision 24)."""
+        try:
+            yield
+        except AdapterError as error:
+            error.jobs = tuple(outcome.job for outcome in self.outcomes)
+            raise
 
     def note(self, who: Iterable[int], outcome: Outcome) -> None:
         """Keep the weightiest outcome of each."""

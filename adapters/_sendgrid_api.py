@@ -40,6 +40,7 @@ _SCOPES = {
     "recipients": "Recipients' data erasure",
     "mail": "Mail Send",
     "scopes": "(any)",
+    "user": "Mail Settings > Event Notification",
 }
 
 _READY_MADE = "application/json; charset=utf-8"
@@ -55,8 +56,9 @@ class SendGridApi:
         self._key = settings.get("SENDGRID_API_KEY", "")
         if not self._key.strip() or not self._key.isascii():
             raise Misconfigured("SENDGRID_API_KEY is missing: make a key under Settings > API Keys and set it")
-        self._host = (settings.get("SENDGRID_BASE_URL", "") or HOST).rstrip("/")
-        if self._host not in {HOST, EU_HOST} and not _is_loopback(self._host):
+        #: Where it is called.
+        self.host = (settings.get("SENDGRID_BASE_URL", "") or HOST).rstrip("/")
+        if self.host not in {HOST, EU_HOST} and not _is_loopback(self.host):
             raise Misconfigured(f"SENDGRID_BASE_URL must be {HOST} or {EU_HOST} (or loopback, for the sandbox)")
         self.seconds = seconds
         logging.getLogger("python_http_client").setLevel(logging.INFO)  # its debug lines hold key and bodies
@@ -71,7 +73,7 @@ class SendGridApi:
     @property
     def eu(self) -> bool:
         """The EU host knows mail and suppressions but no Marketing contacts."""
-        return self._host == EU_HOST
+        return self.host == EU_HOST
 
     def get(self, *path: str, query: Mapping[str, Any] | None = None) -> Any:
         """Read."""
@@ -84,6 +86,10 @@ class SendGridApi:
     def put(self, *path: str, body: bytes) -> Any:
         """Upsert, from JSON that is made already: a large body is serialised once."""
         return self._call("put", path, body=body)
+
+    def patch(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """Change."""
+        return self._call("patch", path, body=body)
 
     def delete(self, *path: str, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None) -> Any:
         """Remove."""
@@ -120,7 +126,7 @@ class SendGridApi:
     def _request(self, path: tuple[str, ...], verb: str) -> Callable[..., Any]:
         from sendgrid import SendGridAPIClient
 
-        client = SendGridAPIClient(self._key, host=self._host).client
+        client = SendGridAPIClient(self._key, host=self.host).client
         client.timeout = self.seconds  # handed down to every part of the path
         for part in path:
             client = client._(quote(part, safe=""))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -12,11 +13,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from bridge.adapter import Misconfigured, Unverified
-from bridge.vocabulary import EVERY_PURPOSE, EventType, Incoming, Report, bounce_type
+from adapters._sendgrid_oauth import Tokens
+from bridge.adapter import Ears, Misconfigured, Unverified
+from bridge.vocabulary import EVERY_PURPOSE, EventType, Incoming, Report, bounce_type, enhanced_code
 
 _SIGNATURE = "x-twilio-email-event-webhook-signature"
 _TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+
+#: Seconds a signature counts as fresh, for news that is no stop (HOOK-01).
+_FRESH = 300
 
 #: Reason of a `dropped` event -> what SendGrid's own lists say about the address. The whole reason must match:
 #: "Invalid SMTPAPI header" and "Spam Content" are about the message.
@@ -27,30 +32,60 @@ DROPPED: Mapping[str, EventType] = {
     "invalid": EventType.BOUNCED,
 }
 
+#: Refusals that are about us, whatever code came with them: never held against the reader (R7).
+_OUR_FAULT = frozenset({"content", "frequency or volume too high", "reputation"})
+
+#: Our address as the sender is wrong: no fault of hers either.
+_SENDER_CODES = frozenset({"5.1.7", "5.1.8"})
+
+#: News of one unsubscribe group, where it names the group.
+_OF_A_GROUP = frozenset({"group_unsubscribe", "group_resubscribe", "dropped"})
+
 
 class _Event(msgspec.Struct):
-    """What we read of one event; custom arguments and everything else are ignored."""
+    """What we read of one event; custom arguments and everything else are ignored.
+
+    Custom arguments stand beside SendGrid's own names and may hide them, so only what a stop cannot do without is
+    asked to be of its kind: a stop is not lost because somebody calls an argument `type`.
+    """
 
     email: str
-    timestamp: int | float
     event: str
-    type: str | None = None
-    status: str | None = None
-    reason: str | None = None
-    sg_message_id: str | None = None
-    asm_group_id: int | str | None = None
+    timestamp: object = None
+    type: object = None
+    status: object = None
+    reason: object = None
+    response: object = None
+    attempt: object = None
+    bounce_classification: object = None
+    sg_message_id: object = None
+    asm_group_id: object = None
 
 
-class SendGridEvents:
-    """Signed over timestamp and raw body, CR LF at the end included. Old signatures count: HOOK-01."""
+class SendGridEvents(Ears):
+    """Signed over timestamp and raw body, CR LF at the end included.
 
-    def __init__(self, settings: Mapping[str, str], purposes: Callable[[str], Sequence[str]]) -> None:
+    HOOK-01: old signatures count for stops, because losing one hurts and repeating it does not; it is not known
+    whether SendGrid signs anew when it sends again. Only "subscribed again" must be fresh.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        purposes: Callable[[str], Sequence[str]],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         given = settings.get("SENDGRID_WEBHOOK_PUBLIC_KEY", "").split(",")
         self._keys = [_key(text.strip()) for text in given if text.strip()]
-        self._purposes = purposes
+        self._tokens = Tokens.of(settings, clock)
+        self._purposes, self._clock = purposes, clock
+
+    def answer(self, call: Incoming) -> Mapping[str, object] | None:
+        """The token that SendGrid asks for where OAuth is on."""
+        return self._tokens.answer(call) if self._tokens else None
 
     def verify(self, call: Incoming) -> None:
-        """Raise `Unverified` unless one of our keys fits."""
+        """Raise `Unverified` unless one of our keys fits, and where OAuth is on the token too."""
         try:
             signature = base64.b64decode(call.headers.get(_SIGNATURE, ""), validate=True)
         except (binascii.Error, ValueError):
@@ -58,6 +93,8 @@ class SendGridEvents:
         signed = call.headers.get(_TIMESTAMP, "").encode() + call.body
         if not signature or not any(_fits(key, signature, signed) for key in self._keys):
             raise Unverified("the signature does not match SENDGRID_WEBHOOK_PUBLIC_KEY")
+        if self._tokens:
+            self._tokens.verify(call)
 
     def parse(self, call: Incoming) -> list[Report]:
         """Every element by itself: one that makes no sense is left out and harms no other."""
@@ -65,23 +102,30 @@ class SendGridEvents:
             elements = msgspec.json.decode(call.body, type=list[msgspec.Raw])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
-        return [report for element in elements for report in self._read(element)]
+        fresh = self._is_fresh(call)
+        return [report for element in elements for report in self._read(element, fresh=fresh)]
 
-    def _read(self, element: msgspec.Raw) -> list[Report]:
+    def _is_fresh(self, call: Incoming) -> bool:
+        stamp = call.headers.get(_TIMESTAMP, "")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+            return False
+        return abs(self._clock().timestamp() - int(stamp)) <= _FRESH
+
+    def _read(self, element: msgspec.Raw, *, fresh: bool) -> list[Report]:
         try:
             event = msgspec.json.decode(element, type=_Event)
-            time = datetime.fromtimestamp(event.timestamp, UTC)
-        except (msgspec.DecodeError, ValueError, OverflowError, OSError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         meaning = _meaning(event)
-        if meaning is None or "@" not in event.email:
+        if meaning is None or "@" not in event.email or (meaning is EventType.SUBSCRIBED and not fresh):
             return []
+        time = _time(event.timestamp) or self._clock()
         return [
             Report(
                 type=meaning,
                 email=event.email.strip(),
                 time=time,
-                key=_name(event, f"{meaning}\n{purpose}"),
+                key=_name(event, meaning, purpose),
                 purpose=purpose,
                 detail=_code(event),
             )
@@ -89,10 +133,15 @@ class SendGridEvents:
         ]
 
     def _about(self, event: _Event) -> Sequence[str]:
-        """A group unsubscribe is about the purposes of that group; of a group that is not ours it is no news."""
-        if event.event == "group_unsubscribe" and event.asm_group_id is not None:
-            return self._purposes(str(event.asm_group_id))
-        return (EVERY_PURPOSE,)
+        """Leaving a group is about the purposes of that group; of a group that is not ours it is no news.
+
+        So too a mail dropped because she had left the group it was sent with.
+        """
+        group = event.asm_group_id
+        named = event.event in _OF_A_GROUP and isinstance(group, int | str) and not isinstance(group, bool)
+        if named and (event.event != "dropped" or _text(event.reason) == "unsubscribed address"):
+            return self._purposes(str(group))
+        return () if event.event == "group_resubscribe" else (EVERY_PURPOSE,)
 
 
 def _meaning(event: _Event) -> EventType | None:
@@ -101,36 +150,72 @@ def _meaning(event: _Event) -> EventType | None:
         case "bounce":
             return _bounce(event)
         case "dropped":
-            return DROPPED.get((event.reason or "").strip().lower())
+            return DROPPED.get(_text(event.reason))
         case "spamreport":
             return EventType.COMPLAINED
         case "unsubscribe" | "group_unsubscribe":
             return EventType.UNSUBSCRIBED
+        case "group_resubscribe":
+            return EventType.SUBSCRIBED
         case "deferred":
-            return EventType.DEFERRED
+            return _deferred(event)
     return None
 
 
 def _bounce(event: _Event) -> EventType | None:
     """`bounce` puts the address on SendGrid's list; `blocked` is this one message, which never stops the reader."""
-    code = event.status or ""
-    if event.type == "blocked":
+    kind = _text(event.bounce_classification)
+    code = _text(event.status) or enhanced_code(_text(event.reason))
+    if kind in _OUR_FAULT or code in _SENDER_CODES:
+        return None
+    if _text(event.type) == "blocked":
         return EventType.DEFERRED if bounce_type(code) is EventType.DEFERRED else None
-    if code in ("", "5.0.0") or code.startswith("5.1."):
+    dead = kind == "invalid address" and not code.startswith("5.7.")
+    if dead or code in ("", "5.0.0") or code.startswith("5.1."):
         return EventType.BOUNCED
     return bounce_type(code)
 
 
+def _deferred(event: _Event) -> EventType | None:
+    """A mail that waits. The first try says nothing: so greylisting greets every mail, and then takes it."""
+    if _text(event.attempt) == "1" or _text(event.bounce_classification) in _OUR_FAULT:
+        return None
+    code = enhanced_code(_text(event.response))
+    return EventType.DEFERRED if not code or bounce_type(code) is EventType.DEFERRED else None
+
+
 def _code(event: _Event) -> str:
-    if event.event == "dropped":
-        return "dropped_" + (event.reason or "").strip().lower().replace(" ", "_")
-    return event.event
+    return "dropped_" + _text(event.reason).replace(" ", "_") if event.event == "dropped" else event.event
 
 
-def _name(event: _Event, meaning: str) -> str:
-    # `sg_event_id` differs when SendGrid sends an event again (sendgrid-nodejs 1435), so the meaning is the name.
-    parts = (event.event, event.email.lower(), str(event.timestamp), event.sg_message_id or "", meaning)
+def _name(event: _Event, meaning: EventType, purpose: str) -> str:
+    """What this news is known by, so that it counts once.
+
+    `sg_event_id` differs when SendGrid sends an event again (sendgrid-nodejs 1435), so the meaning is the name. Of one
+    mail all tries that failed are one piece of news: R7 counts mails, not tries.
+    """
+    message = event.sg_message_id if isinstance(event.sg_message_id, str) else ""
+    parts = [event.event, event.email.lower(), str(event.timestamp), message, f"{meaning}\n{purpose}"]
+    if meaning is EventType.DEFERRED and message:
+        parts[0] = parts[2] = ""
     return "sendgrid:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _text(value: object) -> str:
+    """A short word of SendGrid's in lower case; empty for anything else."""
+    return str(value).strip().lower() if isinstance(value, str | int) else ""
+
+
+def _time(stamp: object) -> datetime | None:
+    """Unix seconds; None for what is no moment: then it counts as said now, for a stop is a stop."""
+    if isinstance(stamp, str) and re.fullmatch(r"[0-9]{1,12}", stamp):
+        stamp = int(stamp)
+    if isinstance(stamp, bool) or not isinstance(stamp, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(stamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _key(text: str) -> ec.EllipticCurvePublicKey:

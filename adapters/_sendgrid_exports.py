@@ -6,8 +6,8 @@ import http.client
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
-from typing import IO, Any, cast
+from itertools import chain, islice
+from typing import IO, Any, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -28,6 +28,7 @@ _GLOBAL_LISTS = ("unsubscribes", "bounces", "spam_reports", "invalid_emails")
 _GZIP = b"\x1f\x8b"
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class TooLongError(Exception):
@@ -41,8 +42,8 @@ def members(
 
     One export per list and one of everybody, because the file does not say which lists a contact is in.
     """
-    jobs = {purpose: _start(api, place["list"]) for purpose, place in places.items()}
-    everybody = _start(api, None)
+    jobs = {purpose: start(api, place["list"]) for purpose, place in places.items()}
+    everybody = start(api, None)
     left = {purpose: _left(api, place["group"]) for purpose, place in places.items()}
     stops = _stopped_everywhere(api)
     listed = {purpose: {address(row).lower() for row in _rows(api, job, pause)} for purpose, job in jobs.items()}
@@ -57,7 +58,7 @@ def members(
         yield Member(email=address(row), on=on, stopped=stopped, blocked=dead, link=str(row.get(PREFS) or ""))
 
 
-def _start(api: SendGridApi, list_id: str | None) -> str:
+def start(api: SendGridApi, list_id: str | None) -> str:
     """Ask for an export of one list, or of everybody; the id of the job."""
     body: dict[str, Any] = {"file_type": "csv"}
     if list_id:
@@ -86,8 +87,39 @@ def _finished(api: SendGridApi, job: str, pause: Callable[[float], None]) -> lis
     raise AdapterError("sendgrid: the export is not ready yet")
 
 
+def addresses(api: SendGridApi, job: str, pause: Callable[[float], None], size: int) -> Iterator[list[str]]:
+    """Only the addresses of an export, so many at a time."""
+    for url in _finished(api, job, pause):
+        found = _opened(url, api.seconds, _addresses)
+        while some := list(islice(found, size)):
+            yield some
+
+
+def _addresses(stream: IO[bytes]) -> Iterator[str]:
+    """A CSV's column is read by its place: a dictionary a row costs more than everything else about it."""
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    first = next(text, "")
+    if first.lstrip()[:1] in ("[", "{"):
+        yield from filter(None, map(address, _parsed(first, text)))
+        return
+    rows = csv.reader(chain([first], text))
+    head = [name.strip().lower() for name in next(rows, [])]
+    if "email" not in head:
+        if head:
+            raise ValueError("no column with addresses")
+        return
+    place = head.index("email")
+    for row in rows:
+        if len(row) > place and (email := row[place].strip()):
+            yield email
+
+
 def download(url: str, seconds: float) -> Iterator[Row]:
     """A file SendGrid points to: CSV or JSON, packed or not, read line by line."""
+    return _opened(url, seconds, _parse)
+
+
+def _opened(url: str, seconds: float, parse: Callable[[IO[bytes]], Iterator[T]]) -> Iterator[T]:
     parts = urlsplit(url)
     loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
     if parts.scheme != "https" and not loopback:
@@ -95,7 +127,7 @@ def download(url: str, seconds: float) -> Iterator[Row]:
     try:
         # Only https, or http to this machine, gets here.
         with urlopen(url, timeout=seconds) as answer:  # noqa: S310  # the scheme was checked above
-            yield from _parse(_unpacked(cast(IO[bytes], answer)))
+            yield from parse(_unpacked(cast(IO[bytes], answer)))
     except (OSError, EOFError, ValueError, csv.Error, http.client.HTTPException) as error:
         raise AdapterError(f"sendgrid: no file ({type(error).__name__})") from None
 
@@ -127,7 +159,10 @@ class _Joined(io.RawIOBase):
 
 def _parse(stream: IO[bytes]) -> Iterator[Row]:
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    first = next(text, "")
+    yield from _parsed(next(text, ""), text)
+
+
+def _parsed(first: str, text: io.TextIOWrapper) -> Iterator[Row]:
     if first.lstrip().startswith("["):
         found: Iterator[Any] = iter(json.loads(first + text.read()))
     elif first.lstrip().startswith("{"):
@@ -155,19 +190,27 @@ def _stopped_everywhere(api: SendGridApi) -> dict[str, set[str]]:
     return {name: set(listed(api, name)) for name in _GLOBAL_LISTS}
 
 
-def listed(api: SendGridApi, name: str, pages: int | None = None) -> Iterator[str]:
+def listed(api: SendGridApi, name: str, most: int | None = None) -> Iterator[str]:
     """Everybody on an account-wide list, lower case; raises `TooLongError` after so many pages."""
-    offset = 0
+    for page in pages(api, "suppression", name, most=most):
+        yield from (str(entry.get("email", "")).lower() for entry in page)
+
+
+def pages(api: SendGridApi, *path: str, most: int | None = None) -> Iterator[list[Row]]:
+    """A list of suppressions, page by page; raises `TooLongError` after so many."""
+    offset, before = 0, None
     while True:
-        if pages is not None and offset >= pages * _PAGE:
+        if most is not None and offset >= most * _PAGE:
             raise TooLongError
         query = {"limit": _PAGE, "offset": offset}
-        page = _read(lambda query=query: api.get("suppression", name, query=query))  # type: ignore[misc]  # binds now
+        page = _read(lambda query=query: api.get(*path, query=query))  # type: ignore[misc]  # binds now
         entries = page if isinstance(page, list) else []
-        yield from (str(entry.get("email", "")).lower() for entry in entries if isinstance(entry, dict))
+        if entries and entries == before and path[0] == "asm":
+            return  # whether this one knows pages is not written anywhere: it has told everything
+        yield [entry for entry in entries if isinstance(entry, dict)]
         if len(entries) < _PAGE:
             return
-        offset += _PAGE
+        offset, before = offset + _PAGE, entries
 
 
 def _read(call: Callable[[], Any]) -> Any:

@@ -9,11 +9,29 @@ import msgspec
 
 from adapters import _mailchimp_batches as batches
 from adapters._mailchimp_api import SECONDS, MailchimpApi, meaning_of, member_id
-from adapters._mailchimp_members import PAGE, PREFS, Purposes, read_members
+from adapters._mailchimp_everybody import read_everybody
+from adapters._mailchimp_members import PREFS, Purposes, read_members
+from adapters._mailchimp_permissions import Permission, Permissions
+from adapters._mailchimp_setup import MailchimpSetup
 from adapters._mailchimp_webhooks import MailchimpWebhooks
 from adapters._outcomes import Round, Told, later, refused, worst
+from adapters._plans import plan_limit
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, STOPPED_THERE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
+from bridge.vocabulary import (
+    DONE,
+    FORM_THERE,
+    GONE_THERE,
+    STOPPED_THERE,
+    WAITING_THERE,
+    Finding,
+    Incoming,
+    Member,
+    Outcome,
+    OutcomeKind,
+    Report,
+    Seen,
+    Step,
+)
 
 #: Mailchimp cuts text merge fields here without saying so, in bytes.
 _LONGEST = 255
@@ -44,6 +62,7 @@ class _Kept(msgspec.Struct):
     status: str | None = None
     interests: dict[str, bool] | None = None
     merge_fields: _Fields | None = None
+    marketing_permissions: list[Permission] | None = None
 
 
 _KEPT = msgspec.json.Decoder(_Kept)
@@ -58,10 +77,12 @@ class Mailchimp(Adapter):
 
     name = "mailchimp"
     needs_places = frozenset({"audience"})
-    may_places = frozenset({"interest"})
+    may_places = frozenset({"interest", "permission", "form"})
     batch = _FEW
     bulk = batches.MOST
     connections = 10
+    after_erasure = "an address that was erased comes back only through Mailchimp's own sign-up form, by no import."
+    dkim_selectors = ("k2", "k3", "k1")
     signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
 
     #: Limit of each call; the SDK's own is 120.
@@ -78,6 +99,9 @@ class Mailchimp(Adapter):
         self._api = MailchimpApi(settings, self.seconds)
         self._audiences = _by_audience(places)
         self._purposes = tuple(self._audiences.values())
+        self._permissions = Permissions(self._api, places)
+        self._needs = MailchimpSetup(self._api, settings, self._audiences, self._permissions)
+        plan_limit(self.name, settings)
         self._webhooks = MailchimpWebhooks(settings, self._purposes_at, lambda: type(self).clock())
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
@@ -86,18 +110,19 @@ class Mailchimp(Adapter):
         riders = [i for i, member in enumerate(members) if self._may_ride(member)] if len(members) > _FEW else []
         direct = sorted({*range(len(members))}.difference(riders), key=lambda i: (bool(_on(members[i])), i))
         stops = [i for i in direct if not _on(members[i])]
-        for index in stops:
-            batch.one(index, partial(self._put, members[index]))
         size = max(1, batches.MOST // len(self._audiences))
-        for begin in range(0, len(riders), size):
-            batch.attempt(riders[begin : begin + size], partial(self._start, members))
-        for index in direct[len(stops) :]:
-            batch.one(index, partial(self._put, members[index]))
+        with batch.remembering():
+            for index in stops:
+                batch.one(index, partial(self._put, members[index]))
+            for begin in range(0, len(riders), size):
+                batch.attempt(riders[begin : begin + size], partial(self._start, members))
+            for index in direct[len(stops) :]:
+                batch.one(index, partial(self._put, members[index]))
         return batch.outcomes
 
     def _may_ride(self, member: Member) -> bool:
         """Whether an upsert without `status` says all about her; what it did is seen in its answer."""
-        if not _on(member) or _is_long(member.link):
+        if not _on(member) or _is_long(member.link) or member.gone:
             return False
         for purposes in self._purposes:
             if member.on.isdisjoint(purposes) and not self._is_unknown(purposes, member):
@@ -110,6 +135,8 @@ class Mailchimp(Adapter):
         return member.first and not member.blocked and not said.intersection(purposes)
 
     def _start(self, members: Sequence[Member], who: Sequence[int]) -> Outcome:
+        for audience in self._audiences:
+            self._permissions.learn(audience)
         operations = [
             self._operation(place, number, audience, purposes, members[index])
             for place, index in enumerate(who)
@@ -125,7 +152,7 @@ class Mailchimp(Adapter):
         self, place: int, number: int, audience: str, purposes: Purposes, member: Member
     ) -> batches.Operation:
         path = f"/lists/{audience}/members/{member_id(member.email)}"
-        return batches.operation(place, number, path, self._wanted(purposes, member))
+        return batches.operation(place, number, path, self._wanted(audience, purposes, member))
 
     def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
         """One look at a batch; when it is over, its file says what became of each, as a direct call would have."""
@@ -143,12 +170,12 @@ class Mailchimp(Adapter):
             for done in batches.results(self._api.files, link, self._api.seconds):
                 place, number = done.place
                 if 0 <= place < len(people) and 0 <= number < len(self._purposes):
-                    found[place].append(self._result(done, self._purposes[number], people[place], place, left))
+                    found[place].append(self._result(done, number, people[place], left))
         except batches.ResultLostError as lost:
             return [lost.outcome] * len(members)
         batch = Round(len(people))
         for place, member in enumerate(people):
-            if place in left:  # she left there, and has said yes since: only a direct call may say so
+            if place in left:  # she left there and has said yes since, or lacks a permission: a direct call says so
                 batch.one(place, partial(self._put, member))
             else:
                 batch.outcomes[place] = self._whole(found[place], member)
@@ -161,16 +188,21 @@ class Mailchimp(Adapter):
         wanted = sum(not member.on.isdisjoint(purposes) for purposes in self._purposes)
         return worst(found) if len(found) >= max(1, wanted) else later("no_result")
 
-    def _result(self, done: batches.Done, purposes: Purposes, member: Member, place: int, left: set[int]) -> Outcome:
+    def _result(self, done: batches.Done, number: int, member: Member, left: set[int]) -> Outcome:
         """One operation's answer, by the same rules as a direct call's."""
+        audience, purposes = list(self._audiences.items())[number]
+        fresh = bool(member.fresh.intersection(purposes))
         if done.status_code >= 400:
-            return _refusal(done)
+            outcome = _refusal(done)
+            if fresh and outcome.reason == "compliance":
+                left.add(done.place[0])
+            return _journey(outcome)
         try:
             kept = _KEPT.decode(done.response)
         except ValueError:
             kept = _Kept()
-        if kept.status in _SILENT and not member.fresh.isdisjoint(purposes):
-            left.add(place)
+        if (kept.status in _SILENT and fresh) or self._permissions.missing(audience, member.on, _shown(kept)):
+            left.add(done.place[0])
         return _verdict(kept, purposes, member)
 
     def _put(self, member: Member) -> Outcome:
@@ -193,6 +225,8 @@ class Mailchimp(Adapter):
                 self._switch_off(audience, purposes, member)
                 return DONE
             return self._stop(audience, purposes, member)
+        if member.gone and len(self._audiences) == 1:  # of several, nobody knows which one deleted her
+            return refused(GONE_THERE)  # no call brings her back: only their own form does
         fresh = member.fresh.intersection(purposes)
         if fresh and fresh < member.on.intersection(purposes) and self._has_left(audience, member):
             # She left everything there, and said yes to some of it again: only that comes back.
@@ -200,18 +234,50 @@ class Mailchimp(Adapter):
         if _is_long(member.link):
             self._switch_off(audience, purposes, member)
             return refused("link_too_long")
+        try:
+            kept = self._write(audience, purposes, member)
+        except Told as told:
+            if fresh and told.outcome.reason == "compliance":
+                return self._ask_there(audience, purposes, member)
+            return _journey(told.outcome)
+        if fresh and kept.status in _SILENT:  # it said yes to us and changed nothing
+            return self._ask_there(audience, purposes, member)
+        return self._permitted(audience, purposes, member, kept)
+
+    def _write(self, audience: str, purposes: Purposes, member: Member, **more: str) -> _Kept:
+        """One upsert, and what she is there afterwards."""
         answer = self._api.call(
             self._api.lists.set_list_member,
             audience,
             member_id(member.email),
-            self._wanted(purposes, member, direct=True),
+            {**self._wanted(audience, purposes, member, direct=True), **more},
             skip_merge_validation="true",  # a required field of Carla's must not stand in the way of a yes or no
         )
+        return _kept(answer)
+
+    def _ask_there(self, audience: str, purposes: Purposes, member: Member) -> Outcome:
+        """She left there once and says yes anew: let Mailchimp ask her itself; where it does not, its form remains."""
         try:
-            kept = msgspec.convert(answer, _Kept)
-        except msgspec.ValidationError:
-            kept = _Kept()
-        return _verdict(kept, purposes, member)
+            kept = self._write(audience, purposes, member, status="pending")
+        except Told as told:
+            if told.outcome.kind is not OutcomeKind.REFUSED:
+                raise
+            return refused(GONE_THERE if told.outcome.reason == "forgotten" else FORM_THERE)
+        if kept.status in _SILENT:
+            return refused(FORM_THERE)
+        return self._permitted(audience, purposes, member, kept)
+
+    def _permitted(self, audience: str, purposes: Purposes, member: Member, kept: _Kept) -> Outcome:
+        """Where she is on, give the marketing permissions that the policy names, and look whether they are there."""
+        outcome = _verdict(kept, purposes, member)
+        missing = self._permissions.missing(audience, member.on, _shown(kept)) if kept.status == "subscribed" else []
+        if not missing or outcome.kind is not OutcomeKind.DONE:
+            return outcome
+        body = self._permissions.wanted(audience, member.on)
+        if body:
+            kept = _kept(self._change(audience, member, {"marketing_permissions": body}))
+        missing = self._permissions.missing(audience, member.on, _shown(kept))
+        return later(missing[0])._replace(told=True) if missing else outcome
 
     def _is_on_hold(self, purposes: Purposes, member: Member) -> bool:
         """Paused, not stopped: her interests go off and she stays a member, so that the end of the pause needs no act.
@@ -221,13 +287,15 @@ class Mailchimp(Adapter):
         held = member.paused.intersection(purposes)
         return bool(held) and not member.blocked and all(purposes[purpose] for purpose in held)
 
-    def _wanted(self, purposes: Purposes, member: Member, *, direct: bool = False) -> dict[str, Any]:
+    def _wanted(self, audience: str, purposes: Purposes, member: Member, *, direct: bool = False) -> dict[str, Any]:
         """All that leaves the house for one member (MIN-04). `status` only in a direct call (decision 24)."""
         wanted: dict[str, Any] = {"email_address": member.email.strip(), "status_if_new": "subscribed"}
         if direct and member.fresh.intersection(purposes):
             wanted["status"] = "subscribed"
         if interests := _interests(purposes, member.on):
             wanted["interests"] = interests
+        if permissions := self._permissions.wanted(audience, member.on):
+            wanted["marketing_permissions"] = permissions
         if member.language:
             wanted["language"] = member.language.replace("-", "_")
         merge_fields: dict[str, str] = {}
@@ -313,6 +381,14 @@ class Mailchimp(Adapter):
         """Everybody in all audiences, archived people too; each person once."""
         return read_members(self._api, self._audiences)
 
+    def everybody(self, since: str = "") -> Iterator[Seen]:
+        """Complaints, then everybody in all audiences, page by page."""
+        return read_everybody(self._api, self._audiences, since)
+
+    def knows_pause(self, purpose: str) -> bool:
+        """With an interest she stays a member while she is paused; without one a pause is an unsubscribe there."""
+        return bool(self.places[purpose].get("interest"))
+
     def verify(self, call: Incoming) -> None:
         """Path secret in constant time, then the signature where there is a signing secret (HOOK-01)."""
         self._webhooks.verify(call)
@@ -324,75 +400,18 @@ class Mailchimp(Adapter):
     def _purposes_at(self, audience: str) -> Sequence[str]:
         return tuple(self._audiences.get(audience, ()))
 
-    def setup(self) -> list[str]:
-        """Make the merge field for the reader's link where it is missing."""
-        return [self._make_field(audience) for audience in self._audiences if not self._has_field(audience)]
+    @property
+    def site(self) -> str:
+        """Where the time is read from."""
+        return self._api.base
 
-    def _make_field(self, audience: str) -> str:
-        body = {"name": "Preference link", "type": "text", "tag": PREFS, "public": False}
-        try:
-            self._api.call(self._api.lists.add_list_merge_field, audience, body)
-        except Told as told:
-            raise AdapterError(f"mailchimp: {told.outcome.reason} while adding {PREFS}") from None
-        return f"merge field {PREFS} added to audience {audience}"
+    def setup(self, webhook: str = "") -> list[Step]:
+        """Merge field, groups and webhook, where they are missing."""
+        return self._needs.setup(webhook)
 
-    def _has_field(self, audience: str) -> bool:
-        try:
-            answer = self._api.call(
-                self._api.lists.get_list_merge_fields, audience, count=PAGE, fields=["merge_fields.tag"]
-            )
-        except Told as told:
-            if told.status != 404:
-                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading the merge fields") from None
-            raise Misconfigured(
-                f"audience {audience} is unknown to Mailchimp: look at [purposes.at.mailchimp] of the policy"
-            ) from None
-        return any(field.get("tag") == PREFS for field in answer.get("merge_fields", ()))
-
-    def check(self) -> list[Finding]:
-        """Key, audiences, merge field, opt-in setting, webhook secret."""
-        try:
-            self._api.call(self._api.ping.get)
-        except (AdapterError, Told) as error:
-            return [Finding("mailchimp answers", False, str(error))]
-        secret = bool(self.settings.get("MAILCHIMP_WEBHOOK_SECRET"))
-        return [
-            Finding("mailchimp answers", True),
-            Finding("mailchimp webhook secret", secret, "" if secret else "set MAILCHIMP_WEBHOOK_SECRET"),
-            *(finding for place in self._audiences.items() for finding in self._check_audience(*place)),
-        ]
-
-    def _check_audience(self, audience: str, purposes: Purposes) -> list[Finding]:
-        subject = f"mailchimp audience {audience}"
-        try:
-            answer = self._api.call(self._api.lists.get_list, audience, fields=["id", "double_optin"])
-            field = self._has_field(audience)
-            interests = self._interests_of(audience) if any(purposes.values()) else set()
-        except Told as told:
-            unknown = "it is unknown: look at [purposes.at.mailchimp] of the policy"
-            return [Finding(subject, False, unknown if told.status == 404 else told.outcome.reason)]
-        except AdapterError as error:
-            return [Finding(subject, False, str(error))]
-        missing = [interest for interest in purposes.values() if interest and interest not in interests]
-        double = " (its own double opt-in is on; our confirmed readers do not pass it again)"
-        return [
-            Finding(subject + (double if answer.get("double_optin") else ""), True),
-            Finding(f"{subject}, merge field {PREFS}", field, "" if field else "run consent-bridge setup mailchimp"),
-            *(
-                Finding(f"{subject}, interest {interest}", False, "it is unknown: look at [purposes.at.mailchimp]")
-                for interest in missing
-            ),
-        ]
-
-    def _interests_of(self, audience: str) -> set[str]:
-        """Ids of all interests of an audience; they live in categories."""
-        lists = self._api.lists
-        answer = self._api.call(lists.get_list_interest_categories, audience, count=PAGE)
-        found: set[str] = set()
-        for category in answer.get("categories") or ():
-            page = self._api.call(lists.list_interest_category_interests, audience, category["id"], count=PAGE)
-            found |= {str(interest.get("id")) for interest in page.get("interests") or ()}
-        return found
+    def check(self, webhook: str = "") -> list[Finding]:
+        """Key, audiences, merge field, groups, opt-in setting, webhook, plan."""
+        return list(self._needs.check(webhook))
 
 
 def _by_audience(places: Mapping[str, Mapping[str, str]]) -> dict[str, Purposes]:
@@ -400,6 +419,8 @@ def _by_audience(places: Mapping[str, Mapping[str, str]]) -> dict[str, Purposes]
     for purpose, place in places.items():
         if not place.get("audience"):
             raise Misconfigured(f"purpose {purpose!r} has no audience under [purposes.at.mailchimp] of the policy")
+        if not place.get("form", "https://").startswith("https://"):
+            raise Misconfigured(f"form of purpose {purpose!r} under [purposes.at.mailchimp] must begin with https://")
         audiences.setdefault(place["audience"], {})[purpose] = place.get("interest", "")
     for audience, purposes in audiences.items():
         interests = list(purposes.values())
@@ -428,6 +449,8 @@ def _has(there: Mapping[str, bool], wanted: Mapping[str, bool]) -> bool:
 def _verdict(kept: _Kept, purposes: Purposes, member: Member) -> Outcome:
     """What Mailchimp made of it: it does not always obey and does not always say so (contracts, finding 8)."""
     status = kept.status
+    if status == "pending":
+        return refused(WAITING_THERE)  # Mailchimp has asked her itself; her press there comes by webhook
     if status != "subscribed":
         if not member.fresh.intersection(purposes) and status in _STOPS:
             return refused(STOPPED_THERE)
@@ -437,6 +460,22 @@ def _verdict(kept: _Kept, purposes: Purposes, member: Member) -> Outcome:
     if member.link and (kept.merge_fields is None or member.link != kept.merge_fields.PREFS):
         return later("kept_prefs")._replace(told=True)  # most often the merge field is missing: `setup` makes it
     return DONE
+
+
+def _kept(answer: object) -> _Kept:
+    try:
+        return msgspec.convert(answer, _Kept)
+    except msgspec.ValidationError:
+        return _Kept()
+
+
+def _shown(kept: _Kept) -> list[Permission]:
+    return kept.marketing_permissions or []
+
+
+def _journey(outcome: Outcome) -> Outcome:
+    """A refusal that only she can lift, by Mailchimp's own form, under the name that the bridge knows it by."""
+    return refused(GONE_THERE) if outcome.reason == "forgotten" else outcome
 
 
 def _refusal(done: batches.Done) -> Outcome:
@@ -455,4 +494,4 @@ def _is_long(link: str) -> bool:
 
 
 def _word(status: object) -> str:
-    return str(status) if status in ("subscribed", "pending") else "unknown"
+    return str(status) if status == "subscribed" else "unknown"

@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
 import msgspec
 
+from adapters import _sendgrid_everybody as everybody
 from adapters import _sendgrid_exports as exports
 from adapters._outcomes import Round, Told, later, refused
+from adapters._plans import plan_limit
 from adapters._sendgrid_api import SECONDS, SendGridApi, mapping
-from adapters._sendgrid_contacts import PREFS, Contact, Fields, found
+from adapters._sendgrid_contacts import Contact, Fields, found
 from adapters._sendgrid_events import SendGridEvents
+from adapters._sendgrid_setup import SendGridSetup
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report
+from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report, Seen, Step
 
 _SEARCH = 100  # addresses in one search, ids in one removal
 _SUPPRESS = 1000
@@ -40,13 +44,18 @@ class SendGrid(Adapter):
     needs_places = frozenset({"list", "group"})
     batch = _SUPPRESS
     bulk = _CONTACTS
+    after_erasure = "its suppression lists keep an address that left or bounced; they are what stops its mail there."
     signs_webhooks = True
+    dkim_selectors = ("s1", "s2")
 
     #: Limit of each call; the SDK has none.
     seconds: ClassVar[float] = SECONDS
 
     #: How to wait between two looks at an export; tests wait not at all.
     pause: ClassVar[Callable[[float], None]] = staticmethod(time.sleep)
+
+    #: What time it is; tests set another.
+    clock: ClassVar[Callable[[], datetime]] = staticmethod(lambda: datetime.now(UTC))
 
     def __init__(
         self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
@@ -55,17 +64,20 @@ class SendGrid(Adapter):
         super().__init__(settings, places, fields)
         _need_places(places)
         self._api = SendGridApi(settings, self.seconds)
-        self._events = SendGridEvents(settings, self._purposes_of)
+        self._events = SendGridEvents(settings, self._purposes_of, lambda: type(self).clock())
         self._fields = Fields(self._api, fields)
+        self._needs = SendGridSetup(self._api, settings, places, self._fields)
+        plan_limit(self.name, settings)
         self._most = _CONTACTS  # of one upsert; halved while a job fails and does not say for whom
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
         """Stops first; then those who get mail, as jobs to follow."""
         batch = Round(len(members))
-        self._suppress(batch, members)
-        self._leave(batch, members)
-        self._lift_all(batch, members)
-        self._upsert(batch, members)
+        with batch.remembering():
+            self._suppress(batch, members)
+            self._leave(batch, members)
+            self._lift_all(batch, members)
+            self._upsert(batch, members)
         return batch.outcomes
 
     def _suppress(self, batch: Round, members: Sequence[Member]) -> None:
@@ -98,9 +110,11 @@ class SendGrid(Adapter):
         leaving = [i for i, member in enumerate(members) if self._leaving(member)]
         for who in _chunks(leaving, _SEARCH):
             jobs: dict[int, list[str]] = {}
-            batch.attempt(who, partial(self._leave_lists, members, jobs))
-            for index, named in jobs.items():
-                batch.note([index], _pending(" ".join(dict.fromkeys(named))))
+            try:
+                batch.attempt(who, partial(self._leave_lists, members, jobs))
+            finally:
+                for index, named in jobs.items():
+                    batch.note([index], _pending(" ".join(dict.fromkeys(named))))
 
     def _leaving(self, member: Member) -> set[str]:
         """Purposes whose list she may be in and must not be."""
@@ -157,7 +171,7 @@ class SendGrid(Adapter):
     def _left_everything(self, members: Sequence[Member], alone: set[int], who: Sequence[int]) -> Outcome:
         """Keep in `alone` who is on the global list: it is read, unless it has more pages than there are people."""
         try:
-            everywhere = set(exports.listed(self._api, "unsubscribes", pages=len(who)))
+            everywhere = set(exports.listed(self._api, "unsubscribes", most=len(who)))
         except exports.TooLongError:
             return DONE
         there = (index for index in who if _low(members[index].email) in everywhere) if everywhere else ()
@@ -328,57 +342,37 @@ class SendGrid(Adapter):
         """Every contact, from exports (plain reading shows the 50 newest), less whom the suppression lists stop."""
         return exports.members(self._api, self.places, type(self).pause)
 
+    def answer(self, call: Incoming) -> Mapping[str, object] | None:
+        """The token for its webhook calls, where OAuth is on."""
+        return self._events.answer(call)
+
+    def everybody(self, since: str = "") -> Iterator[Seen]:
+        """The suppression lists, then whoever is in a list of ours, from exports; contacts in none get nothing."""
+        return everybody.read(self._api, self.places, type(self).pause, since)
+
     def verify(self, call: Incoming) -> None:
         """ECDSA over timestamp and raw body, any of our public keys (HOOK-01)."""
         self._events.verify(call)
 
     def parse(self, call: Incoming) -> list[Report]:
-        """Bounced, complained, unsubscribed, deferred; the rest says nothing about consent."""
+        """Bounced, complained, unsubscribed, deferred, subscribed again; the rest says nothing about consent."""
         return self._events.parse(call)
 
     def _purposes_of(self, group: str) -> Sequence[str]:
         return tuple(purpose for purpose, place in self.places.items() if place["group"] == group)
 
-    def setup(self) -> list[str]:
-        """Make the custom field for the reader's link where it is missing."""
-        if PREFS in self._fields.read():
-            return []
-        try:
-            self._api.post("marketing", "field_definitions", body={"name": PREFS, "field_type": "Text"})
-        except Told as told:
-            raise AdapterError(f"sendgrid: {told.outcome.reason} while adding the field {PREFS}") from None
-        return [f"custom field {PREFS} added"]
+    @property
+    def site(self) -> str:
+        """Where the time is read from."""
+        return self._api.host
 
-    def check(self) -> list[Finding]:
-        """Key and scopes, host, lists, groups, custom field, webhook key."""
-        key = bool(self.settings.get("SENDGRID_WEBHOOK_PUBLIC_KEY"))
-        return [
-            self._look("sendgrid answers", "", lambda: self._api.get("scopes")),
-            Finding("sendgrid webhook key", key, "" if key else "set SENDGRID_WEBHOOK_PUBLIC_KEY"),
-            *self._check_places(),
-            self._look(
-                f"sendgrid custom field {PREFS}", "run consent-bridge setup sendgrid", lambda: self._fields.id(PREFS)
-            ),
-        ]
+    def setup(self, webhook: str = "") -> list[Step]:
+        """Custom field, lists, unsubscribe groups and webhook, where they are missing."""
+        return self._needs.setup(webhook)
 
-    def _check_places(self) -> Iterator[Finding]:
-        fix = "it is unknown: look at [purposes.at.sendgrid] of the policy"
-        for purpose, place in self.places.items():
-            yield self._look(
-                f"sendgrid list of {purpose}", fix, partial(self._api.get, "marketing", "lists", place["list"])
-            )
-            yield self._look(
-                f"sendgrid unsubscribe group of {purpose}", fix, partial(self._api.get, "asm", "groups", place["group"])
-            )
-
-    def _look(self, subject: str, fix: str, call: Callable[[], object]) -> Finding:
-        try:
-            call()
-        except Told as told:
-            return Finding(subject, False, fix or told.outcome.reason)
-        except AdapterError as error:
-            return Finding(subject, False, str(error))
-        return Finding(subject, True)
+    def check(self, webhook: str = "") -> list[Finding]:
+        """Key and scopes, lists, groups, custom field, webhook and its key, plan."""
+        return list(self._needs.check(webhook))
 
 
 def _need_places(places: Mapping[str, Mapping[str, str]]) -> None:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from adapters._outcomes import Told
 from adapters._sendgrid_api import SendGridApi
-from bridge.adapter import AdapterError, MailLater, MailRefused, Misconfigured, Transport
+from adapters._sendgrid_events import SendGridEvents
+from bridge.adapter import AdapterError, Ears, MailLater, MailRefused, Misconfigured, Transport
 from bridge.vocabulary import Letter
 
 #: Nothing of SendGrid's may be added to a mail: no tracked links, no pixel, no second unsubscribe header.
@@ -33,6 +34,11 @@ class SendGridMail(Transport):
         """Check the key; open nothing."""
         super().__init__(url, settings)
         self._api = SendGridApi(settings, self.seconds)
+        self._events = SendGridEvents(settings, lambda _group: ())  # our mails carry no unsubscribe group
+
+    def ears(self) -> Ears:
+        """The event webhook, also where no list lives at SendGrid."""
+        return self._events
 
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:
         """Hand one mail over; 202 means SendGrid has it in its queue."""

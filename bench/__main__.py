@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from bench import clients, figures, machine, pages, places, push, room, webhooks
+from bench import clients, figures, machine, pages, places, push, reconcile, room, webhooks
 from bench.run import FULL, SMALL, TINY, Run
 
 SECTIONS: dict[str, Callable[[Run], list[figures.Row]]] = {
     "pages": pages.pages,
     "clients": clients.clients,
     "push": push.push,
+    "reconcile": reconcile.reconcile,
     "bytes": room.room,
     "webhooks": webhooks.webhooks,
 }

@@ -17,10 +17,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from bench import tls
+from bench import reading, tls
 
 _MEMBER = re.compile(r"/lists/[^/]+/members/([0-9a-f]{32})")
 _OPEN = "waiting polls"
@@ -45,18 +46,24 @@ class StandIn:
         self.sent = 0  # bytes of upserts
         self.members: dict[str, bytes] = {}  # Mailchimp's, by id: the body that was put last
         self.contacts: set[str] = set()  # SendGrid's, by address
+        self.held = 0  # people both hold besides, by number, for whoever reads everybody
         self.batches: dict[str, Any] = {}
         self.looked: Counter[str] = Counter()
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         """One call."""
-        path = path.partition("?")[0]
+        path, _, asked = path.partition("?")
         if path == "/counts":
             told = {"calls": self.counts, "bytes": self.sent, "members": len(self.members)}
             return 200, msgspec.json.encode({**told, "contacts": len(self.contacts)})
         if path == "/clear":
             self.clear()
             return 200, b"{}"
+        if path.startswith("/hold/"):
+            self.held = int(path.removeprefix("/hold/"))
+            return 200, b"{}"
+        if method == "GET" and (found := reading.answer(self, path, dict(parse_qsl(asked)))):
+            return found
         if path.startswith("/3.0"):
             return self._mailchimp(method, path.removeprefix("/3.0"), body)
         return self._sendgrid(method, path.removeprefix("/v3"), body)
@@ -135,6 +142,9 @@ class StandIn:
                 key = f"job-{len(self.batches) + 1}"
                 self.batches[key] = len(rows)
                 return 202, msgspec.json.encode({"job_id": key})
+            case "POST", "/marketing/contacts/exports":
+                key = str(msgspec.json.decode(body).get("list_ids", [""])[0])
+                return 202, msgspec.json.encode({"id": f"export-{key}", "_metadata": {}})
             case "GET", "/marketing/field_definitions":
                 return 200, b'{"custom_fields":[{"id":"e1_T","name":"prefs","field_type":"Text"}]}'
             case "GET", _ if "/groups/" in path and not path.endswith("/suppressions"):

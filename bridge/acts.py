@@ -1,4 +1,6 @@
-"""What a reader does: sign up, confirm, stop, choose. Each act is decided under her lock and written once."""
+"""What a reader does: sign up, confirm, stop, choose; here or at an ESP. Each act is decided under her lock and written
+once.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +14,9 @@ from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
-from bridge.spool import Parked, Spool
-from bridge.store import Plan, SignUp, Store, StoreAway
-from bridge.store.values import Person
+from bridge.spool import Parked, ParkedNews, Spool
+from bridge.store import Confirmation, Plan, SignUp, Store, StoreAway, StoreBroken
+from bridge.store.values import News, Person
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -26,6 +28,7 @@ from bridge.vocabulary import (
     Evidence,
     MailKind,
     Method,
+    Report,
     Status,
     masked_email,
     short_hash,
@@ -60,6 +63,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None
     method: Method | None
     paused_until: datetime | None
+    confirmed: tuple[tuple[str, datetime | None], ...] = ()  # a stop: who sends there, and when they had stopped
+    waits: tuple[tuple[str, str, str], ...] = ()  # a yes: who waits for an act of hers, for which, and their form
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,38 +172,74 @@ class Acts:
         try:
             return purpose, self._write_stop(stop)
         except StoreAway:
-            self._park(stop)
-            return purpose, None
+            self._park(self.spool, stop)
+        except StoreBroken as error:
+            log.error("a stop cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
+            self._park(self.spool, stop)
+        return purpose, None
 
-    def _park(self, stop: Parked) -> None:
-        """Keep a stop beside the store; `StoreAway` where that fails too, for then it is not done."""
+    def hear(self, adapter: str, reports: Sequence[Report]) -> int | None:
+        """Take what an ESP tells; how many pieces were new. None = the store is away, and they are parked."""
+        news = self.store.news(adapter, reports)
         try:
-            self.spool.park(stop)
+            return self._take_in(adapter, news)
+        except (StoreAway, StoreBroken) as error:
+            if not news or any(one.to for one in news):  # nothing to keep, or an address that must not lie on disk
+                raise
+            if isinstance(error, StoreBroken):
+                log.error("news cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
+            self._park(self.spool, _parked(adapter, news))
+            return None
+
+    def _take_in(self, adapter: str, news: Sequence[News]) -> int:
+        """All at once. Somebody who cannot be read must not keep the stops of others from being carried out."""
+        try:
+            return self.store.take_in(adapter, news)
+        except (Sealed, msgspec.DecodeError) as error:
+            if len(news) > 1:
+                half = len(news) // 2
+                return self._take_in(adapter, news[:half]) + self._take_in(adapter, news[half:])
+            if news[0].to:  # an address must not lie on disk
+                raise
+            self._kept_aside(f"news of {adapter}", error)
+            self._park(Spool(self.spool.aside), _parked(adapter, news))
+            return 0
+
+    def _park(self, spool: Spool, line: Parked | ParkedNews) -> None:
+        """Keep it beside the store; `StoreAway` where that fails too, for then it is not done."""
+        try:
+            spool.park(line)
         except OSError as error:
             raise StoreAway(f"the spool: {type(error).__name__}") from None
 
     def replay(self) -> int:
-        """Write the stops that were parked while the store was away; before anything is sent."""
+        """Write what was parked while the store was away; before anything is sent."""
         return self.spool.replay(self._write_parked)
 
-    def _write_parked(self, stop: Parked) -> bool:
+    def _write_parked(self, line: Parked | ParkedNews) -> bool | StoreBroken:
         """False for one whose person cannot be read: she must not keep the stops of others from being carried out."""
         try:
-            self._write_stop(stop)
+            if isinstance(line, ParkedNews):
+                self._take_in(line.adapter, msgspec.json.decode(line.news, type=list[News]))
+            else:
+                self._write_stop(line)
+        except StoreBroken as error:
+            return error
         except (Sealed, msgspec.DecodeError) as error:
-            log.error(
-                "a parked stop of subject %s cannot be written (%s) and is kept in %s: run consent-bridge verify",
-                *(stop.subject, type(error).__name__, self.spool.aside.name),
-            )
+            self._kept_aside(f"a parked stop of subject {getattr(line, 'subject', '?')}", error)
             return False
         return True
+
+    def _kept_aside(self, what: str, error: Exception) -> None:
+        kept, why = self.spool.aside.name, type(error).__name__
+        log.error("%s cannot be written (%s) and is kept in %s: run consent-bridge verify", what, why, kept)
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
         """What a stop link is about, to show it; without the person while the store is away."""
         claim = self._stop_claim(token)
         try:
             return claim, self.store.find(claim.subject, claim.address)
-        except StoreAway:
+        except (StoreAway, StoreBroken):
             return claim, None
 
     def still_on(self, person: Person) -> list[str]:
@@ -319,7 +360,11 @@ class Acts:
     def _meant(self, claim: Claim) -> tuple[Person, list[ConsentEvent]]:
         """Whom a link means, and what happened to her."""
         found = self.store.look(claim.subject, claim.address)
-        if found is None or (claim.action is not Action.STOP and found[0].id != claim.subject):
+        if found is None:
+            raise Late
+        person = found[0]
+        # Only a stop outlives an address: what was mailed to another one is void (R13).
+        if claim.action is not Action.STOP and (person.id, person.mark) != (claim.subject, claim.address):
             raise Late
         return found
 
@@ -391,6 +436,9 @@ class Acts:
         now = self.clock()
         rows = []
         pauses = []
+        stopped = any(event.type in STOPS for event in history)
+        clocks = self.store.confirmations(person) if stopped else []
+        waits = self.store.waits_there(person)
         for purpose in self.policy.purposes:
             status, by = standing(history, purpose)
             pause = paused_until(history, purpose)
@@ -404,6 +452,8 @@ class Acts:
                     since=by.time if by else None,
                     method=by.method if by else None,
                     paused_until=pause,
+                    confirmed=self._confirmed(purpose, by, history, clocks),
+                    waits=self._waits(purpose, waits) if status in MAILABLE else (),
                 )
             )
         return Preferences(
@@ -414,6 +464,23 @@ class Acts:
             pause_until=next((p for p in pauses if p), None),
             made=now,
         )
+
+    def _confirmed(
+        self, purpose: str, by: ConsentEvent | None, history: Sequence[ConsentEvent], clocks: Sequence[Confirmation]
+    ) -> tuple[tuple[str, datetime | None], ...]:
+        """Who sends for a purpose that she stopped, and when each of them had stopped it (WDR-11)."""
+        if by is None or by.type not in STOPS:
+            return ()
+        numbered = {number: event for number, event in enumerate(history, start=1) if concerns(event, purpose)}
+        last_yes = max((n for n, event in numbered.items() if event.type is EventType.GIVEN), default=0)
+        mine = [clock for clock in clocks if clock.number in numbered and clock.number > last_yes]
+        latest = {c.adapter: c.confirmed for c in mine if purpose in self.policy.places(c.adapter)}
+        return tuple((self.policy.sender(adapter), confirmed) for adapter, confirmed in sorted(latest.items()))
+
+    def _waits(self, purpose: str, waits: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
+        """Who sends for a purpose but takes her back only by an act of hers there: name, reason, address of a form."""
+        here = [(name, reason, self.policy.places(name).get(purpose)) for name, reason in waits.items()]
+        return tuple((self.policy.sender(n), reason, place.get("form", "")) for n, reason, place in here if place)
 
 
 def _road(claim: Claim) -> Method:
@@ -430,6 +497,10 @@ def _is_late(story: Sequence[ConsentEvent], given: ConsentEvent) -> bool:
     asked = given.asked
     stops = [e for e in story if e.type in STOPS and concerns(e, given.purpose)]
     return asked is None or any(whole(stop.time) >= whole(asked) for stop in stops)
+
+
+def _parked(adapter: str, news: Sequence[News]) -> ParkedNews:
+    return ParkedNews(adapter=adapter, news=msgspec.Raw(msgspec.json.encode(news)))
 
 
 def _short(token: str) -> str:

@@ -1,17 +1,22 @@
 """What an adapter is: how any mailing platform is told how its members should be, and what it tells us."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
+from itertools import islice
 from typing import Any, ClassVar
 
-from bridge.vocabulary import Finding, Incoming, Letter, Member, Outcome, Report
+from bridge.vocabulary import EventType, Finding, Incoming, Letter, Member, Outcome, Report, Seen, Step
+
+#: Members taken together where an adapter has no faster way of its own.
+_AT_ONCE = 500
 
 
 class AdapterError(Exception):
     """The whole call failed and may work later. `wait` is what the ESP asked for, in seconds.
 
-    `maybe`: the line broke after the call went out, so that it may have been carried out, or may be later.
+    `maybe`: the line broke after the call went out, so that it may have been carried out, or may be later. `jobs`: what
+    `put` had begun before, for each member as in `Outcome.job`; empty = nothing.
     """
 
     def __init__(self, reason: str, wait: float | None = None, *, maybe: bool = False) -> None:
@@ -19,6 +24,7 @@ class AdapterError(Exception):
         self.reason = reason
         self.wait = wait
         self.maybe = maybe
+        self.jobs: tuple[str, ...] = ()
 
 
 class Misconfigured(AdapterError):
@@ -54,6 +60,25 @@ class MailRefused(Exception):
         self.code = code
 
 
+class Ears(ABC):
+    """What listens at `/webhooks/NAME`: to a mailing platform, or to a road for mail that tells of its mails."""
+
+    def answer(self, call: Incoming) -> Mapping[str, object] | None:  # noqa: ARG002  (names are the contract)
+        """What the ESP asks for at this address before it tells anything, such as a token; raises `Unverified`.
+
+        None = it asks nothing here.
+        """
+        return None
+
+    @abstractmethod
+    def verify(self, call: Incoming) -> None:
+        """Check over the raw bytes that a webhook call is genuine, or raise `Unverified`. Parse nothing."""
+
+    @abstractmethod
+    def parse(self, call: Incoming) -> list[Report]:
+        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest."""
+
+
 class Transport(ABC):
     """A road for mail out of the house, chosen by the scheme of `BRIDGE_MAIL_URL`."""
 
@@ -62,6 +87,10 @@ class Transport(ABC):
         self.url = url
         self.settings = settings
 
+    def ears(self) -> Ears | None:
+        """What hears of the mails that left by this road, at `/webhooks/` and the URL's scheme. None = nothing does."""
+        return None
+
     @abstractmethod
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:
         """Hand one mail over within ten seconds, or raise `MailLater` or `MailRefused`.
@@ -69,8 +98,12 @@ class Transport(ABC):
         Call `ready` at the last moment before the message itself goes out: what may not be sent twice is noted then.
         """
 
+    def check(self) -> list[Finding]:
+        """Whether this road is open, looked at now without sending a mail, with the fix where it is not."""
+        return [Finding(f"mail by {self.url.partition(':')[0]}", True, "is not looked at; the first mail will show it")]
 
-class Adapter(ABC):
+
+class Adapter(Ears):
     """One mailing platform. A subclass is one file, reads its own settings and never knows our store.
 
     `places` says where each purpose lives there: `{"newsletter": {"audience": "a1b2", "interest": "c3"}}`, from
@@ -88,8 +121,12 @@ class Adapter(ABC):
     bulk: ClassVar[int] = 0
     #: Most connections the ESP allows one account; None = as many as you like.
     connections: ClassVar[int | None] = None
+    #: What an operator must know of an address once it was erased there, as a sentence (ESP-04); empty = nothing.
+    after_erasure: ClassVar[str] = ""
     #: Whether its webhooks carry a signature over the raw bytes.
     signs_webhooks: ClassVar[bool] = False
+    #: Names of the DKIM keys it signs with, at the sender's domain; any of them will do.
+    dkim_selectors: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, settings: Mapping[str, str], places: Mapping[str, Mapping[str, str]], fields: Mapping[str, str]
@@ -123,21 +160,47 @@ class Adapter(ABC):
     def members(self) -> Iterator[Member]:
         """Everybody the ESP holds, to the last page, with the purposes that are on."""
 
-    @abstractmethod
-    def verify(self, call: Incoming) -> None:
-        """Check over the raw bytes that a webhook call is genuine, or raise `Unverified`. Parse nothing."""
+    def everybody(self, since: str = "") -> Iterator[Seen]:  # noqa: ARG002  (the name is the contract)
+        """The same people as far as mail is concerned, some hundreds at a time, for comparing a million of them.
 
-    @abstractmethod
-    def parse(self, call: Incoming) -> list[Report]:
-        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest."""
+        `since` is the `mark` of what was taken in last, when reading goes on after a crash. An adapter writes its own
+        where `members` makes more of each person than that needs.
+        """
+        members = self.members()
+        while some := list(islice(members, _AT_ONCE)):
+            yield from _alike(some, self.places)
 
-    def setup(self) -> list[str]:
-        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was done."""
+    def knows_pause(self, purpose: str) -> bool:  # noqa: ARG002  (the name is the contract)
+        """Whether somebody who is paused there looks different from somebody who left."""
+        return True
+
+    @property
+    def site(self) -> str:
+        """An address of the ESP that answers anybody, if only with a no: `doctor` reads the time from it."""
+        return ""
+
+    def setup(self, webhook: str = "") -> list[Step]:  # noqa: ARG002  (names are the contract)
+        """Make what the ESP needs (fields, groups, webhooks), idempotently; say what was made and what was there.
+
+        `webhook` is the address its news should go to, without a secret part; empty = nothing about webhooks.
+        """
         return []
 
-    def check(self) -> list[Finding]:
-        """What usually goes wrong here, looked at now, each with its fix."""
+    def check(self, webhook: str = "") -> list[Finding]:  # noqa: ARG002  (names are the contract)
+        """What usually goes wrong here, looked at now, each with its fix. Changes nothing."""
         return []
+
+
+def _alike(members: Sequence[Member], places: Collection[str]) -> Iterator[Seen]:
+    """Members in groups that stand alike."""
+    groups: dict[tuple[bool, frozenset[str], frozenset[str]], list[str]] = {}
+    for member in members:
+        groups.setdefault((member.blocked, member.on, member.stopped.intersection(places)), []).append(member.email)
+    for (dead, on, stopped), emails in groups.items():
+        if dead:
+            yield Seen(emails, stop=EventType.BOUNCED)
+        else:
+            yield Seen(emails, on, EventType.UNSUBSCRIBED if stopped else None, stopped)
 
 
 def find(name: str) -> type[Adapter]:

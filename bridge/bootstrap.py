@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from bridge.acts import Acts
-from bridge.adapter import Adapter, Misconfigured, Transport, find, find_transport
+from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
 from bridge.links import Links
 from bridge.mailer import Mailer
 from bridge.notices import Notices, check_unchanged
@@ -22,6 +23,7 @@ from bridge.policy import Policy, PolicyError, load
 from bridge.spool import Spool
 from bridge.store import Store, revision
 from bridge.store.engine import Database
+from bridge.store.kept import KeptSecrets
 from bridge.store.sign_up import Quotas
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
@@ -45,7 +47,9 @@ SETTINGS: Mapping[str, str | None] = {
     "BRIDGE_OPERATOR": "",
     "BRIDGE_MAIL_URL": None,
     "BRIDGE_ADAPTERS": "",
+    "BRIDGE_DNS": "",
     "BRIDGE_NUDGE": "inline",
+    "BRIDGE_METRICS_TOKEN": "",
     "BRIDGE_LOG_LEVEL": "INFO",
     "BRIDGE_LOG_FORMAT": "text",
 }
@@ -58,10 +62,15 @@ _FIXES = {
 }
 _NOT_OURS = ("BRIDGE_TEST_",)
 _LONGEST_BASE = 100
+_SHORTEST_SECRET = 16
 
 
 class BadSetting(Exception):
     """A setting is missing, unknown or out of range; the text names it and the fix."""
+
+
+class MissingSetting(BadSetting):
+    """A setting that has no default is nowhere."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +86,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
     mail_url: str
     adapters: tuple[str, ...]
+    dns: str
     nudge: str
+    metrics_token: str
     log_level: str
     log_format: str
     environment: Mapping[str, str]
@@ -95,7 +106,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     values = {name: told.get(name, "") or default for name, default in SETTINGS.items()}
     missing = [name for name, text in values.items() if text is None]
     if missing:
-        raise BadSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
+        raise MissingSetting(f"{missing[0]} is missing: {_FIXES[missing[0]]}")
     value = {name: text or "" for name, text in values.items()}
     return Settings(
         policy=Path(value["BRIDGE_POLICY"]),
@@ -108,7 +119,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         operator=value["BRIDGE_OPERATOR"] or _login(),
         mail_url=value["BRIDGE_MAIL_URL"],
         adapters=tuple(name.strip() for name in value["BRIDGE_ADAPTERS"].split(",") if name.strip()),
+        dns=_server("BRIDGE_DNS", value),
         nudge=_one_of("BRIDGE_NUDGE", value, ("inline", "none")),
+        metrics_token=_secret("BRIDGE_METRICS_TOKEN", value),
         log_level=_one_of("BRIDGE_LOG_LEVEL", value, ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_one_of("BRIDGE_LOG_FORMAT", value, ("text", "json")),
         environment=told,
@@ -147,6 +160,7 @@ class Bridge:
         self._busy_seconds = busy_seconds
         self.wake: Callable[[], None] = lambda: None
         self._limits: tuple[object, Limits] | None = None
+        self._kept: dict[str, Mapping[str, str]] = {}
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> "Bridge":
@@ -233,6 +247,24 @@ class Bridge:
         """The adapters that are switched on, by name."""
         return {name: self._adapter(name) for name in self.settings.adapters}
 
+    def ears(self, name: str) -> Ears | None:
+        """Who listens at `/webhooks/NAME`: an adapter, or the road for mail where that tells what became of them."""
+        if name in self.adapters:
+            return self.adapters[name]
+        return self.transport.ears() if name == self.settings.mail_url.partition(":")[0] else None
+
+    @cached_property
+    def kept(self) -> KeptSecrets:
+        """What platforms told `setup`; a setting of the same name wins."""
+        return KeptSecrets(self.database, self.vault, self.clock)
+
+    def renewed(self, name: str) -> Adapter | None:
+        """An adapter made anew when `setup` has kept something since it was made; None when nothing is new."""
+        if name not in self.adapters or self.kept.of(name) == self._kept.get(name):
+            return None
+        self.adapters[name] = self._adapter(name)
+        return self.adapters[name]
+
     @cached_property
     def acts(self) -> Acts:
         """What readers do."""
@@ -263,8 +295,9 @@ class Bridge:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
-        _ = self.notices, self.texts, self.transport, self.adapters
+        _ = self.notices, self.texts, self.transport
         revision.check(self.database)
+        _ = self.adapters  # they may need what `setup` kept in the database
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()
         self.check_keys()
@@ -295,7 +328,10 @@ class Bridge:
                 raise BadSetting(f"{where} lacks {', '.join(sorted(missing))}")
             if unknown := place.keys() - kind.needs_places - kind.may_places:
                 raise BadSetting(f"{where} has {', '.join(sorted(unknown))}, which {name} does not know")
-        return kind(_settings_of(name, self.settings.environment), places, self.policy.field_names(name))
+        told = _settings_of(name, self.settings.environment)
+        self._kept[name] = self.kept.of(name)
+        settings = {**self._kept[name], **{setting: value for setting, value in told.items() if value}}
+        return kind(settings, places, self.policy.field_names(name))
 
 
 #: What can be wrong at a start, each with its own words for the operator.
@@ -384,9 +420,29 @@ def _number(name: str, values: Mapping[str, str], least: int, most: int) -> int:
     return int(text)
 
 
+def _server(name: str, values: Mapping[str, str]) -> str:
+    """`address:port` of a server, or nothing."""
+    text = values[name]
+    host, _, port = text.rpartition(":")
+    try:
+        ip_address(host.strip("[]"))
+        right = port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    except ValueError:
+        right = False
+    if text and not right:
+        raise BadSetting(f"{name} must be the IP address and port of a name server, such as 127.0.0.1:53")
+    return text
+
+
 def _one_of(name: str, values: Mapping[str, str], choices: Sequence[str]) -> str:
     if values[name] not in choices:
         raise BadSetting(f"{name} must be one of: {', '.join(choices)}")
+    return values[name]
+
+
+def _secret(name: str, values: Mapping[str, str]) -> str:
+    if values[name] and len(values[name]) < _SHORTEST_SECRET:
+        raise BadSetting(f"{name} is too easy to guess: use {_SHORTEST_SECRET} characters or more")
     return values[name]
 
 

@@ -1,6 +1,7 @@
 """Mail over SMTP: the transport for `smtp://`, `smtps://`, and `sandbox:` (the mailbox of `consent-bridge sandbox`)."""
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from bridge.adapter import MailLater, MailRefused, Misconfigured, Transport
-from bridge.vocabulary import Letter
+from bridge.vocabulary import Finding, Letter
 
 
 class _Hurried(smtplib.SMTP):
@@ -80,6 +81,44 @@ class Smtp(Transport):
         except (smtplib.SMTPException, OSError) as error:
             raise MailLater(f"mail server: {type(error).__name__}", maybe=True) from None
 
+    def check(self) -> list[Finding]:
+        """Speak to the server as far as a mail would need it: name, encryption, password. No mail."""
+        subject = f"mail server {self._host}:{self._port}"
+        try:
+            server = self._connect()
+        except (MailLater, smtplib.SMTPException, OSError) as error:
+            return [Finding(subject, False, self._fix(error))]
+        told = ", encrypted" if isinstance(server.sock, ssl.SSLSocket) else "; it offers no encryption"
+        told += ", and takes our password" if self._user else ""
+        _goodbye(server)
+        return [Finding(f"{subject} answers{told}", True)]
+
+    def _fix(self, error: Exception) -> str:
+        if urlsplit(self.url).scheme == "sandbox":
+            return "the sandbox is not running: start `consent-bridge sandbox`, or set BRIDGE_MAIL_URL to a mail server"
+        match error:
+            case MailLater():
+                return error.reason
+            case smtplib.SMTPAuthenticationError():
+                return f"it does not take user and password (answered {error.smtp_code}): look at BRIDGE_MAIL_URL"
+            case smtplib.SMTPResponseException():
+                return f"it does not let us in (answered {error.smtp_code}): ask who runs it whether we may send"
+            case smtplib.SMTPNotSupportedError():
+                return (
+                    "it takes no password: leave user and password out of BRIDGE_MAIL_URL, or use its port for senders"
+                )
+            case socket.gaierror():
+                return "there is no such host: look at BRIDGE_MAIL_URL"
+            case ssl.SSLCertVerificationError():
+                return "its certificate does not prove that name: write the name it was made for into BRIDGE_MAIL_URL"
+            case ssl.SSLError():
+                return "it does not speak TLS from the first byte: use smtp:// instead of smtps://"
+            case ConnectionRefusedError():
+                return "nobody listens there: look at host and port in BRIDGE_MAIL_URL"
+            case TimeoutError():
+                return "it does not answer: many networks close port 25; use port 587 or 465, or open the firewall"
+        return f"the line broke ({type(error).__name__}): look at host and port in BRIDGE_MAIL_URL"
+
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
         """A server that is ready to take mail. What it says to our goodbye changes nothing about the mail."""
@@ -90,9 +129,7 @@ class Smtp(Transport):
         try:
             yield server
         finally:
-            with suppress(smtplib.SMTPException, OSError):
-                server.docmd("QUIT")
-            server.close()
+            _goodbye(server)
 
     def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
@@ -113,6 +150,12 @@ class Smtp(Transport):
             server.close()
             raise
         return server
+
+
+def _goodbye(server: smtplib.SMTP) -> None:
+    with suppress(smtplib.SMTPException, OSError):
+        server.docmd("QUIT")
+    server.close()
 
 
 def build(letter: Letter) -> EmailMessage:

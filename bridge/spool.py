@@ -1,11 +1,12 @@
 """Stops that arrive while the database is away: a fsynced file beside it, replayed before the next mail or push leaves.
 
-A line holds opaque ids, a time and the road it came by; no address. What cannot be written goes into a second
-file beside it, so that it is neither lost nor in the way of others.
+A line holds opaque ids or keyed hashes, a time and the road it came by; no address. What cannot be read or written goes
+into a second file beside it, so that it is neither lost nor in the way of others.
 """
 
 import errno
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from bridge.vocabulary import Method
+
+log = logging.getLogger("bridge.spool")
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,47 +30,67 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
 
 
+class ParkedNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call of an ESP told that could not be written yet, as the store takes it in: addresses as hashes."""
+
+    adapter: str
+    news: msgspec.Raw
+
+
+_Line = Parked | ParkedNews
+
+
 class Spool:
-    """The file of parked stops."""
+    """The file of parked stops and news."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def park(self, stop: Parked) -> None:
-        """Keep one stop safely, or raise OSError: then the caller must not say it is done."""
+    def park(self, stop: _Line) -> None:
+        """Keep one line safely, or raise OSError: then the caller must not say it is done."""
+        self._keep(msgspec.json.encode(stop))
+
+    def _keep(self, text: bytes) -> None:
         with self._locked("a") as file:
             whole = os.lseek(file, 0, os.SEEK_END)
             # A line that was cut by a crash must not swallow this one.
             begun = whole > 0 and os.pread(file, 1, whole - 1) != b"\n"
-            line = (b"\n" if begun else b"") + msgspec.json.encode(stop) + b"\n"
+            line = (b"\n" if begun else b"") + text + b"\n"
             if os.write(file, line) != len(line):
                 os.ftruncate(file, whole)
                 raise OSError(errno.ENOSPC, "no room to park a stop")
             os.fsync(file)
-            if not whole:
-                _keep_name(self.path)
+            _keep_name(self.path)  # each time: who made the file may have died before it did this
 
     @property
     def aside(self) -> Path:
-        """Where the stops are that nobody could write."""
+        """Where the stops are that nobody could write, and the lines that nobody could read."""
         return self.path.with_name(self.path.name + ".aside")
 
-    def replay(self, write: Callable[[Parked], object]) -> int:
-        """Write every parked stop, in order; the file is emptied only when all are written. How many there were.
+    def replay(self, write: Callable[[_Line], object]) -> int:
+        """Write every parked line, in order; the file is emptied only when all are written. How many there were.
 
-        One for which `write` says False cannot be written, now or later: it is put aside.
+        One for which `write` says False cannot be written, now or later: it is put aside. One for which it gives an
+        error waits until a person has mended what is wrong: the others are written, then the error is raised.
         """
         if not self.path.exists():
             return 0
         with self._locked("r") as file:
-            stops = list(_read(file))
-            refused = [stop for stop in stops if write(stop) is False]
-            if refused:
-                kept = Spool(self.aside)
-                for stop in refused:
-                    kept.park(stop)
+            stops, unread = _read(file)
+            told = [write(stop) for stop in stops]
+            for error in told:
+                if isinstance(error, Exception):
+                    raise error
+            kept = Spool(self.aside)
+            for stop in (stop for stop, done in zip(stops, told, strict=True) if done is False):
+                kept.park(stop)
+            for line in unread:  # half a line was never answered, but who can tell what a spoilt one was
+                kept._keep(line)
             os.ftruncate(file, 0)
             os.fsync(file)
+        if unread:
+            what = f"{len(unread)} line{'s' * (len(unread) > 1)}"
+            log.error("%s of %s cannot be read and went to %s: look there", what, self.path.name, self.aside.name)
         return len(stops)
 
     @contextmanager
@@ -90,10 +113,21 @@ def _keep_name(path: Path) -> None:
         os.close(folder)
 
 
-def _read(file: int) -> Iterator[Parked]:
+def _read(file: int) -> tuple[list[_Line], list[bytes]]:
+    """What is parked, and the lines that are none."""
+    found: list[_Line] = []
+    unread: list[bytes] = []
     with os.fdopen(os.dup(file), "rb") as lines:
         for line in lines:
             try:
-                yield msgspec.json.decode(line, type=Parked)
+                found.append(_line(line))
             except msgspec.DecodeError:
-                continue  # half a line: the process died before it answered, so nobody was told it was done
+                unread += [line.rstrip(b"\n")] if line.strip() else []
+    return found, unread
+
+
+def _line(line: bytes) -> _Line:
+    try:
+        return msgspec.json.decode(line, type=Parked)
+    except msgspec.DecodeError:
+        return msgspec.json.decode(line, type=ParkedNews)

@@ -151,6 +151,15 @@ subjects = Table(
     sqlite_autoincrement=True,
 )
 
+#: Addresses people had before they moved, as keyed hashes: what was said there before is still about them (R13).
+former = Table(
+    "former",
+    metadata,
+    Column("lookup", LargeBinary, primary_key=True),
+    Column("kid", String(16), nullable=False),
+    Column("subject", _Number, nullable=False, index=True),
+)
+
 #: The wrapped key of each person, apart: a backup without it is dark (SUP-04).
 person_keys = Table(
     "person_keys",
@@ -189,6 +198,14 @@ Index(
     unique=True,
     sqlite_where=events.c.report.is_not(None),
     postgresql_where=events.c.report.is_not(None),
+)
+
+#: Who may be off for another reason than her status: what blocks and pauses begin with. Few people have any of these.
+Index(
+    "ix_events_closers",
+    events.c.subject,
+    sqlite_where=text("type IN (11, 12, 14, 16, 23, 24)"),
+    postgresql_where=text("type IN (11, 12, 14, 16, 23, 24)"),
 )
 
 #: Words that rows repeat, each written once: purposes, channels, sources. Never changed, never removed.
@@ -245,6 +262,28 @@ Index(
     postgresql_where=pushes.c.due.is_not(None),
 )
 
+#: How long a stop took to reach each ESP (WDR-11): one row per stop and adapter, so nothing of whoever never said stop.
+stop_clocks = Table(
+    "stop_clocks",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("adapter", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the person's event that is the stop
+    Column("acted", AwareDateTime, nullable=False),  # when she said it
+    Column("confirmed", AwareDateTime),  # when the ESP had done it; empty while it has not
+    Index("ix_stop_clocks_confirmed", "adapter", "confirmed", "acted"),
+    sqlite_with_rowid=False,
+)
+
+#: Addresses that an ESP deleted for good and takes back only by its own form: keyed hashes (decision 18).
+gone_there = Table(
+    "gone_there",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("adapter", String(32), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 #: Work an ESP took to do later (decision 24): followed once a job, not once a person.
 esp_jobs = Table(
     "esp_jobs",
@@ -271,6 +310,23 @@ connections = Table(
     Column("lease", String(22), nullable=False),
     Column("until", AwareDateTime, nullable=False),
     sqlite_with_rowid=False,
+)
+
+#: How far a comparison with an ESP has come, so that a killed one goes on; gone when it is over.
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("made", AwareDateTime, nullable=False),
+    Column("state", LargeBinary, nullable=False),  # people by number; no address
+)
+
+#: ESPs that nothing is sent from any more: whoever is on there is switched off, their stops still count.
+retired = Table(
+    "retired",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("time", AwareDateTime, nullable=False),
 )
 
 #: Mails promised in the transaction of their event; gone once handed over.
@@ -341,6 +397,49 @@ erasures = Table(
     metadata,
     Column("hash", LargeBinary, primary_key=True),
     Column("time", AwareDateTime, nullable=False),
+)
+
+#: Who was erased here and must be at an ESP too: an address under a key of its own, both gone with the ESP's last word
+#: (decision 20). In backups it stands with the keys. Nothing in it names the person that was.
+erase_work = Table(
+    "erase_work",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("adapter", String(32), nullable=False),
+    Column("kid", String(16), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),  # the key of this row
+    Column("address", LargeBinary, nullable=False),  # sealed under it
+    Column("made", AwareDateTime, nullable=False),
+    Column("jobs", Text, nullable=False),  # open ones that may name her (`esp_jobs.number`)
+    Column("held", AwareDateTime),  # a call about her was under way and ends before this
+    Column("calm", AwareDateTime, nullable=False),  # the ESP's word before this is not its last
+    Column("told", AwareDateTime),  # when it last said that she is gone
+    Column("due", AwareDateTime, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("leased", AwareDateTime),
+    Column("lease", String(22)),
+    Index("ix_erase_work_due", "adapter", "due"),
+)
+
+#: What a platform told `setup` and tells nobody again, such as the secret it signs its webhooks with (decision 28).
+esp_secrets = Table(
+    "esp_secrets",
+    metadata,
+    Column("adapter", String(32), primary_key=True),
+    Column("setting", String(64), primary_key=True),  # the setting that it stands for
+    Column("place", String(64), primary_key=True),  # whose it is at the platform: an audience, a webhook
+    Column("kid", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("since", AwareDateTime, nullable=False),
+)
+
+#: How many readers of a purpose complained on a day (SND-04): plain numbers, of nobody.
+complaints = Table(
+    "complaints",
+    metadata,
+    Column("day", String(10), primary_key=True),  # 2026-11-25, in the policy's timezone
+    Column("purpose", String(32), primary_key=True),
+    Column("count", Integer, nullable=False),
 )
 
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]

@@ -142,6 +142,10 @@ class Texts:
         # Translators: a date and the time on that day.
         return self.gettext(language, "%(day)s at %(time)s", day=self.day(language, value), time=time)
 
+    def time_of_day(self, language: str, value: datetime) -> str:
+        """Only the time of a moment of today, to the second, in the policy's zone."""
+        return format_time(value.astimezone(self._zone), "medium", self._zone, self._spoken[language].locale)
+
     def length(self, language: str, value: Length) -> str:
         """A length of time in the reader's words: 3 days."""
         count, unit = value.count, value.unit
@@ -199,6 +203,7 @@ class Texts:
         return {
             "day": lambda value: self.day(code, value),
             "moment": lambda value: self.moment(code, value),
+            "time_of_day": lambda value: self.time_of_day(code, value),
             "utc": rfc3339,
             "length_of_time": lambda value: self.length(code, value),
             "how_text": lambda value: self.how_text(code, value),

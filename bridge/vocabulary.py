@@ -1,10 +1,11 @@
 """The words of the house, each in one place; everything else is built from these."""
 
+import re
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -174,6 +175,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What an ESP tells about an address: its news in our words.
 
     `key` is the ESP's own id of the news, or one made from its meaning. `purpose` empty = every purpose.
+    `to` is her new address, with `moved`.
     """
 
     type: EventType
@@ -183,6 +185,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str = EVERY_PURPOSE
     method: Method = Method.WEBHOOK
     detail: str | None = None  # the ESP's reason as a code
+    to: str = ""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,8 +199,23 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     fresh: frozenset[str] = frozenset()  # on by a yes of her own that this ESP was not told yet: lifts its stop
     blocked: bool = False  # nothing may be sent to this address
     first: bool = False  # this ESP took nothing about her from us yet: nothing of ours is there to be taken back
+    gone: bool = False  # this ESP deleted her address for good and takes it back only by its own form
     link: str = ""  # her stop and preference link
     fields: Mapping[str, str] = {}  # declared fields only
+
+
+class Seen(NamedTuple):
+    """Some of the people an ESP holds, who stand alike there: what it mails them for, what it keeps from them.
+
+    What is said of one address more than once adds up; there a stop outweighs an "on".
+    """
+
+    emails: Sequence[str]
+    on: frozenset[str] = frozenset()  # purposes it would mail them for
+    stop: EventType | None = None  # they left there (unsubscribed), complained there, or are dead there (bounced)
+    purposes: frozenset[str] = frozenset()  # what they left, where they did not complain
+    times: Sequence[int] = ()  # when that was, at the latest, of each: whole seconds since 1970 UTC, 0 = not told
+    mark: str = ""  # where reading goes on behind these; empty = it cannot begin in the middle
 
 
 class OutcomeKind(StrEnum):
@@ -226,6 +244,20 @@ DONE = Outcome(OutcomeKind.DONE)
 #: Reason of a refusal: the ESP keeps a stop of hers that was not heard here yet. Nothing goes to her from there.
 STOPPED_THERE = "stopped_there"
 
+#: Reasons of a refusal: her new yes waits at the ESP, where she once left or was deleted, and only she can go on there:
+#: by the ESP's own confirmation mail, which it has sent; by its own form; by that form, for it deleted her for good.
+WAITING_THERE, FORM_THERE, GONE_THERE = "waiting_there", "form_there", "gone_there"
+JOURNEYS = (WAITING_THERE, FORM_THERE, GONE_THERE)
+
+#: Refusals after which nothing goes to her from there: whatever had to stop, is stopped.
+RESTING = frozenset({STOPPED_THERE, *JOURNEYS})
+
+#: Reason of a wait: all was done, and a pause hides a new yes of hers that this ESP must still be told when it ends.
+HIDDEN = "paused"
+
+#: Reason of a wait: all was done but for a new yes to a purpose about which too many readers complain (SND-04).
+HELD_BACK = "complaints"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Yes or no, and every reason for it."""
@@ -236,11 +268,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(NamedTuple):
-    """One line of `doctor`: what was looked at, whether it is right, and what to do if not."""
+    """One line of `doctor`: what was looked at, whether it is right, and what to do if not.
+
+    Right with a `fix` is a hint: nothing is wrong yet.
+    """
 
     subject: str
     ok: bool
     fix: str = ""
+
+
+class Step(NamedTuple):
+    """One line of `setup`: what is there now, whether it had to be made, and what is left for a person to do.
+
+    `keep` is a secret the ESP told, which the store keeps: the setting it stands for, the place it belongs to there,
+    and its value.
+    """
+
+    subject: str
+    made: bool
+    todo: str = ""
+    keep: tuple[str, str, str] | None = None
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +297,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     secret: str = ""  # the part of the path behind the adapter's name
+    url: str = ""  # the whole address that was called, as the ESP knows it
 
 
 #: Enhanced status codes that name a dead address (RFC 3463; rule R7).
@@ -268,8 +317,19 @@ def bounce_type(code: str) -> EventType | None:
     return None
 
 
+_ENHANCED = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\d|\.\d)")
+
+
+def enhanced_code(text: str) -> str:
+    """The enhanced SMTP status code in what a mail server said (RFC 3463); empty when there is none."""
+    found = _ENHANCED.search(text[:1000])
+    return found[0] if found else ""
+
+
 def normal_email(email: str) -> str:
     """An address as it is compared (SUP-03): NFC, trimmed, lower case, domain as A-labels. Dots and tags are kept."""
+    if email.isascii():  # neither form nor IDNA changes anything there
+        return email.strip().lower()
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
     local, at, domain = text.rpartition("@")
     if domain.isascii() and domain.replace(".", "").replace("-", "").isalnum():  # IDNA knows no other form of it
@@ -320,6 +380,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ask_again_after: timedelta = timedelta(days=183)  # R16
     erased_ask_again_after: timedelta = timedelta(days=30)  # R12
     goodbye: bool = False  # WDR-12
+    complaint_warn: float = 0.1  # SND-04: percent of a purpose's readers on one day
+    complaint_stop: float = 0.3
+    complaint_least: int = 3  # fewer complaints on one day are chance, whatever their share
+    zone: tzinfo = UTC  # where the operator's days begin
     notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
 

@@ -18,11 +18,15 @@ from bridge.adapter import Adapter, Transport, Unverified
 from bridge.bootstrap import Bridge
 from bridge.jobs.circuit import Turn
 from bridge.jobs.dispatch import Dispatcher
+from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Errand, Pusher
-from bridge.store import StoreAway
+from bridge.store import Erasure, StoreAway
 from bridge.vocabulary import DONE, Incoming, Letter, Member, Outcome, Report
 
-POINTS = ("mail claimed", "before hand-over", "after hand-over", "push claimed", "before push", "after push")
+POINTS = (
+    *("mail claimed", "before hand-over", "after hand-over", "push claimed", "before push", "after push"),
+    *("erasure claimed", "before erasing", "after erasing"),
+)
 
 
 class Ledger(Adapter):
@@ -48,7 +52,11 @@ class Ledger(Adapter):
         return [DONE] * len(members)
 
     def erase(self, emails: Sequence[str]) -> list[Outcome]:
-        """Nobody is erased in these tests."""
+        """Write down who is gone."""
+        with self.path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            for email in emails:
+                file.write(json.dumps({"email": email, "gone": True}) + "\n")
         return [DONE] * len(emails)
 
     def members(self) -> Iterator[Member]:
@@ -104,6 +112,22 @@ class DyingLedger(Ledger):
             die()
         return outcomes
 
+    def erase(self, emails: Sequence[str]) -> list[Outcome]:
+        """Die before she is gone there, or right after."""
+        if self.settings["LEDGER_POINT"] == "before erasing":
+            die()
+        outcomes = super().erase(emails)
+        if self.settings["LEDGER_POINT"] == "after erasing":
+            die()
+        return outcomes
+
+
+class DyingEraser(Eraser):
+    """Erases nobody: it dies with the people it claimed."""
+
+    def _erase(self, turn: Turn, ready: Sequence[Erasure]) -> None:
+        die()
+
 
 class DyingPusher(Pusher):
     """Tells an ESP nothing: it dies with the people it claimed."""
@@ -121,6 +145,11 @@ class DyingDispatcher(Dispatcher):
         if self.point == "mail claimed":
             die()
         super()._mail(mail)
+
+    def _eraser(self, name: str) -> Eraser:
+        if self.point == "erasure claimed":
+            return DyingEraser(self._pusher(name))
+        return super()._eraser(name)
 
     def _pusher(self, name: str) -> Pusher:
         return DyingPusher(self.bridge, name) if self.point == "push claimed" else super()._pusher(name)

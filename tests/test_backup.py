@@ -550,6 +550,7 @@ def test_only_an_empty_database_is_restored_into(shop: Copies) -> None:
     shop.moves_to()
     shop.types("db", "upgrade")
     assert shop.told("restore", str(file))["people"] == 1
+    assert "is not empty" in refused(shop, "restore", str(file)), "nobody used it yet, but people are there"
     assert Reader(shop.starts(), AN).may().may
 
 

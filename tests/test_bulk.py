@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from adapters.sandbox import load_keys, make_keys
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.server import Running, start
-from bridge.adapter import Adapter
+from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.jobs.dispatch import Dispatcher
 from bridge.jobs.push import Pusher
 from bridge.store import StoreAway
 from bridge.store.pushes import SLICE
+from bridge.tables import esp_jobs
 from bridge.vocabulary import Member, Outcome
 from tests.bulk import Bulk, MakeBulk
 from tests.conftest import House, Reader
@@ -283,6 +284,51 @@ def test_a_store_that_goes_away_while_a_job_is_read_is_no_fault_of_the_esp(
     bulk.settle()
     bulk.equal(emails)
     assert bulk.calls("mailchimp")["POST batches"] == 1, "nobody was told again"
+
+
+@pytest.mark.parametrize("error", [Misconfigured, AdapterError])
+def test_jobs_begun_before_a_whole_call_failed_are_followed(make_bulk: MakeBulk, error: type[AdapterError]) -> None:
+    """Decision 24: the key lost its right after the first job was begun: it is remembered, and told of nobody twice."""
+    bulk = make_bulk("sendgrid")
+    emails = bulk.people(MANY)
+    adapter = bulk.house.bridge.adapters["sendgrid"]
+    bulk.house.bridge.adapters["sendgrid"] = _FailsAtTheEnd(adapter, error)
+    bulk.send()
+    assert bulk.calls("sendgrid")["PUT marketing/contacts"] == 1
+    assert len(_known_jobs(bulk)) == 1
+    bulk.house.bridge.adapters["sendgrid"] = adapter
+    bulk.house.clock.forward(hours=2)
+    bulk.send()
+    assert bulk.calls("sendgrid")["GET marketing/contacts/imports/…"] >= 1
+    bulk.settle()
+    bulk.equal(emails)
+    assert _known_jobs(bulk) == []
+
+
+def _known_jobs(bulk: Bulk) -> list[str]:
+    """The platform's ids of the jobs that are still to be followed."""
+    with bulk.house.bridge.database.reading() as db:
+        return [key for key in db.scalars(select(esp_jobs.c.key)) if key]
+
+
+class _FailsAtTheEnd:
+    """Does all it is asked to; then the platform refuses one call more."""
+
+    def __init__(self, adapter: Adapter, error: type[AdapterError]) -> None:
+        self._adapter, self._error = adapter, error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:
+        """Ask how a job is getting on."""
+        return self._adapter.follow(job, members)
+
+    def put(self, members: Sequence[Member]) -> list[Outcome]:
+        """Tell of these people."""
+        error = self._error("one call more")
+        error.jobs = tuple(outcome.job for outcome in self._adapter.put(members))
+        raise error
 
 
 class _AwayWhileItReads:

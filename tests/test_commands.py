@@ -432,6 +432,74 @@ def test_a_bar_is_for_terminals_only(run, an):
     assert "checking" not in run("verify").stderr
 
 
+# -- erase -------------------------------------------------------------------------------------------------------
+
+
+def test_erase_says_what_it_did_and_what_is_still_under_way(run, shop, an):
+    """RGT-04: here at once; at which platform it is promised, and how many wait there; in words and as JSON."""
+    an.has_consented()
+    result = run("erase", an.email, "--yes")
+    assert result.exit_code == 0
+    assert "Erased here: profile, proof" in result.stdout
+    assert "memory: promised" in result.stdout
+    assert "1 waiting" in result.stdout
+    assert shop.store.person(an.email) is None
+    told = json.loads(run("erase", "-", "--yes", "--json", stdin=f"{an.email}\n").stdout)
+    assert told == {"known": False, "platforms": ["memory"], "waiting": {"memory": 2}, "warnings": []}
+    assert an.email not in result.output
+    assert "2 waiting for memory erasures" in run("doctor").stdout
+    shop.clock.now = datetime.now(UTC) + timedelta(seconds=1)
+    shop.dispatch()
+    assert an.email not in shop.esp.people
+
+
+def test_erase_asks_first_and_without_anybody_to_ask_does_nothing(run, shop, an):
+    """It cannot be undone: a no, or a script without --yes, leaves everything as it is."""
+    an.has_consented()
+    refused(run("erase", an.email), "nothing was erased", "--yes")
+    refused(run("erase", "-", stdin=f"{an.email}\n"), "nothing was erased", "--yes")
+    code, said = _types_on_a_terminal(shop, "n", "erase", an.email)
+    assert code == 1
+    assert "Erase this person for good, with all proof, here and at memory?" in said
+    assert shop.store.person(an.email) is not None
+    code, said = _types_on_a_terminal(shop, "y", "erase", an.email)
+    assert code == 0, said
+    assert shop.store.person(an.email) is None
+
+
+def _types_on_a_terminal(shop: House, answer: str, *words: str) -> tuple[int, str]:
+    """Type a command, and an answer to what it asks."""
+    ours, theirs = pty.openpty()
+    environment = {**shop.environment, "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "bridge.cli", *words]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as child:
+        os.write(ours, f"{answer}\n".encode())
+        said, _ = child.communicate(timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    return child.returncode, said.decode()
+
+
+def test_erase_takes_no_word_that_is_no_address(run, shop):
+    """A typing error is named, and not repeated: it may be most of an address."""
+    refused(run("erase", "an.vandenberg", "--yes"), "no e-mail address", "nothing was written")
+    refused(run("erase", "nobody@lezer.example", "--yes", BRIDGE_ADAPTERS=""), "nothing was written")
+    assert shop.store.tasks()[1:] == []
+
+
+def test_who_waits_at_a_platform_that_is_switched_off_is_named(run, an):
+    """ESP-04: nobody tells it now, so her sealed address would stay for ever."""
+    an.has_consented()
+    told = json.loads(run("erase", an.email, "--yes", "--json", BRIDGE_ADAPTERS="").stdout)
+    assert told["platforms"] == ["memory"]
+    assert "BRIDGE_ADAPTERS does not name it" in told["warnings"][0]
+    result = run("doctor", BRIDGE_ADAPTERS="")
+    assert result.exit_code == 1
+    assert "1 people wait to be erased at memory" in result.stdout
+
+
 # -- keys --------------------------------------------------------------------------------------------------------
 
 
@@ -480,6 +548,19 @@ def test_the_folders_own_env_is_found(shop):
     """`cd my-list && consent-bridge …`."""
     Path(".env").write_text("".join(f"{name}={value}\n" for name, value in shop.environment.items()))
     assert CliRunner().invoke(main, ["db", "check"]).exit_code == 0
+
+
+def test_a_missing_setting_says_when_the_folders_own_env_was_not_read(shop):
+    """One setting in the environment is enough to leave `.env` alone: whoever does not know that looks for hours."""
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in shop.environment.items()))
+    result = CliRunner().invoke(main, ["db", "check"], env={"BRIDGE_LOG_LEVEL": "INFO"})
+    refused(result, "is missing")
+    assert "The .env in this folder was not read, because BRIDGE_LOG_LEVEL is set" in result.stderr
+    assert "--env-file .env" in result.stderr
+    asked = CliRunner().invoke(main, ["db", "check", "--env-file", ".env"], env={"BRIDGE_LOG_LEVEL": "INFO"})
+    assert asked.exit_code == 0
+    wrong = CliRunner().invoke(main, ["db", "check"], env={**shop.environment, "BRIDGE_BASE_URL": "nonsense"})
+    assert ".env" not in wrong.stderr, "what is there and wrong has nothing to do with it"
 
 
 def test_a_broken_env_file_is_one_line():
@@ -543,7 +624,13 @@ def test_the_served_application_is_ready(shop, monkeypatch):
 
 @pytest.mark.parametrize(
     ("no_dispatch", "threads"),
-    [("", ["mail-0", "memory jobs-0", "memory stops-0", "memory-0", "purge"]), ("1", ["parked stops"])],
+    [
+        (
+            "",
+            ["mail-0", "memory erasures-0", "memory jobs-0", "memory stops-0", "memory-0", "purge", "withdrawal clock"],
+        ),
+        ("1", ["parked stops"]),
+    ],
 )
 def test_the_dispatcher_is_inside_unless_told_not_to(shop, no_dispatch, threads):
     """One process, one writer."""

@@ -362,6 +362,42 @@ def test_an_objection_or_a_complaint_is_for_all(kind: EventType, purpose: str) -
     assert pending([told(T.REQUESTED, 5, "offers"), told(kind, 10, purpose)], "offers", at(20), LIMITS) is None
 
 
+# -- R13: another address ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "confirmed"),
+    [
+        (told(T.GIVEN, 40, asked=at(20)), True),
+        (told(T.GIVEN, 40, "offers", asked=at(20)), True),  # whichever purpose: the mailbox answered
+        (told(T.GIVEN, 40, asked=at(10)), True),  # asked as she moved: of the new mailbox
+        (told(T.GIVEN, 40, asked=at(9)), False),  # asked of the old one
+        (told(T.GIVEN, 40, asked=None), False),
+        (told(T.GIVEN, 40, asked=at(20), method=M.FORM), False),
+        (told(T.GIVEN, 40, asked=at(20), source="operator", method=M.STAFF), False),
+        (told(T.SUBSCRIBED, 40, source="mailchimp", method=M.WEBHOOK), False),
+        (told(T.REQUESTED, 40), False),
+    ],
+)
+def test_consents_move_to_a_new_address_when_its_mailbox_confirms(event: ConsentEvent, *, confirmed: bool) -> None:
+    """R13: told by an ESP; until then nothing is mailed there, and the evidence stays."""
+    moved = told(T.MOVED, 10.5, "", source="mailchimp", method=M.WEBHOOK)
+    history = [told(T.GIVEN, 1), moved]
+    assert status(history, "newsletter") is S.GIVEN
+    assert not may(history, 20)
+    assert may([event, *history], 50) is confirmed
+    assert gate(MailKind.WELCOME, [*history, event], ["newsletter"], at(50), LIMITS).may is confirmed
+
+
+def test_a_question_put_to_an_old_address_is_void() -> None:
+    """R13: pending items of the old address; the one put to the new mailbox by us is open."""
+    moved = told(T.MOVED, 10, "", source="mailchimp", method=M.WEBHOOK)
+    assert pending([told(T.REQUESTED, 5), moved], "newsletter", at(20), LIMITS) is None
+    ours = told(T.REQUESTED, 10, source="system", method=M.WEBHOOK)
+    assert pending([told(T.GIVEN, 1), moved, ours], "newsletter", at(20), LIMITS) == ours
+    assert gate(MailKind.CONFIRM, [told(T.GIVEN, 1), moved, ours], ["newsletter"], at(20), LIMITS).may
+
+
 # -- R7: dead addresses ------------------------------------------------------------------------------------------
 
 
@@ -444,6 +480,14 @@ def test_five_deferrals_in_fifteen_days_are_a_dead_address(seconds: list[float],
     history = [told(T.GIVEN, 0, asked=at(-60)), *(told(T.DEFERRED, moment) for moment in reversed(seconds))]
     assert (Block.BOUNCED in blocks(history, LIMITS)) is dead
     assert may(history, 30 * DAY) is not dead
+
+
+@pytest.mark.parametrize(("asked", "dead"), [(3.5, False), (-60, True), (20, False)])
+def test_an_answer_from_the_mailbox_begins_the_count_anew(asked: float, *, dead: bool) -> None:
+    """R7: it was alive in between, or is again; an answer to an older question says nothing of that."""
+    soft = [told(T.DEFERRED, moment * 60) for moment in (1, 2, 3, 5, 6)]
+    history = [told(T.GIVEN, 0, asked=at(-60)), *soft, told(T.GIVEN, asked * 60 + 10, asked=at(asked * 60))]
+    assert (Block.BOUNCED in blocks(history, LIMITS)) is dead
 
 
 def test_a_deferral_told_twice_counts_once() -> None:

@@ -642,7 +642,7 @@ def test_nothing_but_the_allowed_leaves_for_an_esp(house, an):
     )
     assert an.email not in member.link
     assert set(Member.__struct_fields__) == {
-        "email", "language", "on", "stopped", "paused", "fresh", "blocked", "first", "link", "fields",
+        "email", "language", "on", "stopped", "paused", "fresh", "blocked", "first", "gone", "link", "fields",
     }  # fmt: skip
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.store import StoreAway
+from bridge.store import StoreAway, StoreBroken
 from bridge.store.engine import Database
+from bridge.store.names import Names
 from bridge.store.sql import Hand, Sql
 from bridge.vocabulary import EventType, Status
 from tests.conftest import House
@@ -180,6 +181,22 @@ def test_a_commit_that_fails_is_told_to_all(home: House) -> None:
     assert database.write(note("after")) == "after"
 
 
+def test_a_commit_that_is_refused_is_told_to_a_lone_writer_as_what_it_is(home: House) -> None:
+    """Decision 22: nobody else can be at fault, so it is no weather that passes: trying again would never end."""
+    database = home.bridge.database
+
+    def breaks_the_commit(hand: Hand) -> None:
+        hand.cursor.execute("PRAGMA defer_foreign_keys = ON")
+        hand.cursor.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        hand.cursor.execute("CREATE TABLE child (of INTEGER REFERENCES parent (id))")
+        hand.cursor.execute("INSERT INTO child VALUES (1)")
+
+    with pytest.raises(StoreBroken):
+        database.write(breaks_the_commit)
+    assert database.write(note("after")) == "after"
+    assert noted(database) == {"after"}
+
+
 def test_who_waits_too_long_leaves_and_is_not_written(home: House) -> None:
     """Decision 21, 22: after its patience a stop is told `away` (and is parked), and is not written behind its back."""
     database = Database(str(home.bridge.database.engine.url), busy_seconds=0.05)
@@ -229,6 +246,21 @@ def any_database(sqlite_template: Any, tmp_path_factory: pytest.TempPathFactory)
     database.engine.dispose()
 
 
+def test_lists_of_every_length_find_what_they_name_and_few_texts_are_kept(house: House) -> None:
+    """Decision 22: a statement is written once; a process that lives for months does not keep one for each length."""
+    database = house.bridge.database
+    named = Sql("SELECT kid FROM keys_used WHERE ring = 'test' AND kid IN ({})")
+    gone = Sql("DELETE FROM keys_used WHERE ring = ? AND kid IN ({})")
+    database.write(lambda hand: _NOTE.many(hand, [(str(number),) for number in range(200)]))
+    for length in (*range(70), 199, 200, 4096, 4097, 9000):
+        wanted = [str(number) for number in range(length)]
+        with database.looking() as db:
+            found = [row[0] for row in named.rows(db, wanted, length)]
+        assert sorted(found) == sorted(wanted[:200]), f"{length} asked for"
+    assert len(named._listed) <= 15
+    assert database.write(lambda hand: gone.run(hand, ["test", "1", "2", "3"], 3)) == 3
+
+
 def test_a_word_that_was_rolled_back_is_not_remembered(house: House) -> None:
     """CAP-06: the number of a new purpose or channel counts only once it is committed; else events would name nothing."""
     names = house.store.rows.names
@@ -242,6 +274,34 @@ def test_a_word_that_was_rolled_back_is_not_remembered(house: House) -> None:
     assert names.number("a-new-channel") == 0
     number = house.bridge.database.write(lambda hand: names.numbers(hand, {"a-new-channel"})["a-new-channel"])
     assert names.number("a-new-channel") == number
+
+
+def test_whoever_meets_a_new_word_needs_no_second_connection(house: House) -> None:
+    """WDR-04: of many writers each would hold one and wait for another: a stop would wait until none has patience."""
+    from sqlalchemy import event
+
+    engine, lent, most = house.bridge.database.engine, 0, 0
+
+    def out(*_: Any) -> None:
+        nonlocal lent, most
+        lent += 1
+        most = max(most, lent)
+
+    def back(*_: Any) -> None:
+        nonlocal lent
+        lent -= 1
+
+    event.listen(engine, "checkout", out)
+    event.listen(engine, "checkin", back)
+    consents(house, "an@lezer.example", "newsletter", "offers")
+    house.dispatch()
+    assert (most, lent) == (1, 0)
+    fresh = Names(house.bridge.database)  # as in a process that has just begun
+    number = house.bridge.database.write(lambda hand: fresh.numbers(hand, {"a-new-channel"}))["a-new-channel"]
+    for view in (house.bridge.database.reading, house.bridge.database.writing):
+        with view() as db:
+            assert house.store.rows.names.text(db, number) == "a-new-channel"
+    assert (most, lent) == (1, 0)
 
 
 def test_a_word_written_in_this_transaction_is_read_in_it(house: House) -> None:

@@ -188,6 +188,30 @@ def test_a_no_that_came_while_the_yes_was_with_a_dead_dispatcher_wins(both, an):
     assert not an.may().may
 
 
+@pytest.mark.parametrize("point", ["erasure claimed", "before erasing", "after erasing"])
+def test_killed_while_she_is_erased_there_she_is_gone_in_the_end(both, an, point):
+    """ESP-04, decisions 20 and 23: killed each of the two times the ESP is called; then she and the work are gone."""
+    _confirms(an)
+    both.lives()
+    assert an.house.store.erase_person(an.email).known
+    both.dies_at(point)
+    assert _erasures(both) == 1
+    both.lives()
+    assert both.esp(an) == {"email": an.email, "gone": True}
+    assert _erasures(both) == 1, "what was on its way may still bring her back"
+
+    an.house.clock.forward(minutes=11)
+    both.dies_at(point)
+    assert _erasures(both) == 1
+    both.lives()
+    assert both.esp(an) == {"email": an.email, "gone": True}
+    assert _erasures(both) == 0
+
+
+def _erasures(both: Told) -> int:
+    return sum(task.waiting for task in both.house.store.tasks() if task.name == "ledger erasures")
+
+
 def test_nobody_takes_over_before_the_lease_ends(both, an):
     """Decision 25: a dispatcher that is only slow is not doubled."""
     _asks(an)

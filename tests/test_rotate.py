@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from bridge.bootstrap import BadSetting, read_env_file
 from bridge.cli import main
@@ -146,6 +146,35 @@ def test_a_rotation_is_three_calls_and_each_says_what_to_do_then(shop: Shop) -> 
     assert [line for line in shop.file.read_text().splitlines() if not line.startswith("BRIDGE_VAULT_KEYS")] == others
     assert stat.S_IMODE(shop.file.stat().st_mode) == 0o600
     assert list(shop.file.parent.glob("*.part")) == []
+
+
+@pytest.mark.parametrize("ring", ["link", "vault", "seal"])
+@pytest.mark.parametrize("more", [(), ("--new",)])
+def test_restarted_without_a_key_that_waits_is_an_error_and_begins_nothing(
+    shop: Shop, ring: str, more: tuple[str, ...]
+) -> None:
+    """KEY-02, KEY-03: whoever says "restarted" means a rotation under way, here perhaps in another settings file."""
+    before = shop.file.read_text()
+    result = shop.types("keys", "rotate", ring, "--restarted", *more)
+    assert result.exit_code == 1
+    assert f"no {ring} key waits in BRIDGE_{ring.upper()}_KEYS" in result.stderr
+    assert f"consent-bridge keys rotate {ring}" in result.stderr
+    assert shop.file.read_text() == before
+
+
+def test_a_step_that_was_done_may_be_said_again(shop: Shop) -> None:
+    """KEY-03: killed after writing, or not sure whether it worked: the same call does no harm and begins nothing."""
+    shop.rotates("link")
+    kept = shop.file.read_text()
+    assert shop.told("keys", "rotate", "link", "--restarted")["step"] == "finish"
+    assert shop.file.read_text() == kept
+
+
+@pytest.mark.parametrize("ring", ["link", "vault"])
+def test_the_keys_are_backed_up_before_a_new_one_is_used(shop: Shop, ring: str) -> None:
+    """KEY-03: from step 2 on there are rows that nobody could read without it."""
+    assert "Back up the keys" in shop.types("keys", "rotate", ring).stdout
+    assert "Back up the keys" in shop.types("keys", "rotate", ring).stdout, "asked again it says so again"
 
 
 def test_no_step_prints_a_key_that_it_could_write(shop: Shop) -> None:
@@ -362,6 +391,25 @@ def test_of_two_stops_of_one_address_the_later_one_is_kept(house: House, make_ho
         kept = {(row.hash, row.reason, row.since) for row in db.execute(select(stop_list))}
     newest = {email: new.bridge.vault.stop_hashes(email)[0].value for email in (AN, BRAM)}
     assert kept == {(newest[AN], "objected", late), (newest[BRAM], "withdrawn", late)}
+
+
+def test_the_stops_of_a_chunk_are_moved_together(house: House, make_house: Callable[..., House]) -> None:
+    """Decision 16: twenty people's "no" are as many statements as one person's, or the locks would be held for long."""
+    for number in range(20):
+        consents(house, f"lezer{number}@lezer.example")
+        withdraws(house, f"lezer{number}@lezer.example")
+    new = under_two_roots(house, make_house)
+    said: list[str] = []
+
+    def note(_db: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.extend([statement] if statement.startswith(("DELETE FROM stop_list", "INSERT INTO stop_list")) else [])
+
+    engine = new.bridge.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    assert move(new.bridge.database, new.bridge.vault, rest=lambda _: None).stops == 20
+    assert len(said) <= 2
+    assert kids(new, stop_list.c.kid) == {new.bridge.vault.newest}
+    assert not any(new.store.may_mail(f"lezer{number}@lezer.example", "newsletter").may for number in range(20))
 
 
 def test_nothing_is_locked_while_keys_are_worked_out_and_chunks_stay_small(

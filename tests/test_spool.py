@@ -1,8 +1,11 @@
 """A stop counts although the store is away: RFC 8058, GDPR 7(3). It is parked on disk and written before anything is sent."""
 
+import errno
+import os
 import resource
 import signal
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +16,13 @@ import pytest
 from sqlalchemy import select, update
 
 from bridge.mailer import stop_token
-from bridge.spool import Parked, Spool
-from bridge.store import StoreAway
+from bridge.spool import Parked, ParkedNews, Spool
+from bridge.store import StoreAway, StoreBroken
 from bridge.tables import person_keys, pushes
 from bridge.vocabulary import EventType, Method, Status
 from tests.conftest import House, Reader
 from tests.test_store import consents, no_room_in, person
+from tests.weather import broken
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
 
@@ -34,9 +38,9 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "consent.db.stops")
 
 
-def replayed(spool: Spool) -> list[Parked]:
+def replayed(spool: Spool) -> list[Parked | ParkedNews]:
     """Everything that is parked, taken out."""
-    found: list[Parked] = []
+    found: list[Parked | ParkedNews] = []
     assert spool.replay(found.append) == len(found)
     return found
 
@@ -73,13 +77,51 @@ def test_half_a_line_takes_nobody_with_it(spool: Spool, torn: bytes) -> None:
     assert replayed(spool) == [stop("before"), stop("after")]
 
 
+@pytest.mark.parametrize("line", [b'{"subject":"an","mark":"of another version"}', b"\xff\xfe", b'["an"]'])
+def test_a_line_that_cannot_be_read_is_put_aside_and_named(
+    spool: Spool, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Decision 21, WDR-10: whatever it says, it may be a "no" that was answered: a person looks at it; MIN-03."""
+    spool.park(stop("before"))
+    with spool.path.open("ab") as file:
+        file.write(line + b"\n")
+    spool.park(stop("after"))
+    assert replayed(spool) == [stop("before"), stop("after")]
+    assert spool.aside.read_bytes() == line + b"\n"
+    (said,) = caplog.messages
+    assert said.startswith("1 line of consent.db.stops ")
+    assert "another version" not in said
+    assert replayed(spool) == []
+    assert len(caplog.messages) == 1, "it is named once"
+
+
+def test_the_name_of_the_file_is_on_disk_before_any_stop_is_answered(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WDR-10: killed between the first stop and the sync of the folder, a new process may not trust the file's name."""
+    sync, synced = os.fsync, []
+
+    def dies_at_the_folder(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EIO, "the process ends here")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", dies_at_the_folder)
+    with pytest.raises(OSError):
+        spool.park(stop("first"))
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(stat.S_ISDIR(os.fstat(file).st_mode)), sync(file)))
+    Spool(spool.path).park(stop("second"))
+    assert synced == [False, True], "first the line, then its file's name"
+    assert replayed(spool) == [stop("first"), stop("second")]
+
+
 def test_a_replay_that_fails_keeps_every_stop(spool: Spool) -> None:
     """Decision 21: the file is emptied only when all are written; then they are told again, which is harmless."""
     for name in ("an", "bram"):
         spool.park(stop(name))
     seen: list[str] = []
 
-    def away(one: Parked) -> None:
+    def away(one: Parked | ParkedNews) -> None:
         seen.append(one.subject)
         if one.subject == "bram":
             raise StoreAway("still away")
@@ -194,6 +236,44 @@ def test_nothing_is_sent_while_parked_stops_cannot_be_written(home: House, reade
         assert list(db.scalars(select(pushes.c.due))) == [None]
 
 
+def test_a_stop_that_a_broken_database_refuses_is_kept_until_it_is_mended(
+    house: House, an: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    """WDR-04, WDR-10: a missing table is no weather that passes, and is named in the log; but a "no" is a "no"."""
+    an.has_consented()
+    path = unsubscribe(house, an.email)
+    clicked, told = house.clock.forward(minutes=1), len(house.esp.calls)
+    with broken(house):
+        assert house.client.get(path).status_code == 200
+        assert house.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+        assert "StoreBroken" in caplog.text
+        with pytest.raises(StoreBroken):
+            house.dispatch()
+    assert len(house.esp.calls) == told, "nothing is sent while a stop waits"
+    house.clock.forward(hours=3)
+    house.dispatch()
+    assert not an.is_on()
+    assert (an.story()[-1].type, an.story()[-1].time) == (EventType.WITHDRAWN, clicked)
+
+
+def test_a_stop_that_alone_cannot_be_written_keeps_nobody_elses_waiting(spool: Spool) -> None:
+    """Decision 21: the others are written; nothing is sent, and the file is kept, until the fault is mended."""
+    for name in ("an", "bram"):
+        spool.park(stop(name))
+    written: list[str] = []
+
+    def refuses_an(one: Parked) -> StoreBroken | None:
+        if one.subject == "an":
+            return StoreBroken("a mistake of ours")
+        written.append(one.subject)
+        return None
+
+    with pytest.raises(StoreBroken):
+        spool.replay(refuses_an)
+    assert written == ["bram"]
+    assert replayed(spool) == [stop("an"), stop("bram")]
+
+
 def test_a_stop_of_somebody_forgotten_meanwhile_holds_nothing_up(home: House, reader: Reader) -> None:
     """WDR-10: she is no longer here, so there is nothing to stop; the next reader's stop is written all the same."""
     gone = Parked(subject="nobody-here", mark="0123456789", purpose="", time=home.clock(), method=Method.ONE_CLICK)
@@ -263,7 +343,7 @@ def test_pages_without_a_dispatcher_write_their_own_parked_stops(
         assert home.client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
     written, replay = threading.Event(), home.bridge.spool.replay
 
-    def told(write: Callable[[Parked], object]) -> int:
+    def told(write: Callable[[Parked | ParkedNews], object]) -> int:
         found = replay(write)
         if found:
             written.set()

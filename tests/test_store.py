@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, func, insert, inspect, select, text
 
 from bridge.bootstrap import Bridge, read_settings
 from bridge.links import Action, Claim
-from bridge.store import BadInput, IncompleteEvidence, Plan, Push, StoreAway, TooMany, UnknownSubject
+from bridge.store import BadInput, IncompleteEvidence, Plan, Push, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.sign_up import Quotas
 from bridge.store.values import Person
 from bridge.store.work import LEASE, WorkQueue
@@ -114,9 +114,12 @@ def withdraws(house: House, email: str, purpose: str = "newsletter") -> None:
 def no_room_in(house: House, table: str) -> Iterator[None]:
     """Every insert into this table fails as on a full or failing disk, after all that came before it."""
     if house.bridge.database.dialect == "sqlite":
-        fails = "BEGIN SELECT abs(-9223372036854775807 - 1); END"
-        make = [f"CREATE TRIGGER no_room_in_{table} BEFORE INSERT ON {table} {fails}"]
-        drop = [f"DROP TRIGGER no_room_in_{table}"]
+        make = [  # a table that had its last number takes no more rows: SQLite itself says that there is no room
+            "CREATE TABLE no_room (id INTEGER PRIMARY KEY AUTOINCREMENT)",
+            "INSERT INTO no_room VALUES (9223372036854775807)",
+            f"CREATE TRIGGER no_room_in_{table} BEFORE INSERT ON {table} BEGIN INSERT INTO no_room VALUES (NULL); END",
+        ]
+        drop = [f"DROP TRIGGER no_room_in_{table}", "DROP TABLE no_room"]
     else:
         make = [
             "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS "
@@ -293,6 +296,16 @@ def test_a_database_that_takes_no_writes_is_away(house: House, an: Reader) -> No
     with pytest.raises(StoreAway):
         withdraws(house, an.email)
     event.remove(engine, "checkout", read_only)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM nowhere", "DELETE everything", "SELECT nothing FROM events"])
+def test_a_statement_that_can_never_work_is_no_weather(house: House, statement: str) -> None:
+    """WDR-10: "try again later" would be said for ever; a mistake of ours is named as one, on both databases."""
+    database = house.bridge.database
+    with pytest.raises(StoreBroken):
+        database.write(lambda hand: hand.cursor.execute(statement) and None)
+    with pytest.raises(StoreBroken), database.looking() as hand:
+        hand.cursor.execute(statement)
 
 
 def test_an_error_of_the_database_tells_nothing_of_the_reader(house: House, an: Reader) -> None:

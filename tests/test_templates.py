@@ -70,6 +70,10 @@ NEWS, OFFERS = purpose(), purpose("offers", "Offers for readers")
 
 def row(status: Status, *, on: bool = False, paused: date | None = None, how: str = "") -> dict[str, Any]:
     state = {"status": status, "on": on, "since": NOON if how else None, "how": how, "paused_until": paused}
+    told = [("Mailchimp", NOON, True), ("SendGrid", NOON, False), ("Another", None, False)]
+    state["confirmed"] = [] if on else [{"by": by, "at": at, "today": today} for by, at, today in told]
+    forms = [("Mailchimp", True, ""), ("SendGrid", False, "https://form.example/"), ("Another", False, "")]
+    state["waits"] = [{"at": at, "mailed": mailed, "form": form} for at, mailed, form in forms] if on else []
     return purpose(status.value, f"Letter {status.value}") | state
 
 

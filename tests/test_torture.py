@@ -45,7 +45,14 @@ def test_the_figures_of_a_run_stand_in_one_line() -> None:
     figures.kills.update({"web at a step": 3, "sandbox from outside": 1})
     figures.faults.update({"database locked": 1})
     figures.acts.update({"stop": 10})
+    figures.errands.update({"take in": 1, "language": 2})
+    figures.crowded = 150
+    figures.jobs.update({"mailchimp": 4})
+    figures.largest["mailchimp"] = 60
+    figures.in_jobs.update({"stop": 3, "erasure": 1})
     assert line(7, "sqlite", figures, 61.4) == (
         "sqlite, seed 7: 4 kills (sandbox from outside 1, web at a step 3); faults: database locked 1; "
+        "3 times many at once, 150 people (jobs: mailchimp 4, the largest of 60; "
+        "of people in open ones: erasure 1, stop 3); "
         "10 acts in 12 tries (2 again), 0 stops parked, 1 mails that came again; 61 s"
     )

@@ -507,3 +507,16 @@ def test_new_ids_and_keys_are_random_and_long_enough() -> None:
     assert len(ids) == 1000
     assert {len(name) for name in ids} == {22}
     assert new_key("a") != new_key("a")
+
+
+def test_many_addresses_are_hashed_as_one_is() -> None:
+    """The fast way for a million of them is the same HMAC (RFC 2104)."""
+    vault = Vault(parse_keys("BRIDGE_VAULT_KEYS", f"{new_key('b')},{new_key('a')}"))
+    emails = [
+        "an@lezer.example",
+        " AN@Lezer.example",
+        "élodie@fass.example",
+        "bram@faß.example",
+        "x" * 200 + "@y.example",
+    ]
+    assert vault.newest_lookups(emails) == [vault.lookups(email)[0].value for email in emails]

@@ -202,19 +202,27 @@ def test_a_body_beyond_the_limit(home: House, reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("weather", [away, locked])
-def test_in_bad_weather_the_esp_tries_again(home: House, reader: Reader, weather: Any) -> None:
-    """HOOK-02: not written, not acknowledged: 503 with Retry-After; sent again it counts, once."""
+def test_in_bad_weather_a_stop_is_parked_and_counts(home: House, reader: Reader, weather: Any) -> None:
+    """HOOK-02, decision 21: acknowledged only because it is safe on disk; sent again all the same it counts once, and
+    nothing is sent before it."""
     reader.has_consented("newsletter")
     body = news(reader, "unsubscribed")
     with weather(home):
-        answer = posts(home, body)
+        assert {posts(home, body).status_code for _ in range(2)} == {204}
+        assert reader.email.encode() not in home.bridge.spool.path.read_bytes()
+    assert posts(home, body).status_code == 204
+    home.dispatch()
+    assert not reader.may().may
+    assert [e.type for e in reader.story()].count(EventType.UNSUBSCRIBED) == 1
+    assert not home.verify().problems
+
+
+def test_a_call_without_news_says_when_the_store_is_away(home: House) -> None:
+    """HOOK-02: there is nothing to keep: 503 with Retry-After, so that monitors see it."""
+    with away(home):
+        answer = posts(home, b"[]")
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
     assert int(answer.headers["Retry-After"]) > 0
-    assert reader.may().may
-
-    assert posts(home, body).status_code == 204
-    assert not reader.may().may
-    assert not home.verify().problems
 
 
 def test_nothing_of_the_call_is_logged(house: House, an: Reader, caplog: pytest.LogCaptureFixture) -> None:

@@ -62,5 +62,18 @@ def full(house: House) -> Iterator[None]:
     engine.dispose()
 
 
+@contextmanager
+def broken(house: House) -> Iterator[None]:
+    """A table is missing: the database answers, but no statement of ours about events can work."""
+    _rename(house, "events", "events_elsewhere")
+    yield
+    _rename(house, "events_elsewhere", "events")
+
+
+def _rename(house: House, old: str, new: str) -> None:
+    with house.bridge.database.engine.begin() as db:
+        db.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+
 def _path(house: House) -> Path:
     return Path(str(house.bridge.database.engine.url.database))

@@ -12,7 +12,7 @@ from adapters.sandbox.addresses import plain
 from adapters.sandbox.courier import Courier, Webhooks
 from adapters.sandbox.esp import Esp, Judge, Refusal, Route, body_of, number, reply
 from adapters.sandbox.mailbox import Mailbox
-from adapters.sandbox.mailchimp_audience import AUDIENCE, Audience, Listed, Wrong, changed_since, hashed
+from adapters.sandbox.mailchimp_audience import AUDIENCE, PERMISSIONS, Audience, Listed, Wrong, changed_since, hashed
 
 _DOCS = "https://mailchimp.com/developer/marketing/docs/errors/"
 _TITLES = {
@@ -57,6 +57,8 @@ class Mailchimp(Esp):
         super().change_mode(mode, seconds, every)
         with self.lock:
             self.audience.keeps_unsubscribed = mode == "keeps_unsubscribed"
+            self.audience.refuses_pending = mode == "refuses_pending"
+            self.audience.permissions = dict(PERMISSIONS) if mode == "asks_permission" else {}
 
     def memory(self) -> Mapping[str, Any]:
         here = self.audience
@@ -158,7 +160,7 @@ class Mailchimp(Esp):
             "id": AUDIENCE,
             "name": "Readers",
             "double_optin": False,
-            "marketing_permissions": False,
+            "marketing_permissions": bool(self.audience.permissions),
             "email_type_option": False,
             "date_created": "2026-01-01T00:00:00+00:00",
             "stats": {
@@ -278,6 +280,7 @@ class Mailchimp(Esp):
             "unsubscribe_reason": member.unsubscribe_reason,
             "merge_fields": {tag: member.fields.get(tag, "") for tag in self.audience.fields},
             "interests": {**every, **member.interests},
+            **self._permissions(member),
             "language": member.language,
             "vip": member.vip,
             "ip_signup": "",
@@ -291,6 +294,14 @@ class Mailchimp(Esp):
             "tags": [{"id": place, "name": tag} for place, tag in enumerate(member.tags, 1)],
             "_links": [],
         }
+
+    def _permissions(self, member: Listed) -> dict[str, Any]:
+        """Shown only where the audience asks for them; their ids stand nowhere else."""
+        found = [
+            {"marketing_permission_id": one, "text": text, "enabled": one in member.permitted}
+            for one, text in self.audience.permissions.items()
+        ]
+        return {"marketing_permissions": found} if found else {}
 
     # What people look at.
 

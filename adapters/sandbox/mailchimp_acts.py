@@ -34,6 +34,8 @@ def act(esp: "Mailchimp", email: str, what: str, purpose: str) -> str:
         return _complain(esp, member)
     if what == "unsubscribe":
         return _unsubscribe(esp, member, purpose)
+    if what == "confirm":
+        return _confirm(esp, member)
     if what == "compliance":
         member.status, member.compliance = "unsubscribed", True
         return "Mailchimp put the member in compliance state and tells nobody."
@@ -52,6 +54,14 @@ def _subscribe(esp: "Mailchimp", email: str, purpose: str) -> str:
         member.interests[interest] = True
     tell(esp, "subscribe", member, "user")
     return "The reader signed up on a form at Mailchimp, which tells the bridge."
+
+
+def _confirm(esp: "Mailchimp", member: Listed) -> str:
+    if member.status != "pending":
+        raise ActError("Mailchimp asked this address nothing.")
+    member.status, member.compliance = "subscribed", False
+    tell(esp, "subscribe", member, "user")
+    return "The reader pressed the button in Mailchimp's own mail, and Mailchimp tells the bridge."
 
 
 def _complain(esp: "Mailchimp", member: Listed) -> str:

@@ -12,6 +12,9 @@ from adapters.sandbox.keep import Kept
 AUDIENCE = "a1b2c3d4e5"
 CATEGORY = "c0ffee0001"
 INTERESTS = {"11aa22bb33": "newsletter", "44cc55dd66": "offers"}
+#: What a GDPR audience asks a member to permit, by ids that nobody can guess.
+PERMISSIONS = {"d1e2f3a4b5": "Email", "e6f7a8b9c0": "Direct Mail"}
+_EMAIL = "d1e2f3a4b5"
 #: A text merge field keeps this many bytes and says nothing about the rest.
 FIELD_BYTES = 255
 
@@ -77,6 +80,7 @@ class Listed:
     interests: dict[str, bool] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    permitted: list[str] = field(default_factory=list)  # ids of marketing permissions
     given: dict[str, str] = field(default_factory=dict)  # ip_opt and its kind, as sent
     unsubscribe_reason: str = ""
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -98,7 +102,8 @@ class Audience:
         self.categories: dict[str, str] = {CATEGORY: "What you get"}
         self.fields: dict[str, MergeField] = {"PREFS": MergeField(1, "PREFS", "Preference link")}
         self.abuse: list[dict[str, Any]] = []
-        self.keeps_unsubscribed = False
+        self.keeps_unsubscribed = self.refuses_pending = False
+        self.permissions: dict[str, str] = {}
 
     def put(self, key: str, body: Any, *, lenient: bool = False) -> tuple[Listed, str | None]:
         """Insert or update; the member and its status before (None: new)."""
@@ -147,7 +152,8 @@ class Audience:
             return member.status
         if wanted not in STATUSES:
             raise invalid(status="Data did not match any of the schemas described in anyOf.")
-        if wanted == "subscribed" and (member.compliance or member.status == "cleaned"):
+        refused = {"subscribed", "pending"} if self.refuses_pending else {"subscribed"}
+        if wanted in refused and (member.compliance or member.status == "cleaned"):
             text = "is in a compliance state due to unsubscribe, bounce, or compliance review and cannot be subscribed."
             raise Wrong("Member In Compliance State", f"{member.email} {text}")
         if wanted == "subscribed" and member.status == "unsubscribed" and self.keeps_unsubscribed:
@@ -173,9 +179,18 @@ class Audience:
         member.email_type = body.get("email_type", member.email_type)
         member.vip = body.get("vip", member.vip)
         member.tags.extend(tag for tag in body.get("tags", []) if isinstance(tag, str) and tag not in member.tags)
+        for told in body.get("marketing_permissions", []):
+            self._permit(member, told)
         for name in ("ip_opt", "ip_signup", "timestamp_opt", "timestamp_signup"):
             if name in body:
                 member.given[name] = body[name]
+
+    def _permit(self, member: Listed, told: Any) -> None:
+        one = told.get("marketing_permission_id") if isinstance(told, dict) else None
+        if one in self.permissions:  # one that the audience does not have is passed over without a word
+            member.permitted = [known for known in member.permitted if known != one]
+            if told.get("enabled") is True:
+                member.permitted.append(one)
 
     def _fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
@@ -193,7 +208,7 @@ class Audience:
 
     def receives(self, member: Listed) -> list[str]:
         """Names of the interests Mailchimp would really mail her for."""
-        if member.status != "subscribed":
+        if member.status != "subscribed" or (self.permissions and _EMAIL not in member.permitted):
             return []
         names = {one: name for group in self.interests.values() for one, name in group.items()}
         return [names[one] for one in names if member.interests.get(one)]

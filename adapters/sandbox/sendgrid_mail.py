@@ -62,7 +62,7 @@ class Sender:
             self.esp.stops.add("bounces", email, reason=reason, status="5.1.1")
             return [("bounce", {"type": "bounce", "status": "5.1.1", "reason": reason})]
         if email.startswith("later"):
-            return [("deferred", {"response": "451 4.3.0 Try again later", "attempt": "1"})]
+            return [("deferred", {"response": "451 4.3.0 Try again later", "attempt": "2"})]
         self.esp.mailbox.put([email], content)
         return [("processed", {}), ("delivered", {"response": "250 OK"})]
 

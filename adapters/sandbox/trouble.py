@@ -19,6 +19,8 @@ MODES: dict[str, str] = {
     "links_expire": "Mailchimp's links to results answer 403, as ten minutes later",
     "results_gone": "Mailchimp's results answer 404, as seven days later",
     "keeps_unsubscribed": "Mailchimp answers 200 and silently leaves an unsubscribed member unsubscribed",
+    "refuses_pending": "Mailchimp refuses status pending in compliance state too: only its own form works",
+    "asks_permission": "Mailchimp's audience has GDPR fields: whoever permits nothing gets no campaign",
     "contact_limit": "SendGrid's jobs fail: the plan is full",
     "duplicate": "every webhook is sent three times",
     "delay": "webhooks are sent late",

@@ -24,6 +24,7 @@ _FILE = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Settings: NAME=value lines; the changed list is written there.",
 )
+_BACK_UP = "Back up the keys, apart from the database."
 _RESTART = "Start every process anew that uses this database (serve, dispatch, on every machine)"
 
 
@@ -96,6 +97,11 @@ def rotate(ring: str, restarted: bool, new: bool, json_: bool, file: Path | None
     file = load_environment(file)
     bridge, chosen = work_bridge(), Ring(ring)
     step = next_step(bridge, chosen, restarted=restarted, new=new)
+    if restarted and step is Next.PUT_IN:
+        fail(
+            f"no {ring} key waits in {chosen.setting}, so there was nothing to restart for: is this the right settings "
+            f"file? A new key is begun with: consent-bridge keys rotate {ring}"
+        )
     report = _STEPS[step](bridge, chosen, file)
     if json_:
         show({"ring": ring, "step": step.value, **report.data, "next": report.text[-1]})
@@ -153,15 +159,15 @@ def _put_in(_bridge: Bridge, ring: Ring, file: Path | None) -> _Report:
     report = _put(ring, file, [f"{waits}{new_key(kid)}", *_parts(ring)])
     text = [*report.text, f"A new {ring} key, {kid}, " + ("waits in the list." if waits else "is in front.")]
     if waits:
-        text.append(f"{_RESTART}; then run: consent-bridge keys rotate {ring} --restarted")
+        text.append(f"{_BACK_UP} {_RESTART}; then run: consent-bridge keys rotate {ring} --restarted")
     else:
-        text.append(f"Back up the keys, apart from the database. {_RESTART}; nothing more is to be done.")
+        text.append(f"{_BACK_UP} {_RESTART}; nothing more is to be done.")
     return _Report(text, {**report.data, "key": kid})
 
 
 def _restart(bridge: Bridge, ring: Ring, _file: Path | None) -> _Report:
     kid = next(key.kid for key in keys_of(bridge, ring) if key.waits)
-    ask = f"{_RESTART}; then run: consent-bridge keys rotate {ring} --restarted"
+    ask = f"{_BACK_UP} {_RESTART}; then run: consent-bridge keys rotate {ring} --restarted"
     return _Report([f"The {ring} key {kid} waits in {ring.setting} until every process knows it.", ask], {"key": kid})
 
 
@@ -172,9 +178,7 @@ def _use(bridge: Bridge, ring: Ring, file: Path | None) -> _Report:
     report = _put(ring, file, [mine[0].removeprefix("+"), *others])
     then = f"; then run: consent-bridge keys rotate {ring}" if ring is Ring.VAULT else "; then this rotation is done"
     text = [*report.text, f"The {ring} key {kid} is in front now: it is used from the next start on."]
-    return _Report(
-        [*text, f"Back up the keys, apart from the database. {_RESTART}{then}."], {**report.data, "key": kid}
-    )
+    return _Report([*text, f"{_BACK_UP} {_RESTART}{then}."], {**report.data, "key": kid})
 
 
 def _finish(bridge: Bridge, ring: Ring, _file: Path | None) -> _Report:

@@ -14,8 +14,11 @@ import click
 from bridge.bootstrap import write_private
 from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
+from bridge.cli.erase import erase
 from bridge.cli.keys import RINGS, keys, new_kid
+from bridge.cli.move import move
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, is_free, make_bridge, progress, show
+from bridge.cli.reconcile import reconcile
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 
@@ -38,8 +41,11 @@ def main() -> None:
 main.add_command(setup)
 main.add_command(doctor)
 main.add_command(keys)
+main.add_command(erase)
 main.add_command(backup)
 main.add_command(restore)
+main.add_command(reconcile)
+main.add_command(move)
 
 
 @main.command()

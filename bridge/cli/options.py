@@ -13,9 +13,12 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, read_env_file
+from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, MissingSetting, read_env_file
 from bridge.logs import start_logging
-from bridge.store import BadInput, OldSchema, StoreAway, UnknownSubject
+from bridge.store import BadInput, OldSchema, StoreAway, StoreBroken, UnknownSubject
+
+#: Why the folder's own settings were left alone; said when one is missing.
+_UNREAD = "bridge.cli.unread"
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -36,8 +39,15 @@ def env_file(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def load_environment(file: Path | None) -> Path | None:
     """Put the settings of a file into the environment; what is set there already wins. Gives the file that was read."""
-    if file is None and not any(name.startswith("BRIDGE_") for name in os.environ) and Path(".env").is_file():
-        file = Path(".env")
+    if file is None and Path(".env").is_file():
+        ours = next((name for name in sorted(os.environ) if name.startswith("BRIDGE_")), None)
+        if ours is None:
+            file = Path(".env")
+        else:
+            click.get_current_context().meta[_UNREAD] = (
+                f". The .env in this folder was not read, because {ours} is set in the environment: "
+                "name it with --env-file .env"
+            )
     try:
         for name, value in read_env_file(file).items() if file else ():
             os.environ.setdefault(name, value)
@@ -58,12 +68,16 @@ def errors_in_a_line(command: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(**options: Any) -> Any:
         try:
             return command(**options)
+        except MissingSetting as error:
+            fail(str(error) + click.get_current_context().meta.get(_UNREAD, ""))
         except START_ERRORS as error:
             fail(str(error))
         except (OldSchema, BadInput, UnknownSubject) as error:
             fail(str(error))
         except StoreAway as error:
             fail(f"the store is away: {error}. Nothing was changed; try again in a moment")
+        except StoreBroken as error:
+            fail(f"the database refused a statement ({error}). Nothing was changed; run: consent-bridge db check")
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or type(error).__name__}")
 
@@ -111,14 +125,16 @@ def address(text: str) -> str:
 
 @contextmanager
 def progress(label: str, out: TextIO, patience: float = 1.0) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal for what takes longer than a second: call what is given with (done, total)."""
-    started, shown = time.monotonic(), 0
-    bar = click.progressbar(length=1000, label=label, file=out)
+    """A bar with rate and time left, on a terminal, for what takes longer than a second: call what is given with
+    (done, total)."""
+    started, shown, rate = time.monotonic(), 0, ""
+    bar: Any = click.progressbar(length=1000, label=label, file=out, item_show_func=lambda _: rate)
 
     def tell(done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal shown, rate
         if not out.isatty() or time.monotonic() - started < patience:
             return
+        rate = f"{done / (time.monotonic() - started):,.0f}/s"
         at = min(1000, done * 1000 // max(1, total))
         bar.update(at - shown)
         shown = at

@@ -80,6 +80,7 @@ class Story:
             ("Bram's address bounces: nobody mails him any more", self._bounces),
             ("Dirk complains: everything stops for him, everywhere", self._complains),
             ("Emma leaves at the mailing platform: we hear it", self._leaves_there),
+            ("An asks to be erased: nobody here or there holds her", self._erased),
             ("the history verifies from the first event to the last", self._verifies),
         ]
         for title, step in steps:
@@ -199,6 +200,13 @@ class Story:
         self._until(lambda: self._on_everywhere(EMMA, set()), "still on at the other platform")
         return "; ".join(self._may(EMMA)["why"])
 
+    def _erased(self) -> str:
+        told = self._command("erase", AN, "--yes", "--json")
+        self._hold(told["known"], "nobody of that address was here")
+        self._hold(self._may(AN)["status"] == "unknown", "the store still knows her")
+        self._until(lambda: not self._holds(AN), "a platform still holds her")
+        return ", ".join(told["platforms"])
+
     def _verifies(self) -> str:
         verdict = self._command("verify", "--json")
         self._hold(not verdict["problems"], str(verdict["problems"]))
@@ -239,6 +247,9 @@ class Story:
     def _receives(self, email: str) -> dict[str, set[str]]:
         people = self._control_get("people", email=email)
         return {esp: set(there.get("receives") or ()) for esp, there in people.items()}
+
+    def _holds(self, email: str) -> bool:
+        return any(there["present"] for there in self._control_get("people", email=email).values())
 
     def _on_everywhere(self, email: str, purposes: set[str]) -> list[str] | None:
         there = self._receives(email)

@@ -15,6 +15,7 @@ from bridge.decide.history import (
     standing,
     status,
     strictest,
+    unconfirmed_move,
     whole,
 )
 from bridge.decide.mails import (
@@ -57,5 +58,6 @@ __all__ = [
     "standing",
     "status",
     "strictest",
+    "unconfirmed_move",
     "whole",
 ]

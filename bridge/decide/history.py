@@ -11,6 +11,7 @@ from bridge.vocabulary import (
     EVERY_PURPOSE,
     OPERATOR,
     READER,
+    SYSTEM,
     Block,
     ConsentEvent,
     EventType,
@@ -52,6 +53,7 @@ NEXT: Mapping[Status, Mapping[EventType, Status]] = {
 #: Whose word counts for a start, and by which road. An ESP's never does.
 _BELIEVED: Mapping[tuple[EventType, str], frozenset[Method]] = {
     (T.REQUESTED, READER): frozenset({Method.FORM, Method.PREFERENCE_LINK, Method.PREFERENCE_PAGE}),
+    (T.REQUESTED, SYSTEM): frozenset({Method.WEBHOOK}),  # our question to a new address of hers (R13)
     (T.GIVEN, READER): CONFIRMED | {Method.FORM},
     (T.GIVEN, OPERATOR): frozenset({Method.IMPORT, Method.STAFF}),
     (T.ENROLLED, OPERATOR): frozenset({Method.IMPORT, Method.STAFF}),
@@ -156,6 +158,22 @@ def closed_by(mine: Collection[ConsentEvent], limits: Limits) -> dict[Block, Con
     return found
 
 
+def unconfirmed_move(events: Iterable[ConsentEvent]) -> ConsentEvent | None:
+    """The move to an address whose mailbox has not confirmed since, if any: until then no consent moves with her (R13).
+
+    One answer from there is enough, as it is for a dead address.
+    """
+    mine = list(events)
+    if not any(event.type is T.MOVED for event in mine):  # of nearly everybody
+        return None
+    moved = latest(mine, T.MOVED)
+    if moved is None or moved.confirmed:
+        return None
+    since = whole(moved.time)  # in that same second the question is ours, and goes to the new address
+    asked = (min(e.asked, e.time) for e in mine if e.type is T.GIVEN and e.confirmed and e.asked)
+    return None if any(whole(moment) >= since for moment in asked) else moved
+
+
 def paused_until(events: Iterable[ConsentEvent], purpose: str) -> datetime | None:
     """The end of the pause that was asked for last, if any."""
     latest = latest_of([e for e in events if e.purpose in (purpose, EVERY_PURPOSE)], frozenset({T.PAUSED, T.RESUMED}))
@@ -227,5 +245,12 @@ def _last_bounce(events: Collection[ConsentEvent], limits: Limits) -> ConsentEve
     soft = sorted((e for e in events if e.type is T.DEFERRED), key=_order)
     need = limits.soft_bounces
     runs = (soft[end - need + 1 : end + 1] for end in range(need - 1, len(soft)))
-    counted = [run[-1] for run in runs if run[-1].time - run[0].time <= limits.soft_bounce_window]
+    answered = [e for e in events if e.type is T.GIVEN and e.confirmed] if soft else []
+    counted = [
+        run[-1]
+        for run in runs
+        if run[-1].time - run[0].time <= limits.soft_bounce_window
+        # An answer from the mailbox in between says that it was alive: counting begins anew.
+        and not any(e.time <= run[-1].time and answers(e, run[0]) for e in answered)
+    ]
     return max((e for e in (hard, *counted) if e), key=_order, default=None)

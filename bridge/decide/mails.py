@@ -16,6 +16,7 @@ from bridge.decide.history import (
     settled,
     standing,
     status,
+    unconfirmed_move,
     whole,
 )
 from bridge.vocabulary import EVERY_PURPOSE, Answer, Block, ConsentEvent, EventType, Limits, MailKind, Status, rfc3339
@@ -33,6 +34,7 @@ def may_mail(events: Iterable[ConsentEvent], purpose: str, now: datetime, limits
         *_against_age(status, by, now, limits),
         *_against_wording(status, by, purpose, limits),
         *(f"{block}, {_told(event)}" for block, event in blocks(mine, limits).items()),
+        *_against_move(mine),
     ]
     pause = paused_until(mine, purpose)
     if pause and pause > now:
@@ -50,9 +52,11 @@ def is_on(events: Collection[ConsentEvent], purpose: str, now: datetime, limits:
 
 
 def is_live(events: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> bool:
-    """Whether a confirmed yes stands that needs no new confirmation: not too old, words still valid, address alive."""
+    """Whether a confirmed yes stands that needs no new confirmation: not too old, words still valid, address alive and
+    still hers.
+    """
     status, by = standing(events, purpose)
-    if status is not S.GIVEN or Block.BOUNCED in blocks(events, limits):
+    if status is not S.GIVEN or Block.BOUNCED in blocks(events, limits) or unconfirmed_move(events):
         return False
     return not _against_age(status, by, now, limits) and not _against_wording(status, by, purpose, limits)
 
@@ -63,8 +67,10 @@ def pending(events: Collection[ConsentEvent], purpose: str, now: datetime, limit
     asked = latest(filter(is_believed, mine), T.REQUESTED)
     if asked is None or now - asked.time > limits.pending_ttl:
         return None
-    stop = last_stop(mine)
+    stop, moved = last_stop(mine), unconfirmed_move(events)
     if stop and whole(stop.time) >= whole(asked.time):
+        return None
+    if moved and whole(moved.time) > whole(asked.time):  # put to an old address: void (R13)
         return None
     return None if is_live(events, purpose, now, limits) else asked
 
@@ -85,9 +91,10 @@ def gate(
         against += [f"{block}" for block in closed if block in (Block.RESTRICTED, Block.CHILD_UNVERIFIED)]
     elif kind in (MailKind.WELCOME, MailKind.SUBSCRIBED):
         against = unknown + [f"no live yes for {p}" for p in purposes if status(events, p) not in MAILABLE]
-        against += [f"{block}" for block in closed]
+        against += [f"{block}" for block in closed] + _against_move(events)
     elif kind is MailKind.GOODBYE:
-        against = unknown + _against_goodbye(events, purposes, limits) + [f"{block}" for block in closed]
+        against = unknown + _against_goodbye(events, purposes, limits)
+        against += [f"{block}" for block in closed] + _against_move(events)
     elif kind in (MailKind.LINK, MailKind.ANSWER):
         against = ["erased"] if Block.ERASED in closed or not events else []
         return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
@@ -153,6 +160,11 @@ def _against_wording(status: Status, by: ConsentEvent | None, purpose: str, limi
     if by.notice is None or by.notice < since:
         return [f"the words agreed to (version {by.notice}) no longer cover this purpose (since version {since})"]
     return []
+
+
+def _against_move(events: Iterable[ConsentEvent]) -> list[str]:
+    moved = unconfirmed_move(events)
+    return [f"{_told(moved)}: the new address has not confirmed yet"] if moved else []
 
 
 def _against_unknown(purpose: str, limits: Limits) -> list[str]:

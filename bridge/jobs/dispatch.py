@@ -1,7 +1,7 @@
 """What the outbox promises, carried out: mails to readers, and each ESP told how its members should be.
 
-One lane for mail and three per adapter (stops, jobs, the rest), so that an ESP that hangs slows no other and bulk work
-no stop.
+One lane for mail and four per adapter (erasures, stops, jobs, the rest), so that an ESP that hangs slows no other and
+bulk work no stop.
 """
 
 import logging
@@ -14,6 +14,8 @@ import msgspec
 from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.decide import gate
+from bridge.jobs.clock import StopWatch
+from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
 from bridge.mailer import Occasion
@@ -44,6 +46,7 @@ class Dispatcher:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._pushers: dict[str, Pusher] = {}
+        self._watch = StopWatch(bridge)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -54,6 +57,7 @@ class Dispatcher:
         lanes = [self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
         while taken := sum(lane() for lane in lanes):
             done += taken
+        self._watch.look()
         return done
 
     def start(self, workers: int = 1) -> None:
@@ -62,15 +66,17 @@ class Dispatcher:
         lanes: dict[str, Callable[[], int]] = {"mail": self.mails}
         for name in self.bridge.adapters:
             pusher = self._pusher(name)
+            lanes[f"{name} erasures"] = self._eraser(name).erasures
             lanes |= {f"{name} stops": pusher.stops, f"{name} jobs": pusher.jobs, name: pusher.others}
         for name, lane in lanes.items():
             for number in range(workers):
                 thread = threading.Thread(target=self._lane, args=(name, lane), name=f"{name}-{number}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
-        purge = threading.Thread(target=self._purge, name="purge", daemon=True)
-        purge.start()
-        self._threads.append(purge)
+        for name, chore in (("purge", self._purge), ("withdrawal clock", self._look_at_the_clock)):
+            thread = threading.Thread(target=chore, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def start_replay(self) -> None:
         """Only write the stops that were parked by this machine's pages, where the sending is done on another."""
@@ -112,6 +118,15 @@ class Dispatcher:
             if not taken:
                 self._wake.wait(_IDLE_SECONDS)
                 self._wake.clear()
+
+    def _look_at_the_clock(self) -> None:
+        while not self._stop.wait(60.0):
+            try:
+                self._watch.look()
+            except StoreAway:
+                continue
+            except Exception as error:  # an alarm that could not be raised now is raised later
+                log.error("withdrawal clock: %s, looked at again later", type(error).__name__)
 
     def _purge(self) -> None:
         while not self._stop.wait(60.0):
@@ -227,9 +242,12 @@ class Dispatcher:
     # -- ESPs ---------------------------------------------------------------------------------------------------
 
     def pushes(self, name: str) -> int:
-        """Tell one ESP what is due, stops first; how many people and jobs were taken up."""
+        """Tell one ESP what is due, erasures and stops first; how many people and jobs were taken up."""
         pusher = self._pusher(name)
-        return pusher.stops() + pusher.jobs() + pusher.others()
+        return self._eraser(name).erasures() + pusher.stops() + pusher.jobs() + pusher.others()
+
+    def _eraser(self, name: str) -> Eraser:
+        return Eraser(self._pusher(name))
 
     def _pusher(self, name: str) -> Pusher:
         return self._pushers.setdefault(name, Pusher(self.bridge, name))

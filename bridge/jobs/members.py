@@ -1,13 +1,13 @@
 """How one person should be at one ESP now: all that may be told about her, and nothing else (MIN-04)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from bridge.bootstrap import Bridge
-from bridge.decide import MAILABLE, STOPS, blocks, is_on, paused_until, standing
+from bridge.decide import MAILABLE, STOPS, blocks, is_on, paused_until, standing, unconfirmed_move
 from bridge.mailer import stop_token
 from bridge.store import Push
-from bridge.vocabulary import Block, EventType, Limits, Member
+from bridge.vocabulary import Block, ConsentEvent, EventType, Limits, Member
 
 
 def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
@@ -21,17 +21,36 @@ def hidden(bridge: Bridge, push: Push, now: datetime) -> float | None:
     return min(ends).total_seconds()
 
 
-def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Member:
-    """How this person should be at this ESP now. Without a contract (`closed`) nothing new begins there (REG-02)."""
+def member(
+    bridge: Bridge,
+    push: Push,
+    now: datetime,
+    limits: Limits,
+    *,
+    closed: bool,
+    held: Collection[str] = (),
+    retired: bool = False,
+) -> Member:
+    """How this person should be at this ESP now.
+
+    Without a contract (`closed`) nothing new begins there (REG-02), nor for a purpose that is `held` (SND-04). At one
+    that is given up (`retired`) nobody is on any more. That is no stop of hers, so it is told as a pause.
+    """
     person, history, policy = push.person, push.history, bridge.policy
     purposes = policy.places(push.adapter)
     shut = blocks(history, limits)
     on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
     fresh = _new_yes(push, on, limits)
-    if closed:
-        on, fresh = on - fresh, frozenset()
+    new = fresh if closed else fresh.intersection(held)
+    on, fresh = on - new, fresh - new
     stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
-    paused = frozenset(p for p in purposes if p not in on and not shut and _is_paused(push, p, now))
+    moved = unconfirmed_move(history) is not None  # on hold until the mailbox of her new address has answered (R13)
+    paused = frozenset(p for p in purposes if p not in on and not shut and (moved or _is_paused(push, p, now)))
+    paused -= stopped
+    # An ESP that said something of her knows her, whoever told it.
+    first = push.put == 0 and not any(event.source == push.adapter for event in history)
+    if retired:
+        paused, on, fresh = frozenset() if first else paused | on, frozenset(), frozenset()
     fields = {
         field.id: person.fields[field.id]
         for field in policy.fields.values()
@@ -48,10 +67,18 @@ def member(bridge: Bridge, push: Push, now: datetime, limits: Limits, *, closed:
         # A dead address is stopped per purpose only: a global stop there would also hold back her own
         # confirmation mail, which is what brings her back (R7).
         blocked=bool(shut.keys() - {Block.BOUNCED}),
-        first=push.put == 0,
+        first=first,
+        gone=push.gone,
         link=bridge.links.url("/preferences/", token),
         fields=fields,
     )
+
+
+def is_held(bridge: Bridge, push: Push, now: datetime, limits: Limits, held: Collection[str]) -> bool:
+    """Whether a new yes of hers waits until fewer readers complain (SND-04)."""
+    mine = bridge.policy.places(push.adapter).keys() & held
+    on = [purpose for purpose in mine if is_on(push.history, purpose, now, limits)]
+    return bool(_new_yes(push, on, limits))
 
 
 def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset[str]:
@@ -70,11 +97,19 @@ def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset
 
 
 def _is_revived(push: Push, new: Collection[str], limits: Limits) -> bool:
-    """Whether the address was dead before these events of hers, and is not after them."""
-    if not any(event.type in (EventType.BOUNCED, EventType.DEFERRED) for event in push.history):
+    """Whether the address was dead, or new and unconfirmed, before these events of hers, and is not after them."""
+    if not any(event.type in _REVIVABLE for event in push.history):
         return False
     before = [event for event in push.history if event.type is not EventType.GIVEN or event.key not in new]
-    return Block.BOUNCED in blocks(before, limits) and Block.BOUNCED not in blocks(push.history, limits)
+    return _is_out_of_use(before, limits) and not _is_out_of_use(push.history, limits)
+
+
+#: What keeps mail from an address until it answers.
+_REVIVABLE = frozenset({EventType.BOUNCED, EventType.DEFERRED, EventType.MOVED})
+
+
+def _is_out_of_use(history: Sequence[ConsentEvent], limits: Limits) -> bool:
+    return Block.BOUNCED in blocks(history, limits) or unconfirmed_move(history) is not None
 
 
 def _is_paused(push: Push, purpose: str, now: datetime) -> bool:

@@ -13,9 +13,9 @@ import msgspec
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.bootstrap import Bridge
 from bridge.jobs.circuit import Circuit, Turn
-from bridge.jobs.members import hidden, member
+from bridge.jobs.members import hidden, is_held, member
 from bridge.store import Busy, Job, Push, StoreAway, open_jobs
-from bridge.vocabulary import DONE, Limits, Member, Outcome, OutcomeKind
+from bridge.vocabulary import DONE, HELD_BACK, HIDDEN, Limits, Member, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -40,7 +40,8 @@ class Errand(NamedTuple):
 
     push: Push
     member: Member
-    hidden: float | None  # seconds until a pause ends that hides a new yes of hers
+    hidden: float | None  # seconds until a pause ends that hides a new yes of hers, or it is looked at again
+    why: str = HIDDEN  # what hides it
 
     @property
     def state(self) -> str:
@@ -54,6 +55,7 @@ class Pusher:
     def __init__(self, bridge: Bridge, name: str) -> None:
         self.bridge, self.name = bridge, name
         self.circuit = Circuit(name, self._now)
+        self._held: frozenset[str] = frozenset()
 
     def _now(self) -> datetime:
         return self.bridge.clock()  # asked each time: tests set another clock
@@ -83,7 +85,7 @@ class Pusher:
         book = queue.jobs
         if not book.has_due(self.name) or (self.circuit.is_open and queue.has_pushes(self.name)):
             return 0  # an ESP that is away is probed with a person, best with a stop
-        with self.circuit.turn(urgent=False) as turn, self._connection(turn) as free:
+        with self.circuit.turn(urgent=False) as turn, self.connection(turn) as free:
             job = book.claim(self.name) if free else None
             if job is None:
                 return 0
@@ -94,7 +96,7 @@ class Pusher:
             return 1
 
     @contextmanager
-    def _connection(self, turn: Turn) -> Iterator[bool]:
+    def connection(self, turn: Turn) -> Iterator[bool]:
         """One of the connections the ESP allows, for a while; False when there is none, or no turn."""
         most, book = self.adapter.connections, self.bridge.store.queue.connections
         if turn.most == 0 or most is None:
@@ -113,7 +115,7 @@ class Pusher:
         queue = self.bridge.store.queue
         if not queue.has_pushes(self.name, stops=stops):
             return 0
-        with self.circuit.turn(urgent=stops) as turn, self._connection(turn) as free:
+        with self.circuit.turn(urgent=stops) as turn, self.connection(turn) as free:
             if not free:
                 return 0
             errands = self._claim(most, stops) if turn.most is None else self._claim(turn.most, None)
@@ -137,13 +139,26 @@ class Pusher:
         now, closed = self.bridge.clock(), self._contract_problem()
         # A contract that ran out holds back everything but stops; it is no "no" of hers.
         limits = msgspec.structs.replace(self.bridge.limits(now), closed={})
-        return [self._errand(push, now, limits, closed=bool(closed)) for push in pushes]
+        held, retired = self._held_back(now, limits), self.bridge.store.queue.is_retired(self.name)
+        return [self._errand(push, now, limits, held, closed=bool(closed), retired=retired) for push in pushes]
 
-    def _errand(self, push: Push, now: datetime, limits: Limits, *, closed: bool) -> Errand:
-        told = member(self.bridge, push, now, limits, closed=closed)
+    def _held_back(self, now: datetime, limits: Limits) -> frozenset[str]:
+        """Purposes whose readers complain so much that nobody new is told about them now (SND-04); logged once."""
+        held = self.bridge.store.complaints.held(now, limits)
+        for purpose in held.keys() - self._held:
+            log.error("%s: nothing new for %s: %s", self.name, purpose, held[purpose])
+        self._held = frozenset(held)
+        return self._held
+
+    def _errand(
+        self, push: Push, now: datetime, limits: Limits, held: frozenset[str], *, closed: bool, retired: bool
+    ) -> Errand:
+        told = member(self.bridge, push, now, limits, closed=closed, held=held, retired=retired)
         heard = any(event.source == self.name for event in push.history[push.put : push.number])
         known = None if push.stop or heard or told.fresh else push.known
         slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(told))
+        if not closed and held and is_held(self.bridge, push, now, limits, held):
+            return Errand(slim, told, _UNTIL_MENDED, HELD_BACK)
         return Errand(slim, told, hidden(self.bridge, push, now))
 
     def _mark(self, told: Member) -> int:
@@ -200,11 +215,13 @@ class Pusher:
         except Misconfigured as error:
             log.error("%s: %s", self.name, error.reason)
             turn.failed("misconfigured", _UNTIL_MENDED)
-            return [Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED, maybe=True)] * len(members)
+            failed = Outcome(OutcomeKind.LATER, "misconfigured", _UNTIL_MENDED, maybe=True)
+            return [failed._replace(job=job) for job in error.jobs or [""] * len(members)]
         except AdapterError as error:
             log.warning("%s: %s", self.name, error.reason)
             turn.failed(error.reason, error.wait)
-            return [Outcome(OutcomeKind.LATER, error.reason, error.wait, maybe=error.maybe)] * len(members)
+            failed = Outcome(OutcomeKind.LATER, error.reason, error.wait, maybe=error.maybe)
+            return [failed._replace(job=job) for job in error.jobs or [""] * len(members)]
         except Exception as error:  # an adapter's own mistake with one person must not hold back the others
             if len(members) > 1 and time.monotonic() - began < _STUMBLE_SECONDS:
                 middle = len(members) // 2
@@ -393,4 +410,4 @@ def _text(jobs: Collection[int], state: str) -> str:
 def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
     if outcome.kind is not OutcomeKind.DONE or errand.hidden is None:
         return outcome
-    return Outcome(OutcomeKind.LATER, "paused", errand.hidden)
+    return Outcome(OutcomeKind.LATER, errand.why, errand.hidden)

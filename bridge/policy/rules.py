@@ -172,9 +172,12 @@ def _spans(policy: Policy) -> Problems:
 
 
 def _counts(policy: Policy) -> Problems:
-    sign_up = policy.sign_up
+    sign_up, warn, stop = policy.sign_up, policy.limits_.complaint_warn, policy.limits_.complaint_stop
     for where, value, least, most, row in (
         ("limits.soft_bounces", policy.limits_.soft_bounces, 3, 20, "R7"),
+        ("limits.complaint_warn", warn, 0.01, stop, "SND-04"),
+        ("limits.complaint_stop", stop, 0.05, 5.0, "SND-04"),
+        ("limits.complaint_least", policy.limits_.complaint_least, 1, 1000, "SND-04"),
         ("sign_up.per_address_day", sign_up.per_address_day, 1, 3, "CAP-10"),
         ("sign_up.per_address_month", sign_up.per_address_month, sign_up.per_address_day, 10, "CAP-10"),
         ("sign_up.per_network_hour", sign_up.per_network_hour, 1, 10_000, "CAP-10"),

@@ -110,6 +110,9 @@ class LimitChoices(Part, frozen=True, kw_only=True):
     soft_max_age: Span = Span(24, "months")
     soft_bounces: int = 5
     soft_bounce_window: Span = Span(15, "days")
+    complaint_warn: float = 0.1
+    complaint_stop: float = 0.3
+    complaint_least: int = 3
     ask_again_after: Span = Span(6, "months")
     erased_ask_again_after: Span = Span(30, "days")
 
@@ -266,6 +269,11 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
         """What each declared field is called at this adapter."""
         return {field.id: field.at[adapter] for field in self.fields.values() if adapter in field.at}
 
+    def sender(self, adapter: str) -> str:
+        """What a reader knows this processor by: its name without the company behind it."""
+        processor = self.processors.get(adapter)
+        return processor.name.partition(" (")[0] if processor else adapter
+
     def processor_problem(self, adapter: str, today: date) -> str | None:
         """Why nothing may go to this processor today, with the fix; None if it may (REG-02, REG-03)."""
         processor = self.processors.get(adapter)
@@ -288,6 +296,10 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
             soft_opt_in=self.soft_opt_in,
             soft_max_age=chosen.soft_max_age.time,
             soft_bounces=chosen.soft_bounces,
+            complaint_warn=chosen.complaint_warn,
+            complaint_stop=chosen.complaint_stop,
+            complaint_least=chosen.complaint_least,
+            zone=self.zone,
             soft_bounce_window=chosen.soft_bounce_window.time,
             ask_again_after=chosen.ask_again_after.time,
             erased_ask_again_after=chosen.erased_ask_again_after.time,

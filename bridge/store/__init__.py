@@ -1,13 +1,27 @@
 """The consent store: the one door for writes, and the reads. Only this package, the tables and migrations know SQL."""
 
-from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, TooMany, UnknownSubject
+from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.pushes import Busy, open_jobs
 from bridge.store.store import Plan, Store
-from bridge.store.values import Job, Mail, Person, Push, SignUp, Task
+from bridge.store.values import (
+    Confirmation,
+    Erased,
+    Erasure,
+    Job,
+    Mail,
+    Person,
+    Push,
+    SignUp,
+    StopTimes,
+    Task,
+)
 
 __all__ = [
     "BadInput",
     "Busy",
+    "Confirmation",
+    "Erased",
+    "Erasure",
     "IncompleteEvidence",
     "Job",
     "Mail",
@@ -16,8 +30,10 @@ __all__ = [
     "Plan",
     "Push",
     "SignUp",
+    "StopTimes",
     "Store",
     "StoreAway",
+    "StoreBroken",
     "Task",
     "TooMany",
     "UnknownSubject",

@@ -31,9 +31,12 @@ from bridge.store import schema
 from bridge.store.archive import BadCopy, Header, Reader, Writer, house_of, sections
 from bridge.store.engine import Database
 from bridge.store.erase import erase, trace
+from bridge.store.erasing import LONGEST_JOB
 from bridge.store.rows import open_person
 from bridge.tables import (
+    comparisons,
     connections,
+    erase_work,
     erasures,
     esp_jobs,
     events,
@@ -52,7 +55,7 @@ from bridge.vocabulary import Status, rfc3339
 Progress = Callable[[int, int], None]
 
 #: What only the keys' file holds.
-_APART = (person_keys, stop_list, erasures, keys_used)
+_APART = (person_keys, stop_list, erasures, erase_work, keys_used)
 _STORE, _KEYS = "store", "keys"
 _AT_ONCE = 500
 #: Sent again after a restore, with the same Message-ID: the question she asked for herself (decision 25).
@@ -135,7 +138,7 @@ def restore(
         schema.migrate(db, schema.head())
         later = _load_keys(db, keys)
         dark, lost = _darken(db, now)
-        dropped = _calm(db)
+        dropped = _calm(db, now)
         told = _tell_all(db, adapters, now)
         people = _open_all(db, vault, progress)
         schema.keep_history(db)
@@ -203,7 +206,7 @@ def _fit(store: Header, keys: Reader, have: Mapping[str, Sequence[str]]) -> None
             "would go dark, and who said no would be mailed; give the newest one with --keys"
         )
     used = set()
-    for name, rows in keys.rows(person_keys.name, stop_list.name, keys_used.name):
+    for name, rows in keys.rows(person_keys.name, stop_list.name, erase_work.name, keys_used.name):
         columns = keys.header.sections[name].columns
         told = [dict(zip(columns, row, strict=True)) for row in rows]
         used |= {(row.get("ring", "vault"), row["kid"]) for row in told}
@@ -327,13 +330,17 @@ def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
     return done
 
 
-def _calm(db: Connection) -> int:
-    """Let go of what was under way then: jobs of platforms, connections, leases.
+def _calm(db: Connection, now: datetime) -> int:
+    """Let go of what was under way then: jobs of platforms, connections, comparisons, leases.
 
     Mails that may have left since are not sent again (decision 25).
     """
-    for each in (esp_jobs, connections):
+    for each in (esp_jobs, connections, comparisons):
         db.execute(delete(each))
+    # Jobs and calls that nobody follows now are waited for as long as one may last.
+    waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))
+    db.execute(update(erase_work).where(waits).values(calm=now + LONGEST_JOB, jobs="", held=None))
+    db.execute(update(erase_work).values(due=now, told=None, leased=None, lease=None))
     dropped = db.execute(delete(outbox).where(or_(outbox.c.work != _REPEATED, outbox.c.handed.is_not(None)))).rowcount
     db.execute(update(outbox).values(leased=None, lease=None, reason=None))
     return int(dropped)

@@ -1,19 +1,32 @@
 """The one door: how events, records, stop list and promised work are written together, in one transaction."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from bridge.decide import STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
+from bridge.decide import MAILABLE, STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
+from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.tables import STATUSES
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
-from bridge.vocabulary import EVERY_PURPOSE, READER, REPORTED, ConsentEvent, EventType, Limits, Method, Status, micros
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    READER,
+    REPORTED,
+    SYSTEM,
+    ConsentEvent,
+    EventType,
+    Limits,
+    Method,
+    Status,
+    micros,
+)
 
 _EVENT = Sql(
     f"INSERT INTO events ({', '.join(COLUMNS)}, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -26,15 +39,29 @@ _RECORD = Sql(
 _PUSH = Sql(
     "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
-    "stop = pushes.stop OR excluded.stop, attempts = 0, reason = NULL"
+    "stop = pushes.stop OR excluded.stop, attempts = 0, "
+    f"reason = CASE WHEN pushes.reason IN ({journeys.WAITS}) THEN pushes.reason END"  # until the ESP says otherwise
 )
+_CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
+_MOVE = Sql("UPDATE subjects SET kid = ?, lookup = ?, mark = ?, profile = ? WHERE number = ?")
+_FORMER = Sql(
+    "INSERT INTO former (lookup, kid, subject) VALUES (?, ?, ?) "
+    "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject"
+)
+_VOID = Sql("DELETE FROM outbox WHERE subject = ?")
+_BACK = Sql("DELETE FROM former WHERE lookup IN ({})")
 _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
 _STOP = Sql(
     "INSERT INTO stop_list (hash, scope, kid, reason, since) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (hash, scope) DO UPDATE SET kid = excluded.kid, reason = excluded.reason, since = excluded.since "
     "WHERE excluded.since >= stop_list.since"
+)
+
+_COMPLAINT = Sql(
+    "INSERT INTO complaints (day, purpose, count) VALUES (?, ?, ?) "
+    "ON CONFLICT (day, purpose) DO UPDATE SET count = complaints.count + excluded.count"
 )
 
 _STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
@@ -90,11 +117,14 @@ class Batch:
         self._events: list[_Written] = []
         self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
         self._pushes: dict[int, bool] = {}
+        self._clocks: list[tuple[int, str, int, int]] = []
+        self._rejoined: set[tuple[int, str, str]] = set()
         self._mails: list[tuple[object, ...]] = []
         self._letters: dict[tuple[int, str], list[str]] = {}
         self._stops: dict[tuple[bytes, str], Stop] = {}
         self._lifted: list[tuple[bytes, str]] = []
         self._profiles: list[tuple[int, bytes]] = []
+        self._complaints: Counter[tuple[str, str]] = Counter()  # by day and purpose
 
     def load(self, ids: Collection[str]) -> None:
         """Lock these people in a fixed order and read all that was told of them, in three reads."""
@@ -102,6 +132,10 @@ class Batch:
         if missing := set(ids) - {opened.person.id for opened in found}:
             raise UnknownSubject(f"{len(missing)} people are not known here")
         self._take_in(found)
+
+    def load_known(self, ids: Collection[str]) -> None:
+        """The same, without those who were forgotten meanwhile."""
+        self._take_in(self.rows.locked(self.db, ids))
 
     def load_by_link(self, subject: str, mark: str) -> Opened | None:
         """Lock whom a link means and read her; None when nobody is here any more."""
@@ -167,6 +201,32 @@ class Batch:
         self._profiles.append((opened.number, seal(opened.key, profile_bytes(person), person.id)))
         self.people[opened.number] = Opened(person=person, key=opened.key)
 
+    def rejoined(self, opened: Opened, adapter: str) -> None:
+        """An ESP says she is on there again: whatever of hers waited there can go on."""
+        self._rejoined.add((opened.number, adapter, opened.person.email))
+
+    def move(self, opened: Opened, email: str, mark: str) -> Opened:
+        """Her address is another one from now on.
+
+        The stops that were kept under either stand (R14); mails that wait were for the old one and are void (R13).
+        """
+        old, new = self.vault.lookups(opened.person.email), self.vault.lookups(email)
+        kept = self.rows.stops(self.db, [opened.person.email, email])
+        newest = self.vault.stop_hashes(email)[0]
+        remember_stops(
+            self.db,
+            [Stop(newest, stop.purpose, stop.type, stop.time) for stop in kept[opened.person.email]],
+        )
+        self.history[opened.number] = with_stops(self.history[opened.number], kept[email])
+        person = msgspec.structs.replace(opened.person, email=email, mark=mark)
+        profile = seal(opened.key, profile_bytes(person), person.id)
+        _MOVE.run(self.db, (new[0].kid, new[0].value, mark, profile, person.number))
+        _VOID.run(self.db, (person.number,))
+        _FORMER.many(self.db, [(entry.value, entry.kid, person.number) for entry in old[:1]])
+        _BACK.run(self.db, [entry.value for entry in new], len(new))
+        self.people[opened.number] = Opened(person=person, key=opened.key)
+        return self.people[opened.number]
+
     def flush(self) -> bool:
         """Write everything, batch-wise. True when work was promised."""
         for (number, kind), purposes in self._letters.items():
@@ -186,7 +246,10 @@ class Batch:
                 for adapter in self.adapters
             ],
         )
-        return bool(self._mails or self._pushes)
+        _CLOCK.many(self.db, sorted(self._clocks))
+        journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
+        _COMPLAINT.many(self.db, [(*about, count) for about, count in sorted(self._complaints.items())])
+        return bool(self._mails or self._pushes or self._rejoined)
 
     def _write_events(self) -> None:
         """Events and where they leave each person."""
@@ -232,8 +295,15 @@ class Batch:
         for kind in (Work.WELCOME, Work.GOODBYE):
             if kind in work:
                 self._letters.setdefault((opened.number, kind.value), []).extend(changed)
+        if event.type is EventType.COMPLAINED:
+            day = event.time.astimezone(self.limits.zone).date().isoformat()
+            self._complaints.update((day, p) for p, status in decision.before.items() if status in MAILABLE)
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
+        if Work.STOP in work and event.type in STOPS:
+            # An ESP that told us of the stop itself has nothing to confirm.
+            mine = (opened.number, self._tails[opened.number][0], micros(min(event.time, event.received)))
+            self._clocks += [(mine[0], name, *mine[1:]) for name in self.adapters if name != event.source]
         if event.type in LISTED:
             newest = self.vault.stop_hashes(opened.person.email)[0]
             self._lifted = [entry for entry in self._lifted if entry != (newest.value, event.purpose)]
@@ -251,7 +321,8 @@ def check(event: ConsentEvent, limits: Limits) -> None:
         raise BadInput("an event's times must know their zone")
     if event.type in _STARTS and event.purpose not in limits.notice_since:
         raise BadInput(f"unknown purpose {event.purpose!r}: the policy declares {sorted(limits.notice_since)}")
-    if event.type in _STARTS and event.source != READER and event.method in (Method.WEBHOOK, Method.RECONCILE):
+    ours = event.type is EventType.REQUESTED and event.source == SYSTEM  # a question of our own
+    if event.type in _STARTS and event.source != READER and event.method in REPORTED and not ours:
         raise BadInput("an ESP's word is never a yes")
     if missing := missing_evidence(event):
         raise IncompleteEvidence(f"{event.type} without its proof: {', '.join(missing)} missing")

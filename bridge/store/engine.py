@@ -73,7 +73,7 @@ class Database:
         with self._own_turn(), self._guarded():
             connection = self.engine.raw_connection()
             try:
-                hand = Hand(connection.cursor(), self.dialect)
+                hand = Hand(connection.cursor(), self.dialect, writes=True)
                 if self.dialect == "sqlite":
                     hand.cursor.execute("BEGIN IMMEDIATE")
                 yield hand
@@ -117,10 +117,17 @@ class Database:
     def forget_log(self) -> bool:
         """Empty SQLite's log, in which pages still stand as they were before something was erased (SUP-04).
 
-        False while somebody still reads from it: nobody is kept waiting for this, so ask again later.
+        False while somebody still reads from it, or the database is away: what was erased is erased all the same, and
+        nobody waits for this. The dispatcher asks again each minute.
         """
         if self.dialect != "sqlite":
             return True
+        try:
+            return self._empty_log()
+        except StoreAway:
+            return False
+
+    def _empty_log(self) -> bool:
         with self._own_turn(), self._guarded():
             connection = self.engine.raw_connection()
             try:
@@ -165,6 +172,8 @@ class Database:
     def _judge(self, error: Any) -> None:
         """Raise `StoreAway` where the database cannot just now; return where a statement of ours is at fault."""
         driver = self._driver
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # no such table, no statement at all
+            return
         if isinstance(error, driver.OperationalError | driver.InterfaceError):
             raise StoreAway(_reason(error)) from None
         if type(error) is driver.DatabaseError:  # the file is damaged, or no database

@@ -1,4 +1,4 @@
-"""Destroying a person's data, and the journal that makes a restored backup do the same (SUP-04, SUP-06)."""
+"""Destroying a person's data, and the journal that makes a restored backup do the same (SUP-04, SUP-06, RGT-04)."""
 
 import hmac
 from collections.abc import Sequence
@@ -7,18 +7,19 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.tables import erasures, events, outbox, person_keys, pushes, records, subjects
+from bridge.tables import erasures, events, former, outbox, person_keys, pushes, records, stop_clocks, subjects
 
 
 def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     """Destroy everything of these people, locked by the caller, in her transaction.
 
     Their key goes, so that backups are dark too; of each event the digest stays, so that the chains still verify.
+    What the ESPs must be told is promised before (`erasing.promise`).
     """
     ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers)).order_by(subjects.c.number)))
     if not ids:
         return
-    for table in (outbox, pushes, records, person_keys):
+    for table in (outbox, pushes, stop_clocks, records, former, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))

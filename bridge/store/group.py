@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from bridge.store.errors import StoreAway
+from bridge.store.errors import StoreAway, StoreBroken
 from bridge.store.sql import Hand
 
 T = TypeVar("T")
@@ -82,8 +82,9 @@ class Group:
         try:
             self._carry_out(group)
         except BaseException as error:
+            its_own = isinstance(error, StoreBroken) and len(group) == 1  # alone, nobody else can be at fault
             for ticket in group:
-                ticket.error = ticket.error or _for_all(error)
+                ticket.error = ticket.error or (error if its_own else _for_all(error))
             if not isinstance(error, Exception):  # somebody ends this thread
                 raise
         finally:

@@ -14,34 +14,33 @@ _ADD = Sql("INSERT INTO names (text) VALUES (?) ON CONFLICT DO NOTHING")
 class Names:
     """Numbers to words and back, kept in memory.
 
-    Only what was read on a connection of its own is kept: a number that is written by a transaction under way may
-    still be rolled back.
+    What is read within a transaction that may have written some is not kept: they may still be rolled back. It is read
+    on the connection at hand all the same: of many writers, each would hold one and wait for a second.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._numbers: dict[str, int] = {}
         self._texts: dict[int, str] = {}
+        self._behind = False
 
     def text(self, db: Hand | Connection, number: int) -> str:
         """The word of a number that `db` just read; it may have been written by the transaction under way."""
         found = self._texts.get(number)
         if found is None:
-            self.read()
-            found = self._texts.get(number) or _read(db).get(number)
+            found = self._look(db).get(number)
         return f"?{number}" if found is None else found  # a spoilt number must not keep `verify` from naming it
 
-    def numbers(self, db: Hand | Connection, texts: Collection[str]) -> dict[str, int]:
+    def numbers(self, db: Hand, texts: Collection[str]) -> dict[str, int]:
         """The numbers of these words, written within this transaction where they are new."""
         known = self._numbers
         if not all(text in known for text in texts):
-            self.read()
-            known = self._numbers
+            known = {text: number for number, text in self._look(db).items()}
         new = sorted(set(texts) - known.keys())
         if not new:
             return {text: known[text] for text in texts}
         _ADD.many(db, [(text,) for text in new])
-        there = {text: number for number, text in _read(db).items()}
+        there = {text: number for number, text in self._look(db).items()}
         return {text: there[text] for text in texts}
 
     def number(self, text: str) -> int:
@@ -52,10 +51,20 @@ class Names:
 
     def read(self) -> None:
         """Take in what is there now."""
+        self._behind = False
         with self._database.looking() as db:
-            self._texts = _read(db)
-        self._numbers = {text: number for number, text in self._texts.items()}
+            self._look(db)
 
+    def catch_up(self) -> None:
+        """Take in what a transaction before met and could not keep. Called where no connection is held."""
+        if self._behind:
+            self.read()
 
-def _read(db: Hand | Connection) -> dict[int, str]:
-    return {row[0]: row[1] for row in _ALL.rows(db)}
+    def _look(self, db: Hand | Connection) -> dict[int, str]:
+        there: dict[int, str] = {row[0]: row[1] for row in _ALL.rows(db)}
+        if isinstance(db, Hand) and db.writes:
+            self._behind = True
+        else:  # nobody but the one door writes words
+            self._texts = there
+            self._numbers = {text: number for number, text in there.items()}
+        return there

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -20,23 +20,27 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    delete,
     func,
+    insert,
     literal,
     or_,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from bridge.decide import paused_until
+from bridge.store import journeys
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
-from bridge.tables import AwareDateTime, pushes
+from bridge.tables import AwareDateTime, events, pushes, retired, stop_clocks, subjects
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import STOPPED_THERE, ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import GONE_THERE, HELD_BACK, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
 
 log = logging.getLogger("bridge.work")
 
@@ -52,6 +56,14 @@ _Row = Row[*tuple[Any, ...]]
 
 class Busy(Exception):
     """Somebody else holds a person of this job at this moment."""
+
+
+class Look(NamedTuple):
+    """One person as an ESP would be told of her now, and how far telling has come."""
+
+    push: Push
+    busy: bool  # the ESP is being told of her, or will be
+    reason: str  # why it did not take what it was told last
 
 
 class PushQueue:
@@ -114,6 +126,82 @@ class PushQueue:
                 db.execute(update(pushes).where(others).values(due=now, told=None))
         return busy
 
+    def look_at(self, adapter: str, numbers: Sequence[int]) -> list[Look]:
+        """How these people stand, and what this ESP was told of them; nobody is claimed."""
+        now = self.clock()
+        found: list[Look] = []
+        for part in _sliced(numbers):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject == subjects.c.number)
+            query = select(subjects.c.number.label("person"), *pushes.c).outerjoin_from(subjects, pushes, mine)
+            with self.database.reading() as db:
+                rows = list(db.execute(query.where(subjects.c.number.in_(part)).order_by(subjects.c.number)))
+                people = self._people(db, [row.person for row in rows])
+                told = self._told(db, people.values())
+            for row in rows:
+                if row.person in people:
+                    found.append(_look(row, adapter, people[row.person], told[row.person], now))
+        return found
+
+    def promise(self, adapter: str, numbers: Sequence[int]) -> None:
+        """Have this ESP told of these people, whatever it was told before; whoever is being told is left alone."""
+        now = self.clock()
+        make = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
+        for part in _sliced(sorted(numbers)):
+            locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
+            last = select(events.c.subject, func.max(events.c.number)).group_by(events.c.subject)
+            with self.database.writing() as db:
+                still = list(db.scalars(locked.with_for_update()))  # nobody is erased meanwhile
+                rows = [
+                    {"subject": subject, "adapter": adapter, "wanted": wanted, "due": now}
+                    for subject, wanted in db.execute(last.where(events.c.subject.in_(still)))
+                ]
+                if not rows:
+                    continue
+                new = make(pushes).values(rows)
+                changes = {"due": now, "told": None, "attempts": 0, "reason": None}
+                calm = and_(pushes.c.job.is_(None), free(pushes.c.leased, now))
+                key = [pushes.c.subject, pushes.c.adapter]
+                db.execute(new.on_conflict_do_update(index_elements=key, set_=changes, where=calm))
+
+    def is_retired(self, adapter: str) -> bool:
+        """Whether nothing is sent from this ESP any more."""
+        with self.database.reading() as db:
+            return db.execute(select(retired).where(retired.c.adapter == adapter)).first() is not None
+
+    def retire(self, adapter: str) -> int:
+        """Have everybody switched off at this ESP from now on; how many are told. Safe to run again."""
+        now = self.clock()
+        with self.database.writing() as db:
+            if db.execute(select(retired).where(retired.c.adapter == adapter)).first() is None:
+                db.execute(insert(retired).values(adapter=adapter, time=now))
+        told = 0
+        for part in self._told_there(adapter):
+            mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part), pushes.c.job.is_(None))
+            with self.database.writing() as db:
+                locked = select(pushes.c.subject).where(mine, free(pushes.c.leased, now)).order_by(pushes.c.subject)
+                calm = list(db.scalars(locked.with_for_update()))
+                due = update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(calm))
+                db.execute(due.values(due=now, attempts=0))
+            told += len(part)
+        return told
+
+    def take_back(self, adapter: str) -> None:
+        """Mail is sent from this ESP again."""
+        with self.database.writing() as db:
+            db.execute(delete(retired).where(retired.c.adapter == adapter))
+
+    def _told_there(self, adapter: str) -> Iterator[list[int]]:
+        """Everybody this ESP was told of, in slices."""
+        last = 0
+        while True:
+            query = select(pushes.c.subject).where(pushes.c.adapter == adapter, pushes.c.subject > last)
+            with self.database.reading() as db:
+                part = list(db.scalars(query.where(pushes.c.put > 0).order_by(pushes.c.subject).limit(SLICE)))
+            if not part:
+                return
+            yield part
+            last = part[-1]
+
     def finish_pushes(self, results: Iterable[tuple[Push, Outcome]]) -> None:
         """Note what became of each. A push whose lease was lost is made due again."""
         ordered = sorted(results, key=lambda result: (result[0].adapter, result[0].person.number))  # one lock order
@@ -133,6 +221,8 @@ class PushQueue:
             lost = {push.person.number for push, _ in part} & leases.keys() - {p.person.number for p, _ in held}
             if held:
                 _write(db, adapter, [_after(push, outcome, now) for push, outcome in held], now)
+                gone = [push.person.email for push, outcome in held if outcome.reason == GONE_THERE]
+                journeys.remember(db, self.rows.vault, adapter, gone)
             if lost:
                 # Whoever took over may have been overtaken by our late call: tell the ESP once more. The lease is
                 # taken from them too, so that their own finish leaves it due.
@@ -150,7 +240,15 @@ class PushQueue:
         with self.database.reading() as db:
             people = self._people(db, [row.subject for row in rows])
             told = self._told(db, people.values())
-        return [_push(row, people[row.subject], told[row.subject], now, lease) for row in rows if row.subject in people]
+            gone = self._gone(db, rows, people)
+        here = [row for row in rows if row.subject in people]
+        found = [_push(row, people[row.subject], told[row.subject], now, lease) for row in here]
+        return [msgspec.structs.replace(push, gone=True) if push.person.email in gone else push for push in found]
+
+    def _gone(self, db: Connection, rows: Sequence[_Row], people: Mapping[int, Opened]) -> frozenset[str]:
+        """Which of these people the ESP deleted for good: they are all told to the same one."""
+        emails = [opened.person.email for opened in people.values()]
+        return journeys.gone(db, self.rows.vault, rows[0].adapter, emails) if rows else frozenset()
 
     def _people(self, db: Connection, numbers: Collection[int]) -> dict[int, Opened]:
         try:
@@ -210,7 +308,33 @@ def _push(
         history=history,
         pause_end=_end_of_pause(history, now),
         known=row.told,
+        reason=row.reason,
     )
+
+
+def _look(
+    row: _Row, adapter: str, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime
+) -> Look:
+    number, history = len(told[0]), tuple(with_stops(*told))
+    if row.subject is None:  # this ESP was never to be told of her
+        push = Push(
+            person=opened.person,
+            adapter=adapter,
+            claimed=now,
+            lease="",
+            number=number,
+            wanted=0,
+            put=0,
+            stop=False,
+            attempts=0,
+            job=None,
+            history=history,
+            pause_end=_end_of_pause(history, now),
+        )
+        return Look(push, busy=False, reason="")
+    push = _push(row, opened, told, now, row.lease or "")
+    waits = row.due is not None and (row.due <= now or row.attempts > 0)
+    return Look(push, busy=bool(row.job) or is_held(row.leased, now) or waits, reason=row.reason or "")
 
 
 class _After(NamedTuple):
@@ -225,6 +349,7 @@ class _After(NamedTuple):
     job: str | None = None
     reason: str | None = None
     told: int | None = None
+    stopped: int = 0  # 1 = every stop of hers up to `number` is carried out there
 
 
 #: The columns of `_After` as a database is to read them from JSON.
@@ -238,19 +363,23 @@ _KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
     ("job", Text()),
     ("reason", Text()),
     ("told", BigInteger()),
+    ("stopped", Integer()),
 )
 
 
 def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
     """The row after one outcome. Stops are never given up (decision 23)."""
-    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000))
+    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN, HELD_BACK}
+    stopped = outcome.kind is OutcomeKind.DONE or ended
+    row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000), stopped=int(stopped))
     match outcome.kind:
         case OutcomeKind.DONE:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
         case OutcomeKind.PENDING:
             return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
-        case OutcomeKind.REFUSED if not push.stop or outcome.reason == STOPPED_THERE:  # what had to stop, is stopped
-            return row._replace(put=push.number, attempts=push.attempts, reason=outcome.reason[:64])
+        case OutcomeKind.REFUSED if not push.stop or outcome.reason in RESTING:  # what had to stop, is stopped
+            reason = journeys.still(push.reason, outcome.reason)
+            return row._replace(put=push.number, attempts=push.attempts, reason=reason[:64])
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT
     return row._replace(
@@ -284,6 +413,17 @@ def _write(db: Connection, adapter: str, rows: Sequence[_After], now: datetime) 
         ),
         {"rows": json.dumps(data, default=str)},
     )
+    _stop_clocks(db, adapter, [row for row in data if row.stopped], new, now)
+
+
+def _stop_clocks(db: Connection, adapter: str, rows: Sequence[_After], new: Any, now: datetime) -> None:
+    """Note that the stops of these people are carried out (WDR-11); most of the time no clock runs."""
+    running = and_(stop_clocks.c.adapter == adapter, stop_clocks.c.confirmed.is_(None))
+    if not rows or db.execute(select(stop_clocks.c.subject).where(running).limit(1)).first() is None:
+        return
+    carried_out = and_(stop_clocks.c.subject == new.c.subject, stop_clocks.c.number <= new.c.number)
+    ended = update(stop_clocks).where(running, carried_out).values(confirmed=now)
+    db.execute(ended, {"rows": json.dumps(rows, default=str)})
 
 
 def _from_json(dialect: str) -> Any:

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, and_, func, select
 
 from bridge.decide import may_mail
 from bridge.notices import Wording
+from bridge.store import clocks, journeys
+from bridge.store.complaints import Complaints
 from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
-from bridge.store.values import Person, Task
-from bridge.tables import outbox, pushes, wordings
+from bridge.store.values import Confirmation, Person, StopTimes, Task
+from bridge.tables import erase_work, events, outbox, pushes, subjects, throttle, wordings
 from bridge.vault import Vault
 from bridge.vocabulary import Answer, ConsentEvent, Limits
 
@@ -31,6 +34,7 @@ class Reads:
     ) -> None:
         self.database, self.vault, self.limits, self.clock = database, vault, limits, clock
         self.rows = Rows(vault, Names(database))
+        self.complaints = Complaints(database, self.rows.names, clock)
 
     def warm(self) -> None:
         """Read what every first request needs, so that none of them does."""
@@ -59,6 +63,12 @@ class Reads:
             opened = self.rows.by_email(db, email)
         return opened.person if opened else None
 
+    def knows(self, email: str) -> bool:
+        """Whether somebody of that address is here; she need not be readable."""
+        hashes = [entry.value for entry in self.vault.lookups(email)]
+        with self.database.reading() as db:
+            return db.execute(select(subjects.c.number).where(subjects.c.lookup.in_(hashes))).first() is not None
+
     def history(self, person: Person) -> list[ConsentEvent]:
         """What happened to one person and what the stop list knows of her address: enough to decide."""
         with self.database.looking() as db:  # the stop list last: what is told in between can only be one more stop
@@ -84,7 +94,34 @@ class Reads:
         person = self.person(email)
         known = self.history(person) if person else self.stops(email)
         told = [event for event in known if event.received <= moment and event.time <= moment + timedelta(minutes=5)]
-        return may_mail(told, purpose, moment, self.limits(moment))
+        limits = self.limits(moment)
+        closed = {**limits.closed, **self.complaints.held(moment, limits)}
+        return may_mail(told, purpose, moment, msgspec.structs.replace(limits, closed=closed))
+
+    def confirmations(self, person: Person) -> list[Confirmation]:
+        """When each ESP carried out each of her stops, in the order they were said."""
+        with self.database.reading() as db:
+            return clocks.confirmations(db, person.number)
+
+    def stop_times(self, adapter: str) -> StopTimes:
+        """How one ESP keeps up with stops at this moment."""
+        with self.database.reading() as db:
+            return clocks.stop_times(db, adapter, self.clock())
+
+    def late_people(self, adapter: str, before: datetime, most: int) -> list[str]:
+        """Ids of people whose stop of before then one ESP has not confirmed, the oldest first."""
+        with self.database.reading() as db:
+            return clocks.late_people(db, adapter, before, most)
+
+    def waits_there(self, person: Person) -> dict[str, str]:
+        """At which ESPs her yes waits for an act of hers there, each with its reason."""
+        with self.database.looking() as db:
+            return journeys.waits(db, person.number)
+
+    def waiting_there(self, adapter: str) -> dict[str, int]:
+        """How many people's yes waits at one ESP, by reason."""
+        with self.database.reading() as db:
+            return journeys.counted(db, adapter)
 
     def words(self, sha256: str) -> Wording | None:
         """The exact words of that hash, as they were shown."""
@@ -107,14 +144,25 @@ class Reads:
             row = db.execute(select(wordings).where(where)).first()
         return _words(row) if row else None
 
+    def last_written(self) -> tuple[int, int, int]:
+        """Marks of the last writing: who sees the same ones later knows that nothing was written in between."""
+        marks = (func.max(events.c.id), func.max(throttle.c.id), func.count(outbox.c.id))
+        with self.database.reading() as db:
+            event, limit, mails = (db.scalar(select(mark)) or 0 for mark in marks)
+        return event, limit, mails
+
     def tasks(self) -> list[Task]:
-        """What waits, for people and monitors: mails, and pushes per ESP."""
+        """What waits, for people and monitors: mails, and pushes and erasures per ESP."""
         with self.database.reading() as db:
             mails = db.execute(select(func.count(), func.min(outbox.c.made))).one()
             found = [Task(name="mail", waiting=mails[0], oldest=mails[1])]
             query = select(pushes.c.adapter, func.count(), func.min(pushes.c.due)).where(pushes.c.due.is_not(None))
             rows = db.execute(query.group_by(pushes.c.adapter))
-            return found + [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
+            found += [Task(name=adapter, waiting=waiting, oldest=oldest) for adapter, waiting, oldest in rows]
+            query = select(erase_work.c.adapter, func.count(), func.min(erase_work.c.made))
+            rows = db.execute(query.group_by(erase_work.c.adapter))
+            found += [Task(name=f"{adapter} erasures", waiting=count, oldest=made) for adapter, count, made in rows]
+            return found
 
 
 def _words(row: Row[*tuple[Any, ...]]) -> Wording:

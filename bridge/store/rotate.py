@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway
+from bridge.store.kept import reseal
 from bridge.store.rows import open_person
-from bridge.tables import keys_used, metadata, person_keys, stop_list, subjects
+from bridge.store.sql import Hand
+from bridge.tables import erase_work, keys_used, metadata, person_keys, stop_list, subjects
 from bridge.vault import Hash, Sealed, Vault
+from bridge.vocabulary import EventType
 
 #: How long one chunk may hold its locks, and how many people one may have: a click must not wait (decision 16).
 _CHUNK_SECONDS = 0.015
@@ -81,6 +84,8 @@ def move(
     with database.reading() as db:
         everyone = db.scalar(select(func.count()).select_from(subjects)) or 0
         old_stops = db.scalar(select(func.count()).where(stop_list.c.kid != vault.newest)) or 0
+    with database.writing() as db:
+        reseal(db, vault)
     people = stops = left = last = seen = 0
     size = _FIRST_CHUNK
     while True:
@@ -94,9 +99,23 @@ def move(
         people, stops, left = people + done, stops + moved, left + twice
         last, seen = rows[-1].number, seen + len(rows)
         progress(seen, everyone)
-        size = max(_LEAST, min(_MOST, int(size * _CHUNK_SECONDS / max(took, 0.001))))
+        size = max(_LEAST, min(_MOST, 2 * size, int(size * _CHUNK_SECONDS / max(took, 0.001))))
         rest(took)
+    _move_erasures(database, vault)
     return Moved(people, stops, left)
+
+
+def _move_erasures(database: Database, vault: Vault) -> None:
+    """The keys of people who must still be erased at a platform; a row that is finished meanwhile stays gone."""
+    with database.reading() as db:
+        rows = db.execute(select(erase_work).where(erase_work.c.kid != vault.newest)).all()
+    for row in rows:
+        try:
+            kid, wrapped = vault.rewrap(row.id, row.kid, row.wrapped)
+        except Sealed:
+            continue  # its root is missing: it keeps that root from being dropped
+        with database.writing() as db:
+            db.execute(update(erase_work).where(erase_work.c.id == row.id).values(kid=kid, wrapped=wrapped))
 
 
 def _chunk(db: Connection, vault: Vault, last: int, size: int, *, everybody: bool) -> list[Any]:
@@ -185,17 +204,7 @@ def _in_lookups(steps: Sequence[_Step]) -> Any:
 def _move_stops(db: Connection, vault: Vault, steps: Sequence[_Step]) -> int:
     """The stops of people we hold, under the newest root: the later one counts, as for every other stop."""
     newest = {old.value: step.stops[0] for step in steps for old in step.stops[1:]}
-    where = and_(stop_list.c.hash.in_(newest), stop_list.c.kid != vault.newest)
-    rows = list(db.execute(select(stop_list).where(where).order_by(stop_list.c.hash, stop_list.c.scope)))
-    if not rows:
-        return 0
-    kind: Any = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
-    query = kind(stop_list)
-    changes = {name: query.excluded[name] for name in ("kid", "reason", "since")}
-    later = query.excluded.since >= stop_list.c.since
-    for row in rows:
-        values = {"hash": newest[row.hash].value, "kid": newest[row.hash].kid}
-        kept = query.values(**values, scope=row.scope, reason=row.reason, since=row.since)
-        db.execute(kept.on_conflict_do_update(index_elements=["hash", "scope"], set_=changes, where=later))
-        db.execute(delete(stop_list).where(stop_list.c.hash == row.hash, stop_list.c.scope == row.scope))
+    old = and_(stop_list.c.hash.in_(newest), stop_list.c.kid != vault.newest)
+    rows = db.execute(delete(stop_list).where(old).returning(*stop_list.c)).all()
+    remember_stops(Hand.of(db), [Stop(newest[row.hash], row.scope, EventType(row.reason), row.since) for row in rows])
     return len(rows)

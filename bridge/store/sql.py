@@ -14,18 +14,26 @@ class Hand(NamedTuple):
 
     cursor: Any  # sqlite3.Cursor or psycopg.Cursor
     dialect: str
+    writes: bool = False  # then what is read on it may be rolled back still
 
     @classmethod
     def of(cls, db: "Hand | Connection") -> "Hand":
         """The same of a connection of SQLAlchemy's, within its transaction."""
-        return db if isinstance(db, Hand) else cls(db.connection.cursor(), db.dialect.name)
+        if isinstance(db, Hand):
+            return db
+        return cls(db.connection.cursor(), db.dialect.name, bool(db.get_execution_options().get("immediate")))
+
+
+#: Longer lists are asked for seldom: their text is made each time.
+_LONGEST_KEPT = 4096
 
 
 class Sql:
     """One statement for both databases, with `?` for each value.
 
-    `{}` in it stands for the places of a list whose length is known at the call; `[FOR …]` is said to PostgreSQL only,
-    because on SQLite writers take turns.
+    `IN ({})` in it stands for a list whose length is known at the call, and whose values come last; `[FOR …]` is said
+    to PostgreSQL only, because on SQLite writers take turns. The length is rounded up to a power of two and the last
+    value said again, which `IN` does not mind: so only a few texts are kept, by us and by the database.
     """
 
     def __init__(self, text: str) -> None:
@@ -36,14 +44,14 @@ class Sql:
     def rows(self, db: Hand | Connection, values: Sequence[Any] = (), listed: int | None = None) -> list[AnyRow]:
         """All rows of a query."""
         hand = Hand.of(db)
-        hand.cursor.execute(self._text(hand.dialect, listed), values)
+        hand.cursor.execute(*self._asked(hand.dialect, values, listed))
         found: list[AnyRow] = hand.cursor.fetchall()
         return found
 
     def run(self, db: Hand | Connection, values: Sequence[Any] = (), listed: int | None = None) -> int:
         """How many rows a statement changed."""
         hand = Hand.of(db)
-        hand.cursor.execute(self._text(hand.dialect, listed), values)
+        hand.cursor.execute(*self._asked(hand.dialect, values, listed))
         return int(hand.cursor.rowcount)
 
     def many(self, db: Hand | Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -54,12 +62,17 @@ class Sql:
         elif rows:
             hand.cursor.executemany(self._texts[hand.dialect], rows)
 
-    def _text(self, dialect: str, listed: int | None) -> str:
+    def _asked(self, dialect: str, values: Sequence[Any], listed: int | None) -> tuple[str, Sequence[Any]]:
         if listed is None:
-            return self._texts[dialect]
-        text = self._listed.get((dialect, listed))
+            return self._texts[dialect], values
+        if listed > _LONGEST_KEPT:
+            return self._written(dialect, listed), values
+        length = 1 << (listed - 1).bit_length() if listed else 0
+        text = self._listed.get((dialect, length))
         if text is None:
-            places = ", ".join(["?" if dialect == "sqlite" else "%s"] * listed) or "NULL"
-            text = self._texts[dialect].replace("{}", places)
-            self._listed[dialect, listed] = text
-        return text
+            text = self._listed[dialect, length] = self._written(dialect, length)
+        return text, values if length == listed else (*values, *[values[-1]] * (length - listed))
+
+    def _written(self, dialect: str, length: int) -> str:
+        places = ", ".join(["?" if dialect == "sqlite" else "%s"] * length) or "NULL"
+        return self._texts[dialect].replace("{}", places)

@@ -1,32 +1,36 @@
 """The consent store: what pages, webhooks and jobs ask of it. Every write goes through the one door."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import and_, delete, exists, select
+from sqlalchemy import Connection, and_, delete, exists, func, select
 
-from bridge.decide import STOPS, Decision, is_live, may_mail
+from bridge.decide import Decision, is_live
 from bridge.notices import Wording
-from bridge.store.door import LISTED, Batch, Stop, remember_stops
+from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase
+from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
+from bridge.store.hearing import Hearing, hashed
+from bridge.store.moving import Mover
 from bridge.store.reads import Reads
-from bridge.store.rows import Opened, listed, with_stops
+from bridge.store.rows import listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
-from bridge.store.values import Person, SignUp
+from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import events, keys_used, records, subjects, throttle
-from bridge.vault import Vault, new_id
+from bridge.tables import events, keys_used, pushes, records, subjects, throttle
+from bridge.vault import Sealed, Vault, new_id
 from bridge.vocabulary import (
+    EVERY_PURPOSE,
     PREFERENCES,
     ConsentEvent,
     EventType,
-    Evidence,
     Limits,
     MailKind,
     Method,
@@ -37,8 +41,10 @@ from bridge.vocabulary import (
 
 T = TypeVar("T")
 
+log = logging.getLogger("bridge.store")
+
 _IDS = Sql("SELECT id, lookup FROM subjects WHERE lookup IN ({})")
-_REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
+_LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
 #: What is no ground to keep the address of someone who never confirmed (CON-06).
@@ -83,8 +89,8 @@ class Store(Reads):
         self.nudge = nudge
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
+        self._mover = Mover(vault, mark)
         self._words = Words(words or {})
-        self._log_is_old = True  # a process before may have died between erasing and emptying the log
 
     # -- writes -------------------------------------------------------------------------------------------------
 
@@ -188,24 +194,17 @@ class Store(Reads):
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int:
         """Take what an ESP tells, in one transaction; how many were new. Told twice is heard once."""
+        return self.take_in(adapter, self.news(adapter, reports))
+
+    def news(self, adapter: str, reports: Sequence[Report]) -> list[News]:
+        """Reports without their addresses, so that they may wait on disk while the database is away (decision 21)."""
         if any(report.time.tzinfo is None for report in reports):
             raise BadInput("a report's time must know its zone")
-        return self._write(lambda batch: self._hear(batch, adapter, reports))
+        return [hashed(self.vault, adapter, report) for report in reports]
 
-    def _hear(self, batch: Batch, adapter: str, reports: Sequence[Report]) -> int:
-        ids = self._ids(batch, {report.email for report in reports})
-        self._remember_strangers([r for r in reports if r.email not in ids], batch)
-        batch.load(set(ids.values()))
-        people = {opened.person.id: opened for opened in batch.people.values()}
-        known = self._known_reports(batch, adapter, reports)
-        new = 0
-        for report in sorted(reports, key=lambda r: (r.time, r.key)):
-            keys = self.vault.report_keys(f"{adapter}\n{report.key}\n{report.purpose}")
-            if report.email not in ids or known & set(keys):
-                continue
-            known.update(keys)
-            new += self._take(batch, people[ids[report.email]], report, adapter=adapter, key=keys[0])
-        return new
+    def take_in(self, adapter: str, news: Sequence[News]) -> int:
+        """Write news in one transaction; how many pieces were new. Told twice is heard once."""
+        return self._write(lambda batch: Hearing(self.vault, batch, adapter, self._mover).take(news))
 
     def forget_requests(self) -> int:
         """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9)."""
@@ -221,10 +220,87 @@ class Store(Reads):
             still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
             gone = list(db.scalars(late.where(records.c.subject.in_(free))))
+            told_of = select(pushes.c.subject).where(pushes.c.subject.in_(gone)).distinct()
+            promise(db, self.vault, self._addresses(db, list(db.scalars(told_of))), now)
             erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
-        self._log_is_old = (self._log_is_old or bool(gone)) and not self.database.forget_log()
+        self.database.forget_log()  # for a process, too, that died or ended before it could
+        if gone:
+            self.nudge()
         return len(gone)
+
+    def erase_person(self, email: str) -> Erased:
+        """Erase whoever is behind an address, here and at every ESP (RGT-04, SUP-04, R12).
+
+        At once, in one transaction: the stop list keeps the keyed hash, everything else of her goes dark, and each ESP
+        is promised her erasure there. An ESP may hold an address that is not here, from before; without any ESP nothing
+        is written then.
+        """
+        now = self.clock()
+        with self.database.writing() as db:
+            hashes = [entry.value for entry in self.vault.lookups(email)]
+            numbers = [number for (number,) in _LOCKED.rows(db, hashes, len(hashes))]
+            if not numbers and not self.adapters:
+                return Erased(known=False, platforms=())
+            # The last word also where the clock was set back, as every stop.
+            received = func.max(func.coalesce(events.c.received, events.c.time))
+            last = db.scalar(select(received).where(events.c.subject.in_(numbers))) or now
+            newest = self.vault.stop_hashes(email)[0]
+            remember_stops(Hand.of(db), [Stop(newest, EVERY_PURPOSE, EventType.ERASED, max(now, last))])
+            people = dict.fromkeys(numbers, email) | self._addresses(db, numbers)
+            platforms = promise(db, self.vault, people or {NOBODY: email}, now, self.adapters)
+            erase(db, numbers, now)
+        self.database.forget_log()
+        self.nudge()
+        return Erased(known=bool(numbers), platforms=tuple(platforms))
+
+    def erase_there(self, adapter: str, emails: Sequence[str]) -> int:
+        """Promise the erasure at one ESP of people who were erased here before and are there again (ESP-04).
+
+        Whoever is here again meanwhile is left alone. How many were promised.
+        """
+        now, promised = self.clock(), 0
+        with self.database.writing() as db:
+            for email in emails:
+                hashes = [entry.value for entry in self.vault.lookups(email)]
+                if not _LOCKED.rows(db, hashes, len(hashes)):
+                    promise(db, self.vault, {NOBODY: email}, now, (adapter,))
+                    promised += 1
+        self.nudge()
+        return promised
+
+    def delete_there(self, adapter: str, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Promise the deletion of everybody an ESP was told of, at that ESP only. Killed, it goes on when run again.
+
+        They stay here as they are. How many were promised.
+        """
+        now, promised = self.clock(), 0
+        query = select(pushes.c.subject).where(pushes.c.adapter == adapter).order_by(pushes.c.subject).limit(100)
+        while True:
+            with self.database.reading() as db:
+                part = list(db.scalars(query))
+            if not part:
+                break
+            locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
+            with self.database.writing() as db:
+                db.execute(locked.with_for_update())
+                for email in self._addresses(db, part).values():
+                    promise(db, self.vault, {NOBODY: email}, now, (adapter,))
+                db.execute(delete(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(part)))
+            promised += len(part)
+            progress(promised)
+        self.nudge()
+        return promised
+
+    def _addresses(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
+        """The addresses of these people. One who cannot be read keeps nobody else's erasure waiting."""
+        found: dict[int, str] = {}
+        for number in numbers:
+            try:
+                found |= {one: opened.person.email for one, opened in self.rows.people(db, [number]).items()}
+            except (Sealed, msgspec.DecodeError):
+                log.error("a person who is erased cannot be read: run consent-bridge verify")
+        return found
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
         """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""
@@ -243,6 +319,7 @@ class Store(Reads):
     def _write(self, work: Callable[[Batch], T], now: datetime | None = None) -> T:
         """One piece of work in one transaction; then, after its commit, whoever sends is nudged."""
         at = now or self.clock()
+        self.rows.names.catch_up()
 
         def carry_out(db: Hand) -> tuple[T, Batch, bool]:
             batch = Batch(db, self.rows, self.adapters, self.limits(at), at)
@@ -262,35 +339,3 @@ class Store(Reads):
                 by_hash.setdefault(entry.value, []).append(email)
         rows = listed(_IDS, batch.db, tuple(by_hash))
         return {email: subject for subject, lookup in rows for email in by_hash[lookup]}
-
-    def _known_reports(self, batch: Batch, adapter: str, reports: Sequence[Report]) -> set[str]:
-        keys = [key for r in reports for key in self.vault.report_keys(f"{adapter}\n{r.key}\n{r.purpose}")]
-        return {report for (report,) in listed(_REPORTS, batch.db, keys)}
-
-    def _take(self, batch: Batch, opened: Opened, report: Report, *, adapter: str, key: str) -> bool:
-        """One report of a known person as an event."""
-        history = batch.history[opened.number]
-        if report.type is EventType.SUBSCRIBED and may_mail(history, report.purpose, batch.now, batch.limits).may:
-            return False  # the echo of our own push
-        event = ConsentEvent(
-            type=report.type,
-            subject=opened.person.id,
-            time=report.time,
-            received=batch.now,
-            source=adapter,
-            method=report.method,
-            key=key,
-            purpose=report.purpose,
-            evidence=Evidence(detail=report.detail),
-        )
-        batch.add(opened, event)
-        return True
-
-    def _remember_strangers(self, reports: Sequence[Report], batch: Batch) -> None:
-        """Keep a stop of somebody we do not hold as a hash, so that no later import mails her (SUP-05)."""
-        stops = [
-            Stop(self.vault.stop_hashes(r.email)[0], r.purpose, r.type, min(r.time, batch.now))
-            for r in reports
-            if r.type in LISTED and r.type in STOPS
-        ]
-        remember_stops(batch.db, stops)

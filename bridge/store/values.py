@@ -1,11 +1,12 @@
 """What goes in and out of the store: plain frozen values."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from bridge.vocabulary import ConsentEvent, Evidence
+from bridge.vault import Hash
+from bridge.vocabulary import ConsentEvent, EventType, Evidence, Method
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     pause_end: datetime | None = None  # when this ESP must be told again because a pause of hers ends
     known: int | None = None  # what the ESP was told last and took, as a keyed hash
     told: int | None = None  # what it is told now
+    reason: str | None = None  # what the ESP answered last, where it did not simply take it
+    gone: bool = False  # the ESP deleted her address for good
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +82,69 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     lease: str
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who must be erased at an ESP, claimed: no more of her than her address."""
+
+    id: str
+    email: str
+    lease: str
+    made: datetime
+    attempts: int
+    waits: bool  # something under way may still bring her back: what the ESP says now is not its last word
+    told: bool  # all was said already that can be said while something is under way
+    again: datetime  # when it is worth to look again
+    newcomer: int | None  # who holds that address now, with a live yes that this ESP is told of
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an address that was to be erased."""
+
+    known: bool  # somebody of that address was here
+    platforms: tuple[str, ...]  # ESPs that were promised her erasure there
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """One stop of one person at one ESP: when she said it, and when it was carried out there."""
+
+    number: int  # of the event that is the stop
+    adapter: str
+    acted: datetime
+    confirmed: datetime | None
+
+
+class StopTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How one ESP keeps up with stops (WDR-11): those on their way, and those it confirmed within the last day."""
+
+    adapter: str
+    waiting: int
+    oldest: datetime | None  # when the oldest of them was said
+    late: int  # on their way for more than an hour
+    broken: int  # on their way for more than two days
+    confirmed: int
+    in_time: int  # of these: within five minutes
+    slowest: timedelta
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """How much is waiting, for people and monitors."""
 
     name: str
     waiting: int
     oldest: datetime | None
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """One report of an ESP as the store takes it in: whom it is about, and its own name, as keyed hashes only.
+
+    Who moved brings her new address, `to`, in the clear; such news never waits on disk.
+    """
+
+    type: EventType
+    time: datetime
+    purpose: str
+    method: Method
+    who: tuple[bytes, ...]  # her address as `subjects.lookup` may know it, under each root
+    stops: tuple[Hash, ...]  # her address as the stop list may know it, newest root first
+    keys: tuple[str, ...]  # the report's name under each root, newest first
+    detail: str | None = None
+    to: str = ""

@@ -8,12 +8,13 @@ import msgspec
 from sqlalchemy import and_, delete, func, or_, select, update
 
 from bridge.store.engine import Database
+from bridge.store.erasing import ErasureBook
 from bridge.store.jobs import Connections, JobBook
 from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Mail
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free
-from bridge.tables import outbox, pushes
+from bridge.tables import erase_work, outbox, pushes
 from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent
 
@@ -36,6 +37,7 @@ class WorkQueue(PushQueue):
     def __init__(self, database: Database, rows: Rows, clock: Callable[[], datetime]) -> None:
         super().__init__(database, rows, clock)
         self.jobs, self.connections = JobBook(database, clock), Connections(database, clock)
+        self.erasures = ErasureBook(database, rows.vault, clock)
 
     def claim_mails(self, most: int = 20) -> list[Mail]:
         """Mails that are due, leased to the caller."""
@@ -85,7 +87,7 @@ class WorkQueue(PushQueue):
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""
         with self.database.reading() as db:
-            moments = [db.scalar(select(func.min(outbox.c.due))), db.scalar(select(func.min(pushes.c.due)))]
+            moments = [db.scalar(select(func.min(table.c.due))) for table in (outbox, pushes, erase_work)]
         return min((moment for moment in moments if moment), default=None)
 
 

@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.bootstrap import LOOPBACK, BadSetting, Bridge
 from bridge.links import BadLink, ExpiredLink
-from bridge.store import OldSchema, StoreAway, TooMany, UnknownSubject, revision
+from bridge.store import OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject, revision
 from bridge.texts import TEMPLATES, palette
 
 log = logging.getLogger("bridge.web")
@@ -48,7 +48,7 @@ def bridge() -> Bridge:
 
 def create_app(house: Bridge) -> BridgeApp:
     """The application around one bridge."""
-    from bridge.web import pages, papers, webhooks
+    from bridge.web import metrics, pages, papers, webhooks
     from bridge.web.one_click import OneClick
 
     app = BridgeApp("bridge", static_folder=None, template_folder=None)
@@ -61,6 +61,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.register_blueprint(pages.bp)
     app.register_blueprint(papers.bp)
     app.register_blueprint(webhooks.bp)
+    app.register_blueprint(metrics.bp)
     headers = _headers_of(house)
     app.after_request(headers)
     app.register_error_handler(HTTPException, _http_error)
@@ -113,7 +114,7 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
         try:
             revision.check(house.database)
             house.check_keys()  # a rotation may have gone on without this process: then it must not be asked
-        except (StoreAway, OldSchema, BadSetting) as error:
+        except (StoreAway, StoreBroken, OldSchema, BadSetting) as error:
             response = problem(503, "not ready", str(error))
             response.headers["Retry-After"] = "5"
             return response

@@ -13,9 +13,9 @@ from werkzeug.exceptions import HTTPException
 from bridge.acts import LONGEST_PAUSE, Confirmed, Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.notices import Wording
-from bridge.store import StoreAway
+from bridge.store import StoreAway, StoreBroken
 from bridge.store.values import Person
-from bridge.vocabulary import Method, masked_email
+from bridge.vocabulary import WAITING_THERE, Method, masked_email
 from bridge.web import forms, one_click
 from bridge.web.app import bridge, language, page, problem
 
@@ -224,7 +224,7 @@ def _still_on(person: Person | None) -> list[str]:
     """What she still gets; nothing where we cannot look just now, for the stop itself is done."""
     try:
         return bridge().acts.still_on(person) if person else []
-    except StoreAway:
+    except (StoreAway, StoreBroken):
         return []
 
 
@@ -294,7 +294,7 @@ def _stop_all(token: str) -> Response:
     bridge().acts.stop_everything(token)
     try:
         return _preferences_page(token, saved="stopped", errors={})
-    except StoreAway:
+    except (StoreAway, StoreBroken):
         return page("unsubscribed", purpose=None, preferences_url="/preferences", still_on=[], all_action=None)
 
 
@@ -330,6 +330,14 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
                 "since": row.since,
                 "how": house.texts.how_text(spoken, row.method) if row.method else "",
                 "paused_until": row.paused_until,
+                "waits": [
+                    {"at": sender, "mailed": reason == WAITING_THERE, "form": form}
+                    for sender, reason, form in row.waits
+                ],
+                "confirmed": [
+                    {"by": sender, "at": at, "today": bool(at and at.astimezone(house.policy.zone).date() == today)}
+                    for sender, at in row.confirmed
+                ],
             }
         )
     return page(

@@ -110,11 +110,11 @@ def test_without_a_fresh_yes_a_stop_there_stands(adapter: Mailchimp, mailchimp: 
 @pytest.mark.parametrize(
     ("kept", "kind", "reason"),
     [
-        ({"status": "unsubscribed"}, OutcomeKind.REFUSED, "kept_unsubscribed"),
-        ({"status": "archived"}, OutcomeKind.REFUSED, "kept_archived"),
-        ({"status": "cleaned"}, OutcomeKind.REFUSED, "kept_cleaned"),
-        ({"status": "transactional"}, OutcomeKind.REFUSED, "kept_transactional"),
-        ({"status": "pending"}, OutcomeKind.LATER, "kept_pending"),
+        ({"status": "unsubscribed"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "archived"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "cleaned"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "transactional"}, OutcomeKind.REFUSED, "form_there"),
+        ({"status": "pending"}, OutcomeKind.REFUSED, "waiting_there"),
         ({"status": "something new"}, OutcomeKind.LATER, "kept_unknown"),
         ({"interests": {NEWS: False, OFFERS: True}}, OutcomeKind.LATER, "kept_interests"),
         ({"merge_fields": {"PREFS": LINK[:20]}}, OutcomeKind.LATER, "kept_prefs"),
@@ -202,8 +202,8 @@ def test_each_audience_is_told_by_itself(mailchimp: Desk) -> None:
 
 #: Each body of the vendors' samples -> what becomes of the member, or of the whole call.
 NAMED = {
-    "compliance": (OutcomeKind.REFUSED, "compliance"),
-    "forgotten": (OutcomeKind.REFUSED, "forgotten"),
+    "compliance": (OutcomeKind.REFUSED, "form_there"),
+    "forgotten": (OutcomeKind.REFUSED, "gone_there"),
     "too_many_signups": (OutcomeKind.LATER, "too_many_signups"),
     "fake": (OutcomeKind.REFUSED, "fake"),
     "merge_fields": (OutcomeKind.REFUSED, "merge_fields"),
@@ -448,7 +448,7 @@ def test_each_ones_outcome_is_read_from_the_result(adapter: Mailchimp, mailchimp
     assert [(told.kind.value, told.reason) for told in outcomes] == [
         ("done", ""),
         ("refused", "stopped_there"),
-        ("refused", "forgotten"),
+        ("refused", "gone_there"),
         ("refused", "fake"),
         ("later", "operation_failed"),
         ("later", "no_result"),
@@ -481,6 +481,7 @@ def test_who_left_there_and_has_said_yes_since_is_told_by_a_direct_call(adapter:
         (packed(b"[{broken"), OutcomeKind.LATER, "result_DecodeError"),
         (packed(b'[{"operation_id": 1}]'), OutcomeKind.LATER, "result_ValidationError"),
     ],
+    ids=["expired", "gone", "no archive", "cut off", "no json", "no result"],  # an archive holds the time it was made
 )
 def test_a_result_that_cannot_be_had_has_a_name(
     adapter: Mailchimp, mailchimp: Desk, result: bytes | Answer, kind: OutcomeKind, reason: str
@@ -632,6 +633,74 @@ def test_one_person_in_two_audiences_is_one_member(mailchimp: Desk) -> None:
     assert member.on == {"newsletter", "offers"}
 
 
+def complaints(*rows: tuple[str, str]) -> object:
+    def answer(call: Call) -> Answer:
+        told = [{"email_address": email, "date": date} for email, date in rows]
+        return Answer(200, {"abuse_reports": told[int(call.query["offset"]) :], "total_items": len(told)})
+
+    return answer
+
+
+def test_everybody_is_told_in_groups_with_what_stops_them_and_since_when(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """ESP-02: complaints, then all pages, then the archived ones."""
+    since = "2026-11-20T08:00:00+00:00"
+    people = [
+        person(1, last_changed=since),
+        person(2, status="unsubscribed", last_changed=since),
+        person(3, status="cleaned", last_changed=since),
+        person(4, status="pending"),
+        person(5, interests={NEWS: True, OFFERS: True}),
+        person(6, interests=None),
+    ]
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/members", listing(people, [person(9, status="archived")]))
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/abuse-reports", complaints((AN, since)))
+
+    told = list(adapter.everybody())
+
+    seconds = int(datetime.fromisoformat(since).timestamp())
+    found = {email: (seen.on, seen.stop, seen.purposes, seen.times) for seen in told for email in seen.emails}
+    both = frozenset({"newsletter", "offers"})
+    assert told[0].emails == [AN]
+    assert found == {
+        AN: (frozenset(), EventType.COMPLAINED, frozenset(), [seconds]),
+        "p1@krant.example": (frozenset({"newsletter"}), None, frozenset(), ()),
+        "p2@krant.example": (frozenset(), EventType.UNSUBSCRIBED, both, [seconds]),
+        "p3@krant.example": (frozenset(), EventType.BOUNCED, frozenset(), [seconds]),
+        "p4@krant.example": (frozenset(), None, frozenset(), ()),
+        "p5@krant.example": (both, None, frozenset(), ()),
+        "p6@krant.example": (frozenset(), None, frozenset(), ()),
+        "p9@krant.example": (frozenset(), EventType.UNSUBSCRIBED, both, [0]),
+    }
+
+
+def test_reading_everybody_goes_on_from_any_mark(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """What was read before a crash is not read again, but for a small overlap."""
+    people = [person(number) for number in range(2300)]
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/members", listing(people, [person(9999, status="archived")]))
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/abuse-reports", complaints())
+
+    whole = list(adapter.everybody())
+    marks = [seen.mark for seen in whole if seen.mark]
+    assert len(marks) == len(set(marks)) >= 4
+
+    for place, mark in enumerate(marks):
+        before = {email for seen in whole[: place + 1] for email in seen.emails}
+        after = {email for seen in adapter.everybody(mark) for email in seen.emails}
+        assert len(before | after) == 2301
+    assert {email for seen in adapter.everybody(marks[-1]) for email in seen.emails} == set()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"members": 7}', b'{"members": [{"email_address": 5}]}'])
+def test_a_page_of_another_shape_is_not_taken_for_an_empty_one(
+    adapter: Mailchimp, mailchimp: Desk, body: bytes
+) -> None:
+    """ESP-06: fail closed."""
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/abuse-reports", complaints())
+    mailchimp.on("GET", f"/lists/{AUDIENCE}/members", Answer(200, body))
+    with pytest.raises(AdapterError):
+        list(adapter.everybody())
+
+
 # Webhooks.
 
 
@@ -700,7 +769,7 @@ def test_every_sample_body_is_understood() -> None:
         "unsubscribe by complaint": [(EventType.COMPLAINED, "")],
         "unsubscribe without action": [(EventType.UNSUBSCRIBED, "offers")],
         "profile": [],
-        "upemail": [],
+        "upemail": [(EventType.MOVED, "")],
         "cleaned, hard bounce": [(EventType.BOUNCED, "")],
         "campaign": [],
         "subscribe with groups, address, empty fields": [],
@@ -759,7 +828,7 @@ def test_the_same_news_has_the_same_key_and_no_address_in_it(adapter: Mailchimp)
         ("cleaned", [(EventType.BOUNCED, BRAM, "")]),
         ("subscribe", [(EventType.SUBSCRIBED, CARLA, "newsletter"), (EventType.SUBSCRIBED, CARLA, "offers")]),
         ("profile", []),
-        ("upemail", []),
+        ("upemail", [(EventType.MOVED, AN, "")]),
         ("campaign", []),
     ],
 )
@@ -831,13 +900,22 @@ def test_purposes_that_cannot_be_told_apart_there_are_refused(places: dict[str, 
         Mailchimp(SETTINGS, places, {})
 
 
+def groups_there(mailchimp: Desk, *ids: str) -> None:
+    """The audience has one category with these groups."""
+    categories = f"/lists/{AUDIENCE}/interest-categories"
+    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001"}]}))
+    there = {"interests": [{"id": one, "name": "-"} for one in ids]}
+    mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, there))
+
+
 def test_setup_makes_the_merge_field_once(adapter: Mailchimp, mailchimp: Desk) -> None:
+    groups_there(mailchimp, NEWS, OFFERS)
     fields = f"/lists/{AUDIENCE}/merge-fields"
     mailchimp.on("GET", fields, Answer(200, {"merge_fields": []}), Answer(200, {"merge_fields": [{"tag": "PREFS"}]}))
     mailchimp.on("POST", fields, Answer(200, {"tag": "PREFS"}))
 
-    assert len(adapter.setup()) == 1
-    assert adapter.setup() == []
+    assert [step.made for step in adapter.setup()] == [True, False, False]
+    assert [step.made for step in adapter.setup()] == [False, False, False]
 
     (made,) = mailchimp.made("POST")
     assert made.body == {"name": "Preference link", "type": "text", "tag": "PREFS", "public": False}
@@ -847,16 +925,14 @@ def test_check_names_what_is_wrong_and_the_fix(adapter: Mailchimp, mailchimp: De
     mailchimp.on("GET", "/ping", Answer(200, {"health_status": "Everything's Chimpy!"}))
     mailchimp.on("GET", f"/lists/{AUDIENCE}", Answer(200, {"id": AUDIENCE, "double_optin": True}))
     mailchimp.on("GET", f"/lists/{AUDIENCE}/merge-fields", Answer(200, {"merge_fields": []}))
-    categories = f"/lists/{AUDIENCE}/interest-categories"
-    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001"}]}))
-    mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, {"interests": [{"id": NEWS}]}))
+    groups_there(mailchimp, NEWS)
 
     findings = adapter.check()
 
-    assert [finding.ok for finding in findings] == [True, True, True, False, False]
-    assert "double opt-in is on" in findings[2].subject
-    assert "setup" in findings[3].fix
-    assert OFFERS in findings[4].subject
+    assert [finding.ok for finding in findings] == [True, True, True, True, False, False, True]
+    assert "double opt-in is on" in findings[3].subject
+    assert "setup" in findings[4].fix
+    assert OFFERS in findings[5].subject
 
 
 def test_check_of_an_unknown_audience_or_a_wrong_key(adapter: Mailchimp, mailchimp: Desk) -> None:

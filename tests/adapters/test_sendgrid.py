@@ -9,6 +9,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -225,6 +226,19 @@ def test_no_open_job_is_forgotten_whatever_else_fails(adapter: SendGrid, account
     (outcome,) = adapter.put([an(email=BRAM, link="p" * 1001)])
 
     assert outcome == Outcome(OutcomeKind.REFUSED, "link_too_long", job=JOB)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, Misconfigured), (503, AdapterError)])
+def test_a_job_begun_before_the_whole_call_failed_is_named_all_the_same(
+    adapter: SendGrid, account: Desk, status: int, kind: type[AdapterError]
+) -> None:
+    """Decision 24: she was being taken from one list when the key lost its scope; nobody may forget that job."""
+    account.on("POST", SEARCH, found(bram=("id-bram", [NEWS, OFFERS])))
+    account.on("DELETE", "/marketing/.*", lambda call: Answer(status, ERROR) if OFFERS in call.path else TOOK)
+    with pytest.raises(AdapterError) as caught:
+        adapter.put([Member(email=CARLA, on=frozenset()), Member(email=BRAM, on=frozenset())])
+    assert type(caught.value) is kind
+    assert caught.value.jobs == ("", JOB)
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [("30", 30.0), ("soon", None)])
@@ -610,6 +624,54 @@ def test_suppression_lists_are_read_to_the_last_page(adapter: SendGrid, account:
     assert [member for member in adapter.members() if member.on] == []
 
 
+@pytest.mark.parametrize("written", [as_csv, as_lines, as_array])
+def test_everybody_is_told_by_what_stops_them_then_by_their_lists(
+    adapter: SendGrid, account: Desk, sendgrid_url: str, written: Callable[..., bytes]
+) -> None:
+    """ESP-02: the stops of people who are not in the store must be known before their lists are read."""
+    exported(sendgrid_url, account, {NEWS: written((AN, LINK), (BRAM, "")), OFFERS: written((AN, LINK))})
+    left = [
+        {"email": CARLA.upper(), "group_id": 101, "group_name": "news", "created_at": 1700},
+        {"email": CARLA, "group_id": 999, "group_name": "of others", "created_at": 1800},
+    ]
+    account.on("GET", "/asm/suppressions", Answer(200, left))
+    for name in ("bounces", "spam_reports", "invalid_emails", "unsubscribes"):
+        account.on("GET", f"/suppression/{name}", Answer(200, []))
+    account.on("GET", "/suppression/unsubscribes", Answer(200, [{"created": 1500, "email": BRAM}]))
+    account.on("GET", "/suppression/spam_reports", Answer(200, [{"created": 1600, "email": AN}]))
+
+    told = [seen for seen in adapter.everybody() if seen.emails]
+
+    assert [(list(seen.emails), seen.on, seen.stop, seen.purposes, list(seen.times)) for seen in told] == [
+        ([BRAM], frozenset(), EventType.UNSUBSCRIBED, BOTH, [1500]),
+        ([AN], frozenset(), EventType.COMPLAINED, frozenset(), [1600]),
+        ([CARLA.upper()], frozenset(), EventType.UNSUBSCRIBED, frozenset({"newsletter"}), [1700]),
+        ([AN, BRAM], frozenset({"newsletter"}), None, frozenset(), []),
+        ([AN], frozenset({"offers"}), None, frozenset(), []),
+    ]
+
+
+def test_reading_everybody_goes_on_with_the_exports_it_began(
+    adapter: SendGrid, account: Desk, sendgrid_url: str
+) -> None:
+    exported(sendgrid_url, account, {NEWS: as_csv((AN, "")), OFFERS: as_csv((AN, ""))})
+    account.on("GET", "/(suppression|asm)/.*", Answer(200, []))
+    marks = [seen.mark for seen in adapter.everybody() if seen.mark]
+    begun = len(account.made("POST"))
+    assert [seen.on for seen in adapter.everybody(marks[-2]) if seen.emails] == [frozenset({"offers"})]
+    assert [seen for seen in adapter.everybody(marks[-1]) if seen.emails] == []
+    assert len(account.made("POST")) == begun
+
+
+def test_a_list_without_pages_is_read_once(adapter: SendGrid, account: Desk, sendgrid_url: str) -> None:
+    """One that ignores `offset` must not be read for ever."""
+    exported(sendgrid_url, account, {NEWS: as_csv(), OFFERS: as_csv()})
+    everyone = [{"email": f"p{n}@krant.example", "group_id": 101, "created_at": 1} for n in range(700)]
+    account.on("GET", "/suppression/.*", Answer(200, []))
+    account.on("GET", "/asm/suppressions", Answer(200, everyone))
+    assert sum(len(seen.emails) for seen in adapter.everybody()) == 700
+
+
 @pytest.mark.parametrize("status", ["failure", "pending"])
 def test_an_export_that_never_comes_says_so(adapter: SendGrid, account: Desk, status: str) -> None:
     account.on("POST", f"{CONTACTS}/exports", Answer(202, {"id": "x", "_metadata": {}}))
@@ -717,13 +779,97 @@ def test_stops_there_are_stops_here() -> None:
 
 
 def test_what_is_no_stop_says_nothing() -> None:
-    """R7: policy blocks are our fault; a resubscribe there is no consent; another department's group is not ours."""
+    """R7: policy blocks are our fault; another department's group is not ours; a stale resubscribe is none."""
     assert hearing().parse(signed(payload("sendgrid/no_stops.json"))) == []
 
 
+def test_a_resubscribe_there_is_told_so_that_it_is_set_right() -> None:
+    """ESP-01, HOOK-01: while its signature is fresh, and never as a yes; of a group that is not ours it is no news."""
+    event = {"email": AN, "timestamp": 1795000000, "event": "group_resubscribe"}
+    told = [event | {"asm_group_id": group} for group in (101, 999, None)]
+    now = str(int(datetime.now(UTC).timestamp()))
+    (report,) = hearing().parse(signed(json.dumps(told).encode(), now))
+    assert (report.type, report.purpose) == (EventType.SUBSCRIBED, "newsletter")
+
+
+@pytest.mark.parametrize(
+    ("attempt", "response", "meaning"),
+    [
+        ("1", "450 4.2.1 greylisted", None),
+        ("2", "450 4.2.1 still", EventType.DEFERRED),
+        (3, "452 4.2.2 full", EventType.DEFERRED),
+        ("5", "400 try again later", EventType.DEFERRED),
+        (None, None, EventType.DEFERRED),
+        ("5", "550 5.7.1 policy", None),
+    ],
+)
+def test_what_waiting_means(attempt: object, response: object, meaning: EventType | None) -> None:
+    """R7: the first try says nothing (so greylisting greets every mail); all later ones of a mail are one."""
+    event = {"email": AN, "event": "deferred", "attempt": attempt, "response": response, "sg_message_id": "m.f.0"}
+    told = [event | {"timestamp": 1795000000 + minutes * 60} for minutes in range(3)]
+    reports = hearing().parse(signed(json.dumps(told).encode()))
+    assert {report.type for report in reports} == ({meaning} if meaning else set())
+    assert len({report.key for report in reports}) == bool(meaning)
+
+
+@pytest.mark.parametrize(
+    ("classification", "kind", "status", "meaning"),
+    [
+        ("Reputation", "blocked", "4.7.0", None),
+        ("Content", "bounce", "5.1.1", None),
+        ("Frequency or Volume Too High", "blocked", "4.2.1", None),
+        ("Technical Failure", "blocked", "4.4.1", EventType.DEFERRED),
+        ("Mailbox Unavailable", "blocked", "5.2.2", EventType.DEFERRED),
+        ("Invalid Address", "bounce", "5.5.0", EventType.BOUNCED),
+        ("Invalid Address", "bounce", "5.7.1", None),
+        ("Unclassified", "bounce", "5.1.8", None),  # our own address as the sender
+        ("Unclassified", "bounce", "", EventType.BOUNCED),
+        (None, "blocked", None, None),
+    ],
+)
+def test_what_a_classification_says(
+    classification: str | None, kind: str, status: str | None, meaning: EventType | None
+) -> None:
+    """R7: whatever is said of our reputation, our content or our volume is not held against her."""
+    event = {"email": AN, "timestamp": 1, "event": "bounce", "type": kind, "status": status}
+    body = json.dumps([event | {"bounce_classification": classification}]).encode()
+    assert [report.type for report in hearing().parse(signed(body))] == ([meaning] if meaning else [])
+
+
+def test_a_code_is_found_in_what_the_mail_server_said() -> None:
+    """R7: where SendGrid gives no status of its own."""
+    event = {"email": AN, "timestamp": 1, "event": "bounce", "type": "bounce"}
+    said = {
+        "550 5.7.26 unauthenticated": None,
+        "452 4.2.2 full (10.5.1.1)": EventType.DEFERRED,
+        "no": EventType.BOUNCED,
+    }
+    for reason, meaning in said.items():
+        reports = hearing().parse(signed(json.dumps([event | {"reason": reason}]).encode()))
+        assert [report.type for report in reports] == ([meaning] if meaning else [])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"SENDGRID_WEBHOOK_OAUTH_ID": "sendgrid"},
+        {"SENDGRID_WEBHOOK_OAUTH_SECRET": "0123456789abcdef"},
+        {"SENDGRID_WEBHOOK_OAUTH_ID": "sendgrid", "SENDGRID_WEBHOOK_OAUTH_SECRET": "short"},
+    ],
+)
+def test_half_of_oauth_is_named(wrong: dict[str, str]) -> None:
+    with pytest.raises(Misconfigured, match="SENDGRID_WEBHOOK_OAUTH"):
+        SendGrid({"SENDGRID_API_KEY": KEY, **wrong}, PLACES, {})
+
+
 def test_one_spoiled_element_harms_no_other() -> None:
-    (report,) = hearing().parse(signed(payload("sendgrid/spoiled.json")))
-    assert (report.type, report.email) == (EventType.UNSUBSCRIBED, BRAM)
+    """HOOK-02: and a stop whose time cannot be read is a stop all the same."""
+    reports = hearing().parse(signed(payload("sendgrid/spoiled.json")))
+    assert [(report.type, report.email) for report in reports] == [
+        (EventType.UNSUBSCRIBED, AN),
+        (EventType.COMPLAINED, AN),
+        (EventType.UNSUBSCRIBED, BRAM),
+    ]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'[{"email":', b"null"])
@@ -850,9 +996,12 @@ def test_setup_makes_the_field_once(adapter: SendGrid, sendgrid: Desk) -> None:
     there = {"custom_fields": [{"id": "e1_T", "name": "prefs", "field_type": "Text"}], "reserved_fields": []}
     sendgrid.on("GET", FIELDS, Answer(200, nothing), Answer(200, there))
     sendgrid.on("POST", FIELDS, Answer(200, {"id": "e1_T"}))
+    lists = [{"id": one, "name": "-"} for one in (NEWS, OFFERS)]
+    sendgrid.on("GET", "/marketing/lists", Answer(200, {"result": lists}))
+    sendgrid.on("GET", "/asm/groups", Answer(200, [{"id": one, "name": "-"} for one in (101, 102)]))
 
-    assert len(adapter.setup()) == 1
-    assert adapter.setup() == []
+    assert [step.made for step in adapter.setup()] == [True, False, False, False, False]
+    assert not any(step.made for step in adapter.setup())
 
     (made,) = sendgrid.made("POST")
     assert made.body == {"name": "prefs", "field_type": "Text"}
@@ -873,8 +1022,10 @@ def test_a_missing_field_names_the_fix(adapter: SendGrid, sendgrid: Desk) -> Non
 def test_check_names_what_is_wrong_and_the_fix(adapter: SendGrid, account: Desk) -> None:
     account.on("GET", "/scopes", Answer(200, {"scopes": ["mail.send"]}))
     account.on("GET", f"/marketing/lists/{NEWS}", Answer(200, {"id": NEWS}))
+    account.on("GET", "/marketing/contacts/count", Answer(200, {"contact_count": 7}))
 
     wrong = {finding.subject: finding.fix for finding in adapter.check() if not finding.ok}
 
-    assert set(wrong) == {"sendgrid webhook key", "sendgrid list of offers"}
+    assert set(wrong) == {"sendgrid key: scopes", "sendgrid webhook key", "sendgrid list of offers"}
     assert "policy" in wrong["sendgrid list of offers"]
+    assert "marketing.update" in wrong["sendgrid key: scopes"]

@@ -1,6 +1,7 @@
 """Single mails through SendGrid: RFC 8058 headers pass untouched, nothing is tracked, nothing of the reader is left there."""
 
 import base64
+from collections.abc import Callable
 
 import pytest
 
@@ -8,6 +9,9 @@ from adapters.sendgrid_mail import SendGridMail
 from bridge.adapter import MailLater, MailRefused, Misconfigured
 from bridge.vocabulary import Letter
 from tests.adapters.conftest import AN, Answer, Desk
+from tests.conftest import House, Reader
+from tests.esps import NEW, OLD, Hooks, public
+from tests.test_store import consents
 
 HEADERS = {
     "List-Unsubscribe": "<https://prefs.krant.example/u/Q2FybGE>",
@@ -109,3 +113,21 @@ def test_a_server_that_never_answers_ends_by_our_limit(silent_server: str) -> No
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(Misconfigured, match="SENDGRID_API_KEY"):
         SendGridMail("sendgrid:", {})
+
+
+def test_what_became_of_our_mails_is_heard_where_no_list_lives_there(
+    make_house: Callable[..., House], sqlite_url: str
+) -> None:
+    """HOOK-01, R6, R7: at `/webhooks/sendgrid`, by the road for mail alone."""
+    settings = {"SENDGRID_API_KEY": "SG.made-up", "SENDGRID_WEBHOOK_PUBLIC_KEY": public(NEW)}
+    house = make_house(sqlite_url, BRIDGE_MAIL_URL="sendgrid:", **settings)
+    hooks, an = Hooks(house), Reader(house, "an.vandenberg@lezer.example")
+    consents(house, an.email, "newsletter")
+    group = hooks.event(an, "group_unsubscribe", asm_group_id=5)
+
+    assert hooks.sendgrid(group).status_code == 204
+    assert an.may().may
+    assert hooks.sendgrid(hooks.event(an, "bounce", type="bounce", status="5.1.1"), key=OLD).status_code == 401
+    assert an.may().may
+    assert hooks.sendgrid(hooks.event(an, "bounce", type="bounce", status="5.1.1")).status_code == 204
+    assert not an.may().may

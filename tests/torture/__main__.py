@@ -4,6 +4,7 @@ import argparse
 import secrets
 import sys
 import time
+from collections import Counter
 
 from tests.torture.play import play
 from tests.torture.town import Broken, Figures
@@ -38,14 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 def line(seed: int, database: str, figures: Figures, seconds: float) -> str:
     """What is told at the end of one run."""
-    kills = ", ".join(f"{name} {number}" for name, number in sorted(figures.kills.items()))
-    faults = ", ".join(f"{name} {number}" for name, number in sorted(figures.faults.items()))
+    kills = ", ".join(f"{name} {number}" for name, number in _in_order(figures.kills))
+    faults = ", ".join(f"{name} {number}" for name, number in _in_order(figures.faults))
+    jobs = ", ".join(
+        f"{name} {number}, the largest of {figures.largest[name]}" for name, number in _in_order(figures.jobs)
+    )
+    inside = ", ".join(f"{name} {number}" for name, number in _in_order(figures.in_jobs))
     return (
         f"{database}, seed {seed}: {sum(figures.kills.values())} kills ({kills}); faults: {faults or 'none'}; "
+        f"{sum(figures.errands.values())} times many at once, {figures.crowded} people (jobs: {jobs or 'none'}; "
+        f"of people in open ones: {inside or 'none'}); "
         f"{figures.acted()} acts in {figures.tries} tries ({figures.retries} again), "
         f"{figures.parked} stops parked, {figures.repeated} mails that came again; "
         f"{seconds:.0f} s"
     )
+
+
+def _in_order(counted: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counted.items())
 
 
 if __name__ == "__main__":

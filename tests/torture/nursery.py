@@ -1,7 +1,8 @@
 """The fork server: one process that has imported everything and opened nothing, from which the others are born.
 
 Born in some milliseconds instead of two seconds, so that thousands can be killed. It talks over one socket: a line of
-JSON with a pipe's end comes in, the child's pid goes out; the child writes a byte into the pipe when it is ready.
+JSON with a pipe's end comes in, the child's pid and a handle of it go out; the child writes a byte into the pipe when
+it is ready.
 """
 
 import gc
@@ -30,12 +31,19 @@ from bridge.jobs import dispatch
 from bridge.logs import start_logging
 from bridge.store import StoreAway, schema
 from bridge.web.app import create_app
+from tests.torture import clerk
 from tests.torture.clock import Clock
 from tests.torture.steps import Steps
 from tests.torture.trail import Trail
 
 #: What a process ends with when it cannot begin because the database is away; its supervisor tries again.
 AWAY = 75
+
+#: How long a job at an ESP takes where nothing holds it up.
+JOB_SECONDS = 0.05
+
+#: What a clerk ends with: everybody else lives until it is killed.
+DONE = 0
 
 
 class _Quiet(WSGIRequestHandler):
@@ -80,7 +88,10 @@ class Nursery:
                 message, ends, _flags, _address = socket.recv_fds(self.line, 65_536, 1)
                 if not message:
                     return
-                self.line.sendall(f"{self._bear(json.loads(message), ends[0])}\n".encode())
+                pid = self._bear(json.loads(message), ends[0])
+                handle = os.pidfd_open(pid)  # here, where it is buried only later, however soon it dies
+                socket.send_fds(self.line, [f"{pid}\n".encode()], [handle])
+                os.close(handle)
                 os.close(ends[0])
         finally:
             for pid in self.children:
@@ -117,10 +128,9 @@ class Nursery:
         trail = Trail(self.folder / "trail", order["name"], self.clock)
         steps = Steps(order["last"], trail)
         steps.watch()
-        role: Callable[..., None] = {"web": self._web, "dispatch": self._dispatch, "sandbox": self._sandbox}[
-            order["role"]
-        ]
-        role(order, trail, lambda: os.write(ready, b"r"))
+        roles = {"web": self._web, "dispatch": self._dispatch, "sandbox": self._sandbox, "clerk": self._clerk}
+        role: Callable[..., None] = roles[order["role"]]
+        role(order, trail, lambda word=b"r": os.write(ready, word))
 
     def _open(self) -> None:
         start_logging("INFO", "text")
@@ -141,6 +151,7 @@ class Nursery:
         server = make_server("127.0.0.1", order["port"], create_app(self.bridge), threaded=True, request_handler=_Quiet)
         server.daemon_threads = True
         trail.follow_stops()
+        trail.follow_news()
         if order["inside"]:
             _start(self.bridge, trail)
         ready()
@@ -154,9 +165,21 @@ class Nursery:
         while True:
             time.sleep(3600)
 
-    def _sandbox(self, order: dict[str, Any], _trail: Trail, ready: Callable[[], object]) -> None:
+    def _clerk(self, order: dict[str, Any], trail: Trail, ready: Callable[..., object]) -> None:
+        """One errand."""
+        try:
+            self._open()
+            clerk.carry_out(self.bridge, order["errand"], trail)
+        except StoreAway:
+            ready(b"a")
+            raise
+        ready()
+        os._exit(DONE)
+
+    def _sandbox(self, order: dict[str, Any], trail: Trail, ready: Callable[[], object]) -> None:
         """Both ESPs and the mailbox, with everything they ever knew."""
         logging.disable()
+        trail.follow_news()
         moment.now = self.clock
         keys = Path(order["keys"])
         real = State.__init__
@@ -166,7 +189,9 @@ class Nursery:
             # An ESP tries for days; here some hundred times in quick succession.
             state.courier.gaps = (0.02, 0.05, *[0.1] * 2000)
             for esp in state.esps.values():
-                esp.jobs.seconds = 0.05
+                esp.jobs.seconds = JOB_SECONDS
+                if mode := order["modes"].get(esp.name):  # its jobs are held from the first moment
+                    esp.trouble.set(mode["mode"], mode.get("seconds"), mode.get("every", 2))
             state.sendgrid.search_lag(0.02)
 
         State.__init__ = hurried  # type: ignore[method-assign]
@@ -180,6 +205,7 @@ def _start(bridge: Bridge, trail: Trail) -> None:
     """A dispatcher that leaves a trail of what it does with each mail."""
     dispatch._IDLE_SECONDS = 0.05
     trail.follow_mails()
+    trail.follow_jobs()
     dispatch.Dispatcher(bridge).start()
 
 

@@ -12,13 +12,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
 from bridge.cli.options import progress
+from bridge.tables import erase_work, esp_jobs, outbox, pushes
 from tests.torture.check import Check
+from tests.torture.crowd import Crowds
+from tests.torture.nursery import JOB_SECONDS
 from tests.torture.readers import Reader
 from tests.torture.town import Broken, Figures, Town
 
 #: Who can be killed, and from how many to how many steps each lives: many die early, some do a lot first.
 VICTIMS = {"web": (8, 4000), "dispatch-1": (8, 6000), "dispatch-2": (8, 6000), "sandbox": (20, 60_000)}
+
+#: At the end time passes by so much more than until the next work is due: what is due soon after is done with it.
+_STRIDE = 60.0
 
 _DRIVERS, _LIVES = 4, 8
 
@@ -39,6 +47,19 @@ _ESP_TROUBLE: tuple[dict[str, Any], ...] = (
     {"mode": "reorder"},
 )
 
+#: What befalls the jobs of one of them only.
+_JOB_TROUBLE: dict[str, tuple[dict[str, Any], ...]] = {
+    "mailchimp": ({"mode": "links_expire"}, {"mode": "results_gone"}),
+    "sendgrid": ({"mode": "contact_limit"},),
+}
+
+#: How the jobs of many people end: late, newest first, in any order, or soon.
+_LATE = ("pending", "reversed", "shuffled", "shuffled", "slow", "up")
+
+#: How many come at once, or are changed at once; so many in all, and one more with so many kills.
+_SIZES = (25, 40, 40, 60, 80, 80, 120, 200, 300)
+_PEOPLE, _PEOPLE_PER_KILL = 80, 0.5
+
 
 class Play:
     """A seed, a database, and so many kills."""
@@ -58,6 +79,8 @@ class Play:
         self._next_real = _REAL // 4
         self._limit = -1
         self._counted = 0
+        self._next_crowd = 1
+        self._crowds = Crowds(self.town, self.readers, self.ending.is_set)
 
     def run(self, tell: Callable[[int, int], None]) -> Figures:
         """Play it; raises `Broken` with what did not hold."""
@@ -66,6 +89,7 @@ class Play:
             for name in ("sandbox", *list(VICTIMS)[:-1]):
                 self._start(name)
             drivers = [threading.Thread(target=self._drive, args=(self.rng.random(),)) for _ in range(_DRIVERS)]
+            drivers.append(self._crowds.thread)
             for driver in drivers:
                 driver.start()
             while self._counted < self.kills and not self.failed:
@@ -93,6 +117,8 @@ class Play:
         lives: list[Iterator[None]] = []
         try:
             while not self.ending.is_set():
+                with suppress(IndexError):
+                    lives.append(self._crowds.lives.popleft())
                 while len(lives) < _LIVES:
                     reader = self._born(rng)
                     lives.append(reader.life())
@@ -128,10 +154,15 @@ class Play:
             self._count(child.name, outside=child.killed)
             if child.name in VICTIMS:
                 self._start(child.name, mortal=mortal)
+        while town.dead_clerks:
+            self._count(town.dead_clerks.popleft().name, outside=False)
         missing = [name for name in VICTIMS if name not in town.children and f"real {name}" not in town.children]
         for name in missing:
             self._start(name, mortal=mortal)
         if mortal:
+            if self._counted >= self._next_crowd:
+                self._next_crowd = self._counted + self.rng.randint(8, 24)
+                self._crowd(town.figures.acted())
             self._faults(town.figures.acted())
             if town.figures.acted() >= self._next_outside:
                 self._next_outside += self.rng.randint(2, 8)
@@ -196,8 +227,27 @@ class Play:
             self._fault.close()
             self._fault = None
 
+    def _crowd(self, acted: int) -> None:
+        """Many at once, whose jobs last for some acts of theirs; meanwhile whoever has to do with them is killed."""
+        self._fault_over()
+        most = min(_PEOPLE + _PEOPLE_PER_KILL * self.kills, 10 + 3 * self.kills)
+        self._crowds.come(min(self.rng.choice(_SIZES), int(most)), self.rng.random(), int(most))
+        self._fault_ends = (acted + self.rng.randint(5, 40), time.monotonic() + self.rng.uniform(0.5, 3))
+        self._fault = ExitStack()
+        for esp in self.rng.choice([("mailchimp", "sendgrid"), ("mailchimp",), ("sendgrid",)]):
+            self.town.figures.faults[self._late(self._fault, esp)] += 1
+        self._next_outside = acted + self.rng.randint(1, 4)
+
+    def _late(self, fault: ExitStack, esp: str) -> str:
+        how, seed = self.rng.choice(_LATE), self.rng.randrange(1, 10**6)
+        slow = {"job_seconds": self.rng.uniform(0.3, 1.5)} if how == "slow" else {}
+        self.town.tune(esp, mode="up" if slow else how, every=seed, **slow)
+        fault.callback(self.town.tune, esp, mode="up", job_seconds=JOB_SECONDS)
+        return f"{esp} jobs {how}"
+
     def _esp(self, fault: ExitStack) -> str:
-        esp, trouble = self.rng.choice(["mailchimp", "sendgrid"]), self.rng.choice(_ESP_TROUBLE)
+        esp = self.rng.choice(["mailchimp", "sendgrid"])
+        trouble = self.rng.choice(_ESP_TROUBLE + _JOB_TROUBLE[esp])
         self.town.tune(esp, **trouble)
         fault.callback(self.town.tune, esp, mode="up")
         return f"{esp} {trouble['mode']}"
@@ -250,7 +300,7 @@ class Play:
         town.until(lambda: not any(child.alive() for child in town.children.values()))
         town.fallen()
         for esp in list(town.mode):
-            town.mode[esp] = {"mode": "up"}
+            town.mode[esp] = {"mode": "up", "job_seconds": JOB_SECONDS}
         town.lease_ends()
         for name in VICTIMS:
             town.start(name)
@@ -259,25 +309,44 @@ class Play:
         self._until_quiet()
         for name in ("web", "dispatch-1", "dispatch-2"):
             town.kill(name)
+        town.until(lambda: [child.name for child in town.children.values() if child.alive()] == ["sandbox"])
+        town.fallen()
+        town.bridge.store.forget_requests()  # as a dispatcher does each minute: SQLite's log is emptied, too
 
     def _until_quiet(self) -> None:
-        """Time passes from one piece of work to the next; where none is finished for a while, until leases end."""
-        town, end = self.town, time.monotonic() + 120
-        before, since = self._left(), time.monotonic()
+        """Time passes from one piece of work to the next; where none is finished for a while, until leases end.
+
+        While somebody is at work no time passes: a machine that is slow loses no lease by that.
+        """
+        town, end = self.town, time.monotonic() + 300
+        before, since, patience = self._left(), time.monotonic(), 1.0
         while any(before.values()):
             if time.monotonic() > end:
                 raise Broken(f"work is left that nobody ends: {before}")
             time.sleep(0.02)
             now, left = town.clock(), self._left()
-            due = town.bridge.store.queue.next_due()
-            if due and due > now:
-                town.clock.move((due - now).total_seconds() + 0.01)
-            elif left != before:
+            due = self._next()
+            if left != before:
                 since = time.monotonic()
-            elif time.monotonic() - since > 1:
+            if due and due > now and not self._held():
+                town.clock.move((due - now).total_seconds() + _STRIDE)
+            elif time.monotonic() - since > patience:
                 town.lease_ends()
-                since = time.monotonic()
+                since, patience = time.monotonic(), min(2 * patience, 10.0)
             before = left
+
+    def _held(self) -> bool:
+        """Whether somebody has taken up a piece of work, and has not put it down."""
+        with self.town.database().reading() as db:
+            tables = (outbox, pushes, erase_work, esp_jobs)
+            return any(db.scalar(select(func.count()).where(table.c.leased.is_not(None))) for table in tables)
+
+    def _next(self) -> datetime | None:
+        """When the next work is due, or a job is to be looked at."""
+        with self.town.database().reading() as db:
+            jobs = db.scalar(select(func.min(esp_jobs.c.due)))
+        moments = [self.town.bridge.store.queue.next_due(), jobs]
+        return min((moment for moment in moments if moment), default=None)
 
     def _left(self) -> dict[str, int]:
         """What is still to be done, by whom."""
@@ -286,6 +355,8 @@ class Play:
         due = town.bridge.store.queue.next_due()
         mine = {task.name: task.waiting for task in town.bridge.store.tasks()} if due and due <= _soon(town) else {}
         parked = town.bridge.spool.path
+        with town.database().reading() as db:
+            mine["jobs"] = db.scalar(select(func.count()).select_from(esp_jobs)) or 0
         return {**waiting, **mine, "parked": parked.stat().st_size if parked.exists() else 0}
 
 

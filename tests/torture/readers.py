@@ -9,8 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy import select
+
 from bridge.cli.story import Form
 from bridge.links import Action
+from bridge.store import StoreAway
+from bridge.tables import pushes
 from tests.torture.calls import Answer, call
 from tests.torture.town import Town
 
@@ -67,6 +71,7 @@ class Reader:
             self._leaves_at_esp,
             self._joins,
             self._joins,
+            self.is_erased,
         ]
         for _ in range(self.rng.randint(2, 7)):
             for _ in range(self.rng.randint(0, 15)):
@@ -151,6 +156,18 @@ class Reader:
         act = Act(f"{esp} {what}", off=(purpose,))
         self._insists(act, lambda: call("POST", f"{self.town.toys.url}/control/act", json_=body), "sandbox")
 
+    def is_erased(self) -> Iterator[None]:
+        """She writes a letter: a clerk erases her."""
+        self.counts_jobs("erasure")
+        errand = {"what": "erase", "people": [self.email]}
+
+        def attempt() -> Answer | None:
+            done = self.town.send_clerk(errand, clerk_life(self.rng)) == "done"
+            return Answer(200, "") if done else None
+
+        self._insists(Act("erase", off=("",)), attempt)
+        yield
+
     # -- how she does it ----------------------------------------------------------------------------------------
 
     def _fresh_link(self) -> Iterator[None]:
@@ -192,7 +209,12 @@ class Reader:
         self._insists(act, lambda: call("POST", self.town.url + path, fields), "web")
         return act.accepted
 
-    def _insists(self, act: Act, attempt: Callable[[], Answer | None], whom: str) -> Answer | None:
+    def counts_jobs(self, what: str) -> None:
+        """Count how often it happens to somebody whom an open job names."""
+        if _is_in_job(self.town, self.email):
+            self.town.figures.in_jobs[what] += 1
+
+    def _insists(self, act: Act, attempt: Callable[[], Answer | None], whom: str = "") -> Answer | None:
         """Try until somebody answers; 2xx is a promise, 4xx a refusal, all else is tried again."""
         town = self.town
         town.clock.move(self.rng.uniform(1.1, 3.0))
@@ -200,7 +222,8 @@ class Reader:
         self.acts.append(act)
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            town.wait_up(whom)
+            if whom:
+                town.wait_up(whom)
             act.tries += 1
             act.away |= town.store_away
             answer = attempt()
@@ -214,6 +237,24 @@ class Reader:
             town.figures.retries += 1
             time.sleep(0.03 if answer is None else 0.1)
         return None
+
+
+def clerk_life(rng: random.Random) -> int:
+    """After how many steps a clerk dies; 0 is never."""
+    return int(10 ** rng.uniform(1, 4)) if rng.random() < 0.7 else 0
+
+
+def _is_in_job(town: Town, email: str) -> bool:
+    """Whether an open job at some ESP names her at this moment."""
+    try:
+        person = town.bridge.store.person(email)
+        if person is None:
+            return False
+        with town.database().reading() as db:
+            named = select(pushes.c.subject).where(pushes.c.subject == person.number, pushes.c.job.is_not(None))
+            return db.execute(named).first() is not None
+    except StoreAway:
+        return False
 
 
 def _path(mail: dict[str, Any], path: str) -> str:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 from tests.torture.calls import call
 from tests.torture.clock import Clock
-from tests.torture.nursery import AWAY
+from tests.torture.nursery import AWAY, DONE
 from tests.torture.trail import Reading
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,6 +128,13 @@ class Figures:
     retries: int = 0
     repeated: int = 0
     parked: int = 0
+    #: Errands about many people, and how many they were about together.
+    errands: Counter[str] = field(default_factory=Counter)
+    crowded: int = 0
+    #: Jobs that ESPs took, how many people the largest of each carried, and what befell people in open ones.
+    jobs: Counter[str] = field(default_factory=Counter)
+    largest: dict[str, int] = field(default_factory=dict)
+    in_jobs: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def acted(self) -> int:
@@ -153,6 +160,7 @@ class Town:
         schema.upgrade(self.bridge.database)
         self.bridge.ready()
         self.children: dict[str, Child] = {}
+        self.dead_clerks: deque[Child] = deque()
         self.mode: dict[str, dict[str, Any]] = {}
         self._up = {name: threading.Event() for name in ("web", "sandbox")}
         self._lock = threading.RLock()
@@ -196,34 +204,55 @@ class Town:
     def start(self, name: str, *, last: int = 0, inside: bool = False) -> None:
         """Start a process, which dies at its step `last`. Ready or dead when this comes back."""
         role = name.partition("-")[0]
-        order = {
-            "name": name,
-            "role": role,
-            "last": last,
-            "log": str(self.folder / f"{name}.log"),
-            "port": self.port + 1 if role == "sandbox" else self.port,
-            "inside": inside,
-            "bridge": self.url,
-            "keys": str(self.toys.keys_file),
-            "keep": str(self.folder / "esps.db"),
-        }
+        child, ready = self._bear(
+            {
+                "name": name,
+                "role": role,
+                "last": last,
+                "port": self.port + 1 if role == "sandbox" else self.port,
+                "inside": inside,
+                "bridge": self.url,
+                "keys": str(self.toys.keys_file),
+                "keep": str(self.folder / "esps.db"),
+                "modes": self.mode,
+            }
+        )
+        self.children[name] = child
+        if self._word(child, ready) is not None:
+            self._began(name)
+
+    def send_clerk(self, errand: Mapping[str, Any], last: int) -> str:
+        """Let a clerk do an errand, and wait for its end: "done", "away" where the store was, or "dead"."""
+        child, ready = self._bear({"name": "clerk", "role": "clerk", "last": last, "errand": errand})
+        try:
+            became = {b"r": "done", b"a": "away", None: "dead"}[self._word(child, ready)]
+            if became == "dead":
+                self.dead_clerks.append(child)
+            return became
+        finally:
+            child.kill()
+            child.wait()
+
+    def _bear(self, order: Mapping[str, Any]) -> tuple[Child, int]:
+        """A new process, and the end of the pipe in which it says that it is ready."""
         ready, theirs = os.pipe()
+        log = str(self.folder / f"{order['name']}.log")
         with self._lock:
-            socket.send_fds(self._line, [json.dumps(order).encode()], [theirs])
+            socket.send_fds(self._line, [json.dumps({**order, "log": log}).encode()], [theirs])
             os.close(theirs)
-            answer = self._line.recv(64)
+            answer, handles, _flags, _address = socket.recv_fds(self._line, 64, 1)
             if not answer:
                 raise Broken("the nursery is gone: " + (self.folder / "nursery.log").read_text()[-2000:])
-            pid = int(answer)
-        self.children[name] = Child(name, pid, os.pidfd_open(pid))
+            return Child(str(order["name"]), int(answer), handles[0]), ready
+
+    def _word(self, child: Child, ready: int) -> bytes | None:
+        """What it says when it is ready; None when it died before."""
         try:
             if not select.select([ready], [], [], _PATIENCE)[0]:
-                raise Broken(f"{name} did not begin")
-            begun = bool(os.read(ready, 1))
+                raise Broken(f"{child.name} did not begin")
+            return os.read(ready, 1) or None
         finally:
             os.close(ready)
-        if begun:
-            self._began(name)
 
     def _began(self, name: str) -> None:
         if name == "sandbox":
@@ -353,5 +382,5 @@ class Town:
 
 
 def ended_badly(code: int) -> bool:
-    """Whether a process that was not killed ended by itself, and not because the database was away."""
-    return code not in (-signal.SIGKILL, AWAY)
+    """Whether a process that was not killed ended by itself, and neither its errand was done nor the database away."""
+    return code not in (-signal.SIGKILL, AWAY, DONE)

@@ -11,10 +11,12 @@ from typing import Any
 
 from sqlalchemy import select
 
+from adapters.sandbox.courier import Courier, Delivery
 from bridge.adapter import MailLater, MailRefused
 from bridge.smtp import Smtp
 from bridge.spool import Parked, Spool
-from bridge.store import StoreAway
+from bridge.store import Store, StoreAway
+from bridge.store.jobs import JobBook
 from bridge.store.work import WorkQueue
 from bridge.tables import outbox
 from bridge.vocabulary import Letter
@@ -42,6 +44,34 @@ class Trail:
             self.say("parked")
 
         Spool.park = parked  # type: ignore[method-assign]
+
+    def follow_news(self) -> None:
+        """From now on this process says what it heard of an ESP's news, or how the ESP told it."""
+        hear, try_ = Store.hear, Courier._try
+
+        def heard(store: Store, adapter: str, reports: Any) -> int:
+            new = hear(store, adapter, reports)
+            self.say("hears", adapter=adapter, news=[f"{one.type} {one.purpose}" for one in reports], new=new)
+            return new
+
+        def tried(courier: Courier, delivery: Delivery) -> float | None:
+            again = try_(courier, delivery)
+            self.say("tells", adapter=delivery.esp, news=delivery.what, tries=delivery.tries, again=again)
+            return again
+
+        Store.hear, Courier._try = heard, tried  # type: ignore[method-assign]
+
+    def follow_jobs(self) -> None:
+        """From now on this process says which jobs an ESP took."""
+        started = JobBook.started
+
+        def noted(book: JobBook, adapter: str, jobs: Any) -> dict[str, int]:
+            numbers = started(book, adapter, jobs)
+            for people, _ in jobs.values():
+                self.say("job", adapter=adapter, people=len(people))
+            return numbers
+
+        JobBook.started = noted  # type: ignore[method-assign]
 
     def follow_mails(self) -> None:
         """From now on this process says what it does with each mail."""

@@ -12,4 +12,6 @@ if _folder := os.environ.get("TORTURE_FOLDER"):
     Bridge.__init__.__kwdefaults__["clock"] = _clock
     _trail = Trail(Path(_folder) / "trail", "command", _clock)
     _trail.follow_mails()
+    _trail.follow_jobs()
+    _trail.follow_news()
     _trail.follow_stops()

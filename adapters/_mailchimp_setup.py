@@ -1,0 +1,260 @@
+"""What Mailchimp needs before anybody is told to it, made where it is missing; and what usually goes wrong there."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from adapters._mailchimp_api import MailchimpApi
+from adapters._mailchimp_members import PAGE, PREFS, Purposes
+from adapters._mailchimp_permissions import Permissions
+from adapters._outcomes import Told
+from adapters._plans import contacts_of_plan
+from bridge.adapter import AdapterError, Misconfigured
+from bridge.vocabulary import Finding, Step
+
+#: Groups that `setup` makes are in this category, which shows on no form of Mailchimp's.
+CATEGORY = "Consent Bridge"
+
+SIGNING = "MAILCHIMP_WEBHOOK_SIGNING_SECRET"
+
+#: What we want to hear of, and from whom: what the API does is our own echo.
+EVENTS = {"subscribe": True, "unsubscribe": True, "profile": True, "cleaned": True, "upemail": True, "campaign": False}
+SOURCES = {"user": True, "admin": True, "api": False}
+#: News without which a "no" or a dead address is not heard of.
+_NEEDED = ("unsubscribe", "cleaned", "upemail")
+
+#: What is read of an audience.
+_SHOWN = ["id", "double_optin", "marketing_permissions", "stats.member_count", "stats.unsubscribe_count"]
+_UNKNOWN = "it is unknown: look at [purposes.at.mailchimp] of the policy"
+_RUN = "run consent-bridge setup mailchimp"
+
+
+class MailchimpSetup:
+    """Looks at one account and mends it, audience by audience."""
+
+    def __init__(
+        self,
+        api: MailchimpApi,
+        settings: Mapping[str, str],
+        audiences: Mapping[str, Purposes],
+        permissions: Permissions,
+    ) -> None:
+        self._api, self._settings, self._audiences, self._permissions = api, settings, audiences, permissions
+
+    # -- making ---------------------------------------------------------------------------------------------------
+
+    def setup(self, webhook: str) -> list[Step]:
+        """Merge field, groups and webhook of each audience; each is looked for before it is made."""
+        return [
+            step for audience, purposes in self._audiences.items() for step in self._at(audience, purposes, webhook)
+        ]
+
+    def _at(self, audience: str, purposes: Purposes, webhook: str) -> Iterator[Step]:
+        yield self._field(audience)
+        yield from self._groups(audience, purposes)
+        if webhook:
+            yield self._hook(audience, webhook)
+
+    def _field(self, audience: str) -> Step:
+        subject = f"merge field {PREFS} of audience {audience}"
+        kind = self._field_type(audience)
+        if kind is not None:
+            wrong = (
+                "" if kind in ("text", "url") else f"it is of type {kind}: delete it at Mailchimp and run setup again"
+            )
+            return Step(subject, made=False, todo=wrong)
+        body = {"name": "Preference link", "type": "text", "tag": PREFS, "public": False}
+        self._do("adding the merge field", lambda: self._api.call(self._api.lists.add_list_merge_field, audience, body))
+        return Step(subject, made=True)
+
+    def _groups(self, audience: str, purposes: Purposes) -> Iterator[Step]:
+        """A group for each purpose whose id in the policy is none of Mailchimp's; named after the purpose."""
+        wanted = {purpose: interest for purpose, interest in purposes.items() if interest}
+        if not wanted:
+            return
+        there = self._do("reading the groups", lambda: self.interests(audience))
+        for purpose, interest in wanted.items():
+            if interest in there:
+                yield Step(f"group {interest} of {purpose}", made=False)
+                continue
+            same = next((one for one, name in there.items() if name == purpose), "")
+            found = same or self._make_group(audience, purpose)
+            todo = f'write interest = "{found}" under [purposes.at.mailchimp] of {purpose} in the policy'
+            yield Step(f"group {found} of {purpose}", made=not same, todo=todo)
+
+    def _make_group(self, audience: str, purpose: str) -> str:
+        lists = self._api.lists
+
+        def make() -> str:
+            answer = self._api.call(lists.get_list_interest_categories, audience, count=PAGE)
+            named = (one["id"] for one in answer.get("categories") or () if one.get("title") == CATEGORY)
+            category = next(named, None)
+            if category is None:
+                body = {"title": CATEGORY, "type": "hidden"}
+                category = self._api.call(lists.create_list_interest_category, audience, body)["id"]
+            body = {"name": purpose}
+            return str(self._api.call(lists.create_interest_category_interest, audience, category, body)["id"])
+
+        return str(self._do("adding a group", make))
+
+    def _hook(self, audience: str, webhook: str) -> Step:
+        subject = f"webhook of audience {audience}"
+        secret = self._settings.get("MAILCHIMP_WEBHOOK_SECRET", "")
+        if not secret:
+            return Step(subject, made=False, todo="set MAILCHIMP_WEBHOOK_SECRET to a random text, then run setup again")
+        url = f"{webhook}/{secret}"
+        hook = next((one for one in self._hooks(audience) if one.get("url") == url), None)
+        if hook is not None and not _against_hook(hook) and (self._is_signed(hook) or not hook.get("signing_enabled")):
+            return Step(subject, made=False)
+        if hook is not None:  # only the answer that makes a webhook tells its signing secret
+            self._do("removing the old webhook", lambda: self._drop(audience, str(hook["id"])))
+        answer = self._do("adding the webhook", lambda: self._make_hook(audience, url))
+        signing = answer.get("signing_secret")
+        keep = (SIGNING, audience, signing) if isinstance(signing, str) and signing else None
+        return Step(subject, made=True, keep=keep)
+
+    def _make_hook(self, audience: str, url: str) -> dict[str, Any]:
+        body = {"url": url, "events": EVENTS, "sources": SOURCES}
+        try:
+            return self._api.call(self._api.lists.create_list_webhook, audience, body)
+        except Told as told:
+            if told.status != 400:
+                raise
+            raise AdapterError(
+                "mailchimp looked at our address and was not answered with 200: start `consent-bridge serve`, see that "
+                "BRIDGE_BASE_URL is reached from outside, and run setup again"
+            ) from None
+
+    def _drop(self, audience: str, hook: str) -> None:
+        try:
+            self._api.call(self._api.lists.delete_list_webhook, audience, hook)
+        except Told as told:
+            if told.status != 404:
+                raise
+
+    def _is_signed(self, hook: Mapping[str, Any]) -> bool:
+        return bool(hook.get("signing_enabled") and self._settings.get(SIGNING))
+
+    def _do(self, what: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Told as told:
+            if told.status != 404:
+                raise AdapterError(f"mailchimp: {told.outcome.reason} while {what}") from None
+            raise Misconfigured(
+                f"an audience is unknown to Mailchimp ({', '.join(self._audiences)}): look at [purposes.at.mailchimp]"
+            ) from None
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def check(self, webhook: str) -> Iterator[Finding]:
+        """Key and data centre, then each audience: field, groups, opt-in, webhook; then the plan."""
+        try:
+            self._api.call(self._api.ping.get)
+        except (AdapterError, Told) as error:
+            yield Finding("mailchimp answers", False, str(error))
+            return
+        yield Finding("mailchimp answers", True)
+        yield self.centre()
+        secret = bool(self._settings.get("MAILCHIMP_WEBHOOK_SECRET"))
+        yield Finding("mailchimp webhook secret", secret, "" if secret else "set MAILCHIMP_WEBHOOK_SECRET")
+        contacts = 0
+        for audience, purposes in self._audiences.items():
+            subject = f"mailchimp audience {audience}"
+            try:
+                answer = self._api.call(
+                    self._api.lists.get_list,
+                    audience,
+                    fields=_SHOWN,
+                )
+                yield from self._check_audience(subject, audience, purposes, answer, webhook)
+            except Told as told:
+                yield Finding(subject, False, _UNKNOWN if told.status == 404 else told.outcome.reason)
+                return
+            except AdapterError as error:
+                yield Finding(subject, False, str(error))
+                return
+            stats = answer.get("stats") or {}
+            contacts += sum(int(stats.get(name) or 0) for name in ("member_count", "unsubscribe_count"))
+        yield contacts_of_plan("mailchimp", contacts, self._settings)
+
+    def centre(self) -> Finding:
+        """A key works at its own data centre only."""
+        subject = f"mailchimp data centre {self._api.centre}"
+        host = urlsplit(self._api.base).hostname or ""
+        there = host.removesuffix(".api.mailchimp.com")
+        if host.endswith(".api.mailchimp.com") and there != self._api.centre:
+            return Finding(
+                subject, False, f"MAILCHIMP_BASE_URL is at {there}: leave it out, the key says where it belongs"
+            )
+        return Finding(subject, True)
+
+    def _check_audience(
+        self, subject: str, audience: str, purposes: Purposes, answer: Mapping[str, Any], webhook: str
+    ) -> Iterator[Finding]:
+        double = " (its own double opt-in is on; our confirmed readers do not pass it again)"
+        yield Finding(subject + (double if answer.get("double_optin") else ""), True)
+        kind = self._field_type(audience)
+        fix = _RUN if kind is None else f"it is of type {kind}, a link needs text: delete it and {_RUN}"
+        right = kind in ("text", "url")
+        yield Finding(f"{subject}, merge field {PREFS}", right, "" if right else fix)
+        there = self.interests(audience) if any(purposes.values()) else {}
+        for purpose, interest in purposes.items():
+            if interest and interest not in there:
+                fix = f"it is unknown: {_RUN}, which makes one and says its id for [purposes.at.mailchimp]"
+                yield Finding(f"{subject}, group {interest} of {purpose}", False, fix)
+        yield from self._permissions.check(audience, asked=bool(answer.get("marketing_permissions")))
+        if webhook:
+            yield self._check_hook(subject, audience, webhook)
+
+    def _check_hook(self, subject: str, audience: str, webhook: str) -> Finding:
+        subject = f"{subject}, webhook"
+        url = f"{webhook}/{self._settings.get('MAILCHIMP_WEBHOOK_SECRET', '')}"
+        hooks = self._hooks(audience)
+        hook = next((one for one in hooks if one.get("url") == url), None)
+        if hook is None:
+            other = any(str(one.get("url", "")).startswith(f"{webhook}/") for one in hooks)
+            why = "there is one with another secret in its address" if other else "there is none to our address"
+            return Finding(subject, False, f"{why}: {_RUN}" + (", then delete the old one" if other else ""))
+        if wrong := _against_hook(hook):
+            return Finding(subject, False, f"{wrong}: {_RUN}")
+        if not hook.get("signing_enabled"):
+            hint = "Mailchimp does not sign it, only the secret in its address proves it: delete it and run setup again"
+            return Finding(subject, True, hint)
+        if not self._is_signed(hook):
+            return Finding(subject, False, f"it is signed, and its signing secret is not known here: {_RUN}")
+        return Finding(f"{subject}, signed", True)
+
+    def _hooks(self, audience: str) -> list[dict[str, Any]]:
+        answer = self._api.call(self._api.lists.get_list_webhooks, audience)
+        return [one for one in answer.get("webhooks") or () if isinstance(one, dict)]
+
+    def _field_type(self, audience: str) -> str | None:
+        """What type the field for the reader's link has; None where there is no such field."""
+        fields = self._do("reading the merge fields", lambda: self._fields(audience))
+        return next((str(one.get("type", "text")) for one in fields if one.get("tag") == PREFS), None)
+
+    def _fields(self, audience: str) -> list[dict[str, Any]]:
+        wanted = ["merge_fields.tag", "merge_fields.type"]
+        answer = self._api.call(self._api.lists.get_list_merge_fields, audience, count=PAGE, fields=wanted)
+        return [one for one in answer.get("merge_fields") or () if isinstance(one, dict)]
+
+    def interests(self, audience: str) -> dict[str, str]:
+        """Names of all groups of an audience by id; they live in categories."""
+        lists = self._api.lists
+        answer = self._api.call(lists.get_list_interest_categories, audience, count=PAGE)
+        found: dict[str, str] = {}
+        for category in answer.get("categories") or ():
+            page = self._api.call(lists.list_interest_category_interests, audience, category["id"], count=PAGE)
+            found |= {str(one.get("id")): str(one.get("name", "")) for one in page.get("interests") or ()}
+        return found
+
+
+def _against_hook(hook: Mapping[str, Any]) -> str:
+    """What a webhook would not tell us, or tells us of ourselves."""
+    events, sources = hook.get("events") or {}, hook.get("sources") or {}
+    deaf = [name for name in _NEEDED if not events.get(name)]
+    deaf += [f"acts of {name}" for name in ("user", "admin") if not sources.get(name)]
+    if deaf:
+        return f"it does not tell of {', '.join(deaf)}"
+    return "it tells us of our own calls too" if sources.get("api") else ""

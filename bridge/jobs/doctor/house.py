@@ -1,0 +1,69 @@
+"""Our own side: what waits for how long, dates that run out, keys that grow old."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from bridge.bootstrap import Bridge
+from bridge.store import Task
+from bridge.store.rotate import used
+from bridge.vocabulary import Finding, rfc3339
+
+#: What waits longer was not tried: mails and news leave within seconds.
+_LATE = timedelta(minutes=15)
+#: An erasure is told again when what was under way about the person has ended: a day after a restore.
+_LATE_ERASURE = timedelta(days=3)
+#: So long before a date runs out it is named.
+_SOON = timedelta(days=30)
+_OLD_KEY = timedelta(days=731)
+
+
+def look(bridge: Bridge) -> Iterator[Finding]:
+    """Waiting work, contracts, reviews of channels, age of keys."""
+    now = bridge.clock()
+    today = now.astimezone(bridge.policy.zone).date()
+    for task in bridge.store.tasks():
+        if task.waiting:
+            yield _waiting(bridge, task, now)
+    yield from _dates(bridge, today)
+    yield from _keys(bridge, now)
+
+
+def _waiting(bridge: Bridge, task: Task, now: datetime) -> Finding:
+    name, _, erasures = task.name.partition(" ")
+    if erasures and name not in bridge.adapters:
+        fix = f"BRIDGE_ADAPTERS does not name {name}, so nobody tells it: switch it on until they are gone there"
+        return Finding(f"{task.waiting} people wait to be erased at {name}", False, fix)
+    subject = f"{task.waiting} waiting for {task.name}"
+    if task.oldest is None or now - task.oldest <= (_LATE_ERASURE if erasures else _LATE):
+        return Finding(subject, True)
+    since = rfc3339(task.oldest)
+    fix = f"the oldest since {since}: start `consent-bridge dispatch`, or read in its log why nothing is taken"
+    return Finding(subject, False, fix)
+
+
+def _dates(bridge: Bridge, today: date) -> Iterator[Finding]:
+    policy = bridge.policy
+    for name in bridge.adapters:
+        problem = policy.processor_problem(name, today)
+        ends = [p.review_by for p in policy.processors.values() if p.adapter == name]
+        soon = min(ends, default=None)
+        hint = f"look at it again before {soon} and move review_by, else nothing new is sent there" if soon else ""
+        near = soon is not None and soon - today <= _SOON
+        yield Finding(f"{name}: contract", problem is None, problem or (hint if near else ""))
+    for channel in policy.channels.values():
+        if channel.next_review < today:
+            fix = (
+                f"was due {channel.next_review}: {channel.owner} looks at the form and moves next_review in the policy"
+            )
+            yield Finding(f"channel {channel.id}: its review", False, fix)
+
+
+def _keys(bridge: Bridge, now: datetime) -> Iterator[Finding]:
+    settings = bridge.settings
+    since = used(bridge.database)
+    for ring, keys in (("link", settings.link_keys), ("vault", settings.vault_keys)):
+        newest = next(key for key in keys if not key.waits)
+        began = since.get((ring, newest.kid))
+        old = began is not None and now - began > _OLD_KEY
+        fix = f"in use since {began:%Y-%m-%d}: make a new one, `consent-bridge keys rotate {ring}`" if old else ""
+        yield Finding(f"{ring} key {newest.kid}", True, fix)

@@ -1,0 +1,60 @@
+"""The withdrawal clock: how long from a reader's stop until each ESP had carried it out (WDR-11)."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select, type_coerce
+from sqlalchemy.types import BigInteger
+
+from bridge.store.values import Confirmation, StopTimes
+from bridge.tables import stop_clocks, subjects
+
+#: A stop should have reached every ESP after the first; after the second somebody is told; the third may never pass.
+TARGET, ALERT, CEILING = timedelta(minutes=5), timedelta(hours=1), timedelta(hours=48)
+
+_RECENT = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def confirmations(db: Connection, subject: int) -> list[Confirmation]:
+    """The clocks of one person's stops, in the order they were said."""
+    mine = select(stop_clocks).where(stop_clocks.c.subject == subject)
+    rows = db.execute(mine.order_by(stop_clocks.c.number, stop_clocks.c.adapter))
+    return [
+        Confirmation(number=row.number, adapter=row.adapter, acted=row.acted, confirmed=row.confirmed) for row in rows
+    ]
+
+
+def stop_times(db: Connection, adapter: str, now: datetime) -> StopTimes:
+    """Stops on their way to one ESP, and those it confirmed within the last day; from one index, in two looks."""
+    acted, confirmed = stop_clocks.c.acted, stop_clocks.c.confirmed
+    here = stop_clocks.c.adapter == adapter
+    running = select(
+        func.count(), func.min(acted), _counted(acted < now - ALERT), _counted(acted < now - CEILING)
+    ).where(here, confirmed.is_(None))
+    took = type_coerce(confirmed, BigInteger) - type_coerce(acted, BigInteger)
+    ended = select(func.count(), _counted(took <= TARGET // _MICROSECOND), func.max(took)).where(
+        and_(here, confirmed > now - _RECENT)
+    )
+    waiting, oldest, late, broken = db.execute(running).one()
+    count, in_time, slowest = db.execute(ended).one()
+    return StopTimes(
+        adapter=adapter,
+        waiting=waiting,
+        oldest=oldest,
+        late=late,
+        broken=broken,
+        confirmed=count,
+        in_time=in_time,
+        slowest=max(slowest or 0, 0) * _MICROSECOND,  # a clock that was set back took no time
+    )
+
+
+def late_people(db: Connection, adapter: str, before: datetime, most: int) -> list[str]:
+    """Ids of people whose stop was said before then and is not carried out there yet, the oldest first."""
+    running = and_(stop_clocks.c.adapter == adapter, stop_clocks.c.confirmed.is_(None), stop_clocks.c.acted < before)
+    query = select(subjects.c.id).join(stop_clocks, stop_clocks.c.subject == subjects.c.number).where(running)
+    return list(db.scalars(query.group_by(subjects.c.id).order_by(func.min(stop_clocks.c.acted)).limit(most)))
+
+
+def _counted(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)

@@ -1,0 +1,96 @@
+"""An address that changed at an ESP: the person, her proof and her stops go with it; mail waits for an answer (R13)."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bridge.decide import MAILABLE, standing
+from bridge.store.door import LISTED, Batch, Stop, remember_stops
+from bridge.store.erasing import promise_old
+from bridge.store.rows import Opened, listed
+from bridge.store.sql import Sql
+from bridge.tables import moment
+from bridge.vault import Hash, Vault, new_id
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    SYSTEM,
+    ConsentEvent,
+    EventType,
+    MailKind,
+    Method,
+)
+
+_STOPS = Sql("SELECT hash, kid, reason, scope, since FROM stop_list WHERE hash IN ({})")
+
+
+class Mover:
+    """Moves people within a transaction. `mark` is `Links.mark`."""
+
+    def __init__(self, vault: Vault, mark: Callable[[str], str]) -> None:
+        self._vault, self._mark = vault, mark
+
+    def move(self, batch: Batch, opened: Opened, event: ConsentEvent, email: str, there: Opened | None) -> None:
+        """Carry out `moved`. The new mailbox is asked for what was on; until it answers, nothing goes there.
+
+        Where somebody is known at the new address already (`there`), the two stay two: the one who moved is held, and
+        what she said no to is stopped for both (R14).
+        """
+        if there is not None:
+            batch.add(opened, event)
+            self._stop_too(batch, batch.history[opened.number], there, event)
+            return
+        live = self._live(batch, opened)
+        promise_old(batch.db, self._vault, opened.number, opened.person.email, batch.now)
+        moved = batch.move(opened, email, self._mark(email))
+        batch.add(moved, event)
+        request = new_id()
+        asked = [self._question(given, event, request, batch) for given in live]
+        for question in asked:
+            batch.add(moved, question)
+        if asked:
+            batch.mail(
+                moved,
+                MailKind.CONFIRM.value,
+                [question.purpose for question in asked],
+                language=moved.person.language,
+                request=request,
+                channel=asked[0].channel or "",
+            )
+
+    def carry_stops(self, batch: Batch, old: Sequence[Hash], email: str) -> None:
+        """The stops of somebody we do not hold go with her to her new address."""
+        newest = self._vault.stop_hashes(email)[0]
+        kids = {entry.value: entry.kid for entry in old}
+        rows = listed(_STOPS, batch.db, list(kids))
+        kept = [(EventType(reason), scope, since) for hash_, kid, reason, scope, since in rows if kids[hash_] == kid]
+        remember_stops(batch.db, [Stop(newest, scope, reason, moment(since)) for reason, scope, since in kept])
+
+    def _live(self, batch: Batch, opened: Opened) -> list[ConsentEvent]:
+        """Her yes for each purpose that is on, with its evidence."""
+        history = batch.history[opened.number]
+        purposes = sorted({event.purpose for event in history} - {EVERY_PURPOSE})
+        standings = [standing(history, purpose) for purpose in purposes]
+        on = {one.by.key for one in standings if one.by and one.status in MAILABLE and one.by.type is EventType.GIVEN}
+        return [event for event in batch.rows.story(batch.db, opened) if event.key in on] if on else []
+
+    def _question(self, given: ConsentEvent, moved: ConsentEvent, request: str, batch: Batch) -> ConsentEvent:
+        """The words she agreed to before, put to her new mailbox."""
+        return ConsentEvent(
+            type=EventType.REQUESTED,
+            subject=moved.subject,
+            time=batch.now,
+            received=batch.now,
+            source=SYSTEM,
+            method=Method.WEBHOOK,
+            key=new_id(),
+            purpose=given.purpose,
+            channel=given.channel,
+            notice=given.notice,
+            evidence=msgspec.structs.replace(given.evidence, request=request, template=None, token=None),
+        )
+
+    def _stop_too(self, batch: Batch, history: Sequence[ConsentEvent], there: Opened, moved: ConsentEvent) -> None:
+        for stop in [event for event in history if event.type in LISTED - {EventType.ERASED}]:
+            key = self._vault.report_keys(f"{moved.key}\n{stop.type}\n{stop.purpose}\n{stop.time}")[0]
+            told = msgspec.structs.replace(moved, type=stop.type, purpose=stop.purpose, time=stop.time, key=key)
+            batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
