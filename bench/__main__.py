@@ -39,6 +39,7 @@ def _some(_context: click.Context, option: click.Parameter, value: str) -> list[
 @click.option("--only", callback=_some, default="", help=f"Some sections: {','.join(SECTIONS)}.")
 @click.option("--databases", callback=_some, default="", help=f"Some databases: {','.join(DATABASES)}.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds of each side instead of the size's own.")
+@click.option("--pushes", type=click.IntRange(1), help="People told to both ESPs, instead of the size's own.")
 @click.option("--connections", type=click.IntRange(1, 64), default=8, show_default=True, help="For pages.")
 @click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where SQLite files go.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
@@ -50,6 +51,7 @@ def main(
     databases: Sequence[str],
     *,
     rounds: int | None,
+    pushes: int | None,
     connections: int,
     folder: Path | None,
     json_: bool,
@@ -64,6 +66,8 @@ def main(
     started, wanted = time.monotonic(), SIZES[size]
     if rounds:
         wanted = msgspec.structs.replace(wanted, rounds=rounds)
+    if pushes:
+        wanted = msgspec.structs.replace(wanted, pushes=pushes)
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cb-bench-", dir=folder)))
         where: list[places.Place] = [places.Sqlite(home)] if "sqlite" in databases else []
@@ -74,7 +78,10 @@ def main(
         rows = []
         for name in only:
             machine.say(f"-- {name}")
-            rows += SECTIONS[name](run)
+            measured = SECTIONS[name](run)
+            for one in measured:  # a run of an hour that is cut short has told what it knew
+                machine.say(figures.line(one))
+            rows += measured
         told = figures.report(
             rows,
             [place.version() for place in where if place.version()],

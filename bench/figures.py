@@ -98,10 +98,11 @@ def markdown(told: Report) -> str:
         "| what | database | ours | floor | ratio | goal | met |",
         "|---|---|---|---|---|---|---|",
     ]
-    return "\n".join([*head, *(_line(row) for row in told.rows), ""])
+    return "\n".join([*head, *(line(row) for row in told.rows), ""])
 
 
-def _line(row: Row) -> str:
+def line(row: Row) -> str:
+    """One row of the table."""
     ratio = "" if row.ratio is None else f"{row.ratio:.3g}" if row.ratio < 1000 else f"{row.ratio:,.0f}"
     met = {None: "", True: "yes", False: "**no**"}[row.met]
     return f"| {row.what} | {row.database} | {row.ours} | {row.floor} | {ratio} | {row.goal} | {met} |"

@@ -24,7 +24,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     acts: int  # readers who sign up by real acts
     pushes: int  # people told to both ESPs
     direct: int  # SDK calls, one person each, that a bulk push is compared with
-    news: int  # reports of a platform
+    batches: int  # of a platform's events
 
 
 SMALL = Size(
@@ -37,7 +37,7 @@ SMALL = Size(
     acts=400,
     pushes=20_000,
     direct=300,
-    news=10_000,
+    batches=10,
 )
 
 FULL = Size(
@@ -50,7 +50,7 @@ FULL = Size(
     acts=2_000,
     pushes=1_000_000,
     direct=500,
-    news=100_000,
+    batches=40,
 )
 
 #: So small that a test can run it.
@@ -64,7 +64,7 @@ TINY = Size(
     acts=5,
     pushes=60,
     direct=5,
-    news=20,
+    batches=1,
 )
 
 

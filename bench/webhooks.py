@@ -1,41 +1,164 @@
-"""News of a platform, told in batches: how many a second become events, beside the floor's rows."""
+"""SendGrid's signed batches of 1,000 events, and each told again: how many of them a CPU second takes.
 
+The floor verifies the same bytes, reads the same fields and writes the relevant events in one statement that knows
+those it has; it decides, seals and chains nothing.
+"""
+
+import base64
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-from bench import crowd, floor, house
-from bench.figures import Row, no_goal, row
+import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from adapters.sendgrid import SendGrid
+from bench import crowd, house, inbox, machine
+from bench.figures import Row, Verdict, at_least, at_most, row
 from bench.places import Place
 from bench.run import Run
-from bridge.vocabulary import EventType
+from bridge.bootstrap import Bridge
+from bridge.vocabulary import Incoming
 
-BATCH = 500
+#: As many events as SendGrid sends at once, and how many of them are about consent.
+BATCH, RELEVANT = 1_000, 117
+
+_RELEVANT = (
+    {"event": "bounce", "type": "bounce", "status": "5.1.1", "reason": "550 5.1.1 no such mailbox"},
+    {"event": "spamreport"},
+    {"event": "unsubscribe"},
+    {"event": "group_unsubscribe", "asm_group_id": 1},
+)
+_OTHERS = ({"event": "processed"}, {"event": "delivered"}, {"event": "open"}, {"event": "click"})
+
+#: Custom arguments, categories and addresses of machines make an event of 970 bytes.
+_MORE = {"category": ["daily"], "useragent": "u" * 180, "url": "https://site.example/" + "p" * 320, "ip": "192.0.2.7"}
+
+
+class Told(NamedTuple):
+    """CPU seconds that some batches took, the first time and the second."""
+
+    new: float
+    again: float
+
+    def rate(self, batches: int) -> float:
+        """Events a CPU second."""
+        return batches * BATCH / self.new
+
+
+class Sender:
+    """SendGrid: a key, and batches signed with it."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        public = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        self.public = base64.b64encode(public).decode()
+
+    def batch(self, name: str, people: Sequence[int]) -> Incoming:
+        """One call about these people: every ninth event or so is about consent."""
+        now, step = int(time.time()) - 60, BATCH // max(1, len(people))
+        events: list[dict[str, Any]] = []
+        for place in range(BATCH):
+            number, rest = divmod(place, step)
+            told = _RELEVANT[number % len(_RELEVANT)] if rest == 0 and number < len(people) else None
+            who = people[number % len(people)]
+            events.append(
+                {
+                    "email": house.address(who),
+                    "timestamp": now,
+                    "sg_event_id": f"{name}-{place:04}".ljust(32, "e"),
+                    "sg_message_id": f"{name}-{who}.filter0001.16648.5515E0B88.0".ljust(64, "m"),
+                    **(told or _OTHERS[place % len(_OTHERS)]),
+                    **_MORE,
+                }
+            )
+        body = msgspec.json.encode(events) + b"\r\n"
+        stamp = str(now)
+        signature = self._key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+        headers = {
+            "content-type": "application/json",
+            "x-twilio-email-event-webhook-signature": base64.b64encode(signature).decode(),
+            "x-twilio-email-event-webhook-timestamp": stamp,
+        }
+        return Incoming(headers=headers, body=body, secret="")
 
 
 def webhooks(run: Run) -> list[Row]:
     """Rows of all databases."""
-    return [_on(run, place) for place in run.places]
+    return [row for place in run.places for row in _on(run, place)]
 
 
-def _on(run: Run, place: Place) -> Row:
-    count = run.size.news
-    bridge = house.open_house(house.environment(run.folder, place.url("news")))
-    crowd.fill(bridge, count)
-    began = time.perf_counter()
-    heard = sum(bridge.store.hear("mailchimp", batch) for batch in house.news(count, EventType.BOUNCED, BATCH))
-    rate = heard / (time.perf_counter() - began)
-    bridge.database.engine.dispose()
-    if heard != count:
-        raise SystemExit(f"{heard} of {count} news were new: the figures would mean nothing")
-    floor_url = place.url("news_floor")
-    floor.fill(floor_url, count)
-    engine = floor.connect(floor_url).execution_options(immediate=True)
-    began = time.perf_counter()
-    for first in range(1, count + 1, BATCH):
-        with engine.begin() as db:
-            floor.write(db, range(first, min(first + BATCH, count + 1)), "bounced", on=False)
-    floor_rate = count / (time.perf_counter() - began)
-    engine.dispose()
-    what = f"bounces told by a platform, {BATCH} in a transaction"
-    return row(
-        "webhooks", what, f"{rate:,.0f}/s", f"{floor_rate:,.0f}/s", no_goal(floor_rate / rate), database=place.name
-    )
+def _on(run: Run, place: Place) -> list[Row]:
+    sender, batches = Sender(), run.size.batches
+    settings = {**house.environment(run.folder, place.url("news")), "SENDGRID_WEBHOOK_PUBLIC_KEY": sender.public}
+    few = house.open_house(settings)
+    crowd.fill(few, batches * RELEVANT)
+    many = run.pair(place, run.size.large)
+    told = [sender.batch(f"few-{n}", range(1 + n * RELEVANT, 1 + (n + 1) * RELEVANT)) for n in range(batches)]
+    ours = _measure(place, few, partial(_hear, few, _adapter(few, sender)), told)
+    few.database.engine.dispose()
+    theirs = _floor(place, sender, told)
+    bytes_each = sum(len(call.body) for call in told) / batches / BATCH
+    made = partial(row, "webhooks", database=place.name)
+    what = f"signed batches of {BATCH:,} events of {bytes_each:.0f} bytes, {RELEVANT} of them about consent: "
+
+    def line(text: str, verdict: Verdict, mine: float, other: float) -> Row:
+        return made(what + text, f"{mine:,.0f} events a CPU s", f"{other:,.0f}", verdict)
+
+    rates, floors = ours.rate(batches), theirs.rate(batches)
+    rows = [line("new", at_least(rates / floors, 0.4), rates, floors)]
+    again = batches * BATCH / ours.again
+    rows.append(line("told again, beside new", at_least(again / rates, 5.0), again, rates))
+    if many.left() >= batches * RELEVANT:
+        drawn = [sender.batch(f"many-{n}", many.unused(RELEVANT)) for n in range(batches)]
+        large = _measure(place, many.bridge, partial(_hear, many.bridge, _adapter(many.bridge, sender)), drawn)
+        rate = large.rate(batches)
+        people = f"{many.people:,} people, beside {batches * RELEVANT:,}"
+        rows.append(line(f"CPU with {people}", at_most(rates / rate, 1.15), rate, rates))
+    return rows
+
+
+def _adapter(bridge: Bridge, sender: Sender) -> SendGrid:
+    settings = {"SENDGRID_API_KEY": "SG.only-for-figures", "SENDGRID_WEBHOOK_PUBLIC_KEY": sender.public}
+    return SendGrid(settings, bridge.policy.places("sendgrid"), {})
+
+
+def _hear(bridge: Bridge, adapter: SendGrid, call: Incoming) -> int:
+    """What the webhook's address does between the server and Flask's answer."""
+    adapter.verify(call)
+    return bridge.store.hear("sendgrid", adapter.parse(call))
+
+
+def _measure(place: Place, bridge: Bridge, hear: Callable[[Incoming], int], calls: Sequence[Incoming]) -> Told:
+    url = bridge.settings.database_url
+    took = []
+    for expected in (len(calls) * RELEVANT, 0):
+        heard, cpu = _cpu(place, url, lambda: sum(map(hear, calls)))
+        if heard != expected:
+            raise SystemExit(f"{heard} of {expected} news were new: the figures would mean nothing")
+        took.append(cpu)
+    return Told(*took)
+
+
+def _cpu(place: Place, url: str, work: Callable[[], int]) -> tuple[int, float]:
+    """What some work gives, and this process's CPU with that of the database server's processes."""
+    theirs = place.backends(url)
+    before, mine = machine.cpu_seconds(theirs), time.process_time()
+    given = work()
+    return given, time.process_time() - mine + machine.cpu_seconds(place.backends(url)) - before
+
+
+def _floor(place: Place, sender: Sender, calls: Sequence[Incoming]) -> Told:
+    url = place.url("news_floor")
+    took_in = inbox.Inbox(url, sender.public)
+    took = []
+    for expected in (len(calls) * RELEVANT, 0):
+        heard, cpu = _cpu(place, url, lambda: sum(map(took_in.hear, calls)))
+        if heard != expected:
+            raise SystemExit(f"the floor heard {heard} of {expected} news: the figures would mean nothing")
+        took.append(cpu)
+    took_in.close()
+    return Told(*took)

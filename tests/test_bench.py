@@ -52,7 +52,7 @@ ROWS = {
         "sendgrid, 60 members: peak memory": BOTH,
     },
     "bytes": {"bytes a person": BOTH, "the same by real acts": BOTH},
-    "webhooks": {"bounces told by a platform": BOTH},
+    "webhooks": {"signed batches of 1,000 events": BOTH},
 }
 
 

@@ -1,6 +1,6 @@
 """Where a person stands: her whole history in, one status and the blocks out, whatever order the news came in."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -92,13 +92,25 @@ def settled(events: Iterable[ConsentEvent]) -> list[ConsentEvent]:
     return [_cut(event) for event in first.values()]
 
 
+def and_then(told: Sequence[ConsentEvent], event: ConsentEvent) -> list[ConsentEvent]:
+    """What is settled already, and one more event."""
+    if any(known.key == event.key for known in told):
+        return settled([*told, event])
+    return [*told, _cut(event)]
+
+
 def standing(events: Iterable[ConsentEvent], purpose: str) -> Standing:
     """Where a person stands for a purpose, in whatever order and however often the news came in (R1 to R6).
 
     Anyone's word stops the mail. Only the reader's own confirmed answer starts it again, and only to a question
     that was put after the last stop; on a tie the stop wins.
     """
-    mine = about(settled(events), purpose)
+    return stands(settled(events), purpose)
+
+
+def stands(told: Iterable[ConsentEvent], purpose: str) -> Standing:
+    """The same of events that are settled already."""
+    mine = about(told, purpose)
     stop = last_stop(mine)
     status, by = (STOPS[stop.type], stop) if stop else (S.UNKNOWN, None)
     for event in sorted(mine, key=_order):
@@ -122,7 +134,11 @@ def status(events: Iterable[ConsentEvent], purpose: str) -> Status:
 
 def blocks(events: Iterable[ConsentEvent], limits: Limits) -> dict[Block, ConsentEvent]:
     """Why nothing may be sent to this person, whatever the purpose; each with the event that says so."""
-    mine = settled(events)
+    return closed_by(settled(events), limits)
+
+
+def closed_by(mine: Collection[ConsentEvent], limits: Limits) -> dict[Block, ConsentEvent]:
+    """The same of events that are settled already."""
     found: dict[Block, ConsentEvent] = {}
     if _CLOSERS.isdisjoint([event.type for event in mine]):
         return found

@@ -4,7 +4,19 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from bridge.decide.history import FOR_ALL, MAILABLE, STOPS, about, blocks, last_stop, settled, status, whole
+from bridge.decide.history import (
+    FOR_ALL,
+    MAILABLE,
+    STOPS,
+    Standing,
+    about,
+    and_then,
+    closed_by,
+    last_stop,
+    settled,
+    stands,
+    whole,
+)
 from bridge.decide.mails import is_on
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType, Limits, Status
 
@@ -31,20 +43,26 @@ _Change = tuple[Mapping[str, Status], Mapping[str, Status]]
 
 
 class Decision(NamedTuple):
-    """What an event changes: per purpose the status before and after, and the work that follows."""
+    """What an event changes: per purpose the status before and after, and the work that follows.
+
+    `stands` names the events that put her there.
+    """
 
     before: Mapping[str, Status]
     after: Mapping[str, Status]
     work: frozenset[Work]
+    stands: Mapping[str, Standing]
 
 
 def decide(history: Collection[ConsentEvent], event: ConsentEvent, limits: Limits) -> Decision:
     """What one more event changes, and the work it gives. `history` is everything of this person."""
-    later = [*history, event]
+    told = settled(history)
+    later = and_then(told, event)
     purposes = {e.purpose for e in later} - {EVERY_PURPOSE}
-    before = {purpose: status(history, purpose) for purpose in purposes}
-    after = {purpose: status(later, purpose) for purpose in purposes}
-    return Decision(before, after, frozenset(_work(history, event, (before, after), limits)))
+    there = {purpose: stands(later, purpose) for purpose in purposes}
+    before = {purpose: stands(told, purpose).status for purpose in purposes}
+    after = {purpose: standing.status for purpose, standing in there.items()}
+    return Decision(before, after, frozenset(_work(told, later, event, (before, after), limits)), there)
 
 
 def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
@@ -62,7 +80,13 @@ def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
     return any(e.type in _REOPENS and whole(e.time) >= whole(stop.time) for e in concerned)
 
 
-def _work(history: Collection[ConsentEvent], event: ConsentEvent, change: _Change, limits: Limits) -> Iterable[Work]:
+def _work(
+    told: Collection[ConsentEvent],
+    later: Collection[ConsentEvent],
+    event: ConsentEvent,
+    change: _Change,
+    limits: Limits,
+) -> Iterable[Work]:
     before, after = change
     changed = {purpose for purpose in after if before[purpose] is not after[purpose]}
     # A receipt answers her own yes; a file of proven contacts mails nobody.
@@ -71,11 +95,11 @@ def _work(history: Collection[ConsentEvent], event: ConsentEvent, change: _Chang
     left = event.type in (T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED) and any(before[p] in MAILABLE for p in changed)
     if left and limits.goodbye:
         yield Work.GOODBYE
-    blocked, blocked_now = blocks(history, limits).keys(), blocks([*history, event], limits).keys()
+    blocked, blocked_now = closed_by(told, limits).keys(), closed_by(later, limits).keys()
     if blocked_now - blocked or (event.type in STOPS and (changed or event.by_reader)):
         yield Work.STOP
         return
-    if event.type is T.SUBSCRIBED and not is_on([*history, event], event.purpose, event.received, limits):
+    if event.type is T.SUBSCRIBED and not is_on(later, event.purpose, event.received, limits):
         yield Work.STOP  # the ESP says on, we say off: it is set right first
         return
     if any(after[p] in MAILABLE or before[p] in MAILABLE for p in changed):

@@ -165,9 +165,13 @@ class Batch:
             event = self._not_before(history, event)
         if event.by_reader and event.type in STOPS and not is_news(history, event):
             return None
-        decision = decide(history, event, self.limits)
+        # As it will be read again, so that ties are decided now as they will be then.
+        number = self._tails[opened.number][0] + 1
+        known = event if event.method in REPORTED else msgspec.structs.replace(event, key=str(number))
+        decision = decide(history, known, self.limits)
         self._chain(opened, event)
-        self._project(opened, event)
+        history.append(known)
+        self._project(opened, event, decision)
         self._promise(opened, event, decision)
         return decision
 
@@ -273,18 +277,16 @@ class Batch:
         mine = digest(previous, sealed)
         self._tails[opened.number] = (number, mine)
         self._events.append(_Written(event, opened.number, number, sealed, mine))
-        # As it will be read again, so that ties are decided now as they will be then.
-        known = event if event.method in REPORTED else msgspec.structs.replace(event, key=str(number))
-        self.history[opened.number].append(known)
 
-    def _project(self, opened: Opened, event: ConsentEvent) -> None:
+    def _project(self, opened: Opened, event: ConsentEvent, decision: Decision) -> None:
         """Where she stands by her own events; the stop list is asked anew each time."""
-        number = self._tails[opened.number][0]
-        told = [known for known in self.history[opened.number] if known.method is not Method.STOP_LIST]
-        for purpose in {known.purpose for known in told} - {EVERY_PURPOSE}:
+        number, known = self._tails[opened.number][0], self.history[opened.number]
+        told = [event for event in known if event.method is not Method.STOP_LIST]
+        of_all = len(told) == len(known)  # then it is decided already
+        for purpose in {event.purpose for event in told} - {EVERY_PURPOSE}:
             if not concerns(event, purpose):
                 continue
-            status, by = standing(told, purpose)
+            status, by = decision.stands[purpose] if of_all else standing(told, purpose)
             self._records[opened.number, purpose] = (status, by.time if by else event.time, number)
 
     def _promise(self, opened: Opened, event: ConsentEvent, decision: Decision) -> None:
