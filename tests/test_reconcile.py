@@ -437,6 +437,20 @@ def test_a_paused_reader_is_off_there_and_equal(both: Bulk) -> None:
     assert both.house.store.may_mail(emails[0], "newsletter").status is Status.GIVEN
 
 
+def test_who_waits_at_an_esp_is_reported_as_not_taken(both: Bulk) -> None:
+    """Mailchimp's compliance state: Mailchimp asked her itself, and only her answer there ends it."""
+    emails = told(both, 2)
+    happens(both, "mailchimp", emails[0], "compliance")
+    later(both)
+    says_yes(both.house, Reader(both.house, emails[0]), "offers")
+    both.settle()
+    result, found = compare(both, "mailchimp")
+    assert {difference.repair for difference in found} == {Repair.NONE}
+    assert {difference.verdict for difference in found} == {Verdict.REFUSED}
+    assert (result.applied, result.missing) == (0, 0)
+    assert both.house.store.may_mail(emails[0], "offers").may
+
+
 def test_a_pause_that_an_esp_cannot_tell_from_a_stop_stops_nothing(both: Bulk) -> None:
     """README, Limits: without an interest a pause is an unsubscribe at Mailchimp, by us."""
     emails = told(both, 2)
@@ -452,21 +466,20 @@ def test_a_pause_that_an_esp_cannot_tell_from_a_stop_stops_nothing(both: Bulk) -
     assert both.house.store.may_mail(emails[0], "newsletter").may
 
 
-def test_a_newer_yes_is_not_taken_back_by_an_older_stop_there(both: Bulk) -> None:
-    """ESP-03: Mailchimp's compliance state keeps a stop; she has said yes to one of the two since."""
-    emails = told(both, 2)
-    happens(both, "mailchimp", emails[0], "compliance")
-    later(both)
-    says_yes(both.house, Reader(both.house, emails[0]), "offers")
-    both.settle()
-    found = compare(both, "mailchimp")[1]
-    assert verdicts(found) == {
-        ("offers", "her newer yes waits there", "none"),
-        ("newsletter", "withdrawal wins", "stop here"),
-    }
-    both.settle()
-    assert both.house.store.may_mail(emails[0], "offers").may
-    assert both.receives("sendgrid", emails[0]) == ["offers"]
+def test_a_newer_yes_is_not_taken_back_by_an_older_stop_there(house: House, an: Reader) -> None:
+    """ESP-03: the ESP keeps a stop that she has answered here since, and refuses her new yes."""
+    an.has_consented("newsletter")
+    house.esp.people[an.email].left, house.esp.people[an.email].on = {"newsletter"}, set()
+    house.esp.refuse.add(an.email)
+    house.clock.forward(hours=1)
+    says_yes(house, an, "newsletter")
+    house.dispatch()
+    house.clock.forward(hours=1)
+    found: list[Difference] = []
+    result = Reconciler(house.bridge, "memory", dry_run=False, max_changes=5, tell=found.append).run()
+    assert verdicts(found) == {("newsletter", "her newer yes waits there", "none")}
+    assert result.applied == 0
+    assert an.may().may
 
 
 # -- the run -----------------------------------------------------------------------------------------------------
