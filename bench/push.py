@@ -76,7 +76,7 @@ def push(run: Run) -> list[Row]:
     """Rows of the adapters alone, then of the dispatcher on each database."""
     with stand_in(run.folder) as esp:
         rows, single = [], dict[str, float]()
-        bridge = Bridge.from_env(house.environment(run.folder, f"sqlite:///{run.folder}/nothing.db", esp.base))
+        bridge = house.open_house(house.environment(run.folder, f"sqlite:///{run.folder}/nothing.db", esp.base))
         few = [_member(bridge, number) for number in range(run.size.direct)]
         for name, call in (("mailchimp", _mailchimp_call(bridge)), ("sendgrid", _sendgrid_call(bridge))):
             single[name] = _cpu(partial(_one_by_one, call, few)) / len(few)

@@ -90,7 +90,14 @@ def test_a_goal_has_a_verdict_and_its_ratio(told: dict[str, Any]) -> None:
     for row in told["rows"]:
         assert (row["met"] is None) == (row["goal"] == ""), row["what"]
         assert row["ratio"] is not None or row["met"] is None, row["what"]
-    assert {row["section"] for row in told["rows"] if row["goal"]} == {"pages", "clients", "push", "reconcile", "bytes"}
+    assert {row["section"] for row in told["rows"] if row["goal"]} == {
+        "pages",
+        "clients",
+        "push",
+        "reconcile",
+        "bytes",
+        "webhooks",
+    }
 
 
 def test_every_request_to_the_floor_and_to_us_has_a_figure(told: dict[str, Any]) -> None:
