@@ -131,8 +131,8 @@ def test_the_threshold_of_soft_bounces_is_a_setting(
 ) -> None:
     """R7: `soft_bounces` and `soft_bounce_window` of the policy."""
     policy = policy_folder / "policy.toml"
-    limits = '[limits]\nsoft_bounces = 3\nsoft_bounce_window = "2 days"\n\n[[purposes]]'
-    policy.write_text(policy.read_text().replace("[[purposes]]", limits, 1))
+    limits = '[limits]\nsoft_bounces = 3\nsoft_bounce_window = "2 days"\n'
+    policy.write_text(policy.read_text().replace("[limits]\n", limits, 1))
     hooks = open_hooks(sqlite_url)
     an, dirk = reads(hooks, "an"), reads(hooks, "dirk")
     for number in range(3):

@@ -105,6 +105,7 @@ def everywhere(house: House) -> list[Visit]:
         Visit("GET", "/healthz", 200),
         Visit("GET", "/readyz", 200),
         Visit("POST", "/healthz", 405),
+        Visit("GET", "/metrics", 404),
         Visit("GET", "/", 404),
         Visit("GET", "/preferences/abc/def", 404),
         Visit("GET", "/%00%ff", 404),

@@ -66,6 +66,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.after_request(headers)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StoreAway, _store_away)
+    app.register_error_handler(StoreBroken, _store_broken)
     app.register_error_handler(TooMany, _too_many)
     app.register_error_handler(BadLink, _bad_link)
     app.register_error_handler(UnknownSubject, _bad_link)  # she was forgotten while she pressed
@@ -210,13 +211,19 @@ def _bad_link(error: BadLink | UnknownSubject) -> Response:
     return sorry(404, title, message, todo, **new_link)
 
 
-def _store_away(_error: StoreAway) -> Response:
+def _store_away(_error: StoreAway | StoreBroken) -> Response:
     say = _say()
     title = say("We cannot do that just now")
     message = say("Our records are out of reach for a moment. Nothing was changed.")
     response = sorry(503, title, message, say("Please try it again in a minute."))
     response.headers["Retry-After"] = "30"
     return response
+
+
+def _store_broken(error: StoreBroken) -> Response:
+    """To readers it is the same; somebody of ours must see to it."""
+    _log(error)
+    return _store_away(error)
 
 
 def _too_many(error: TooMany) -> Response:
@@ -227,10 +234,14 @@ def _too_many(error: TooMany) -> Response:
     return response
 
 
-def _bug(error: Exception) -> Response:
+def _log(error: Exception) -> None:
     # Only where it happened: an exception's own text may quote a value (MIN-03).
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s %s: %s\n%s", request.method, request.url_rule or "-", type(error).__name__, where)
+
+
+def _bug(error: Exception) -> Response:
+    _log(error)
     say = _say()
     title, message = say("Something went wrong on our side"), say("Nothing was changed.")
     return sorry(500, title, message, say("Please try it again in a minute."))
