@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select, type_coerce
 from sqlalchemy.types import BigInteger
 
+from bridge.store.sql import Hand, Sql
 from bridge.store.values import Confirmation, StopTimes
-from bridge.tables import stop_clocks, subjects
+from bridge.tables import moment, stop_clocks, subjects
+
+_MINE = Sql("SELECT number, adapter, acted, confirmed FROM stop_clocks WHERE subject = ? ORDER BY number, adapter")
 
 #: A stop should have reached every ESP after the first; after the second somebody is told; the third may never pass.
 TARGET, ALERT, CEILING = timedelta(minutes=5), timedelta(hours=1), timedelta(hours=48)
@@ -15,12 +18,16 @@ _RECENT = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def confirmations(db: Connection, subject: int) -> list[Confirmation]:
+def confirmations(db: Hand | Connection, subject: int) -> list[Confirmation]:
     """The clocks of one person's stops, in the order they were said."""
-    mine = select(stop_clocks).where(stop_clocks.c.subject == subject)
-    rows = db.execute(mine.order_by(stop_clocks.c.number, stop_clocks.c.adapter))
     return [
-        Confirmation(number=row.number, adapter=row.adapter, acted=row.acted, confirmed=row.confirmed) for row in rows
+        Confirmation(
+            number=number,
+            adapter=adapter,
+            acted=moment(acted),
+            confirmed=None if confirmed is None else moment(confirmed),
+        )
+        for number, adapter, acted, confirmed in _MINE.rows(db, (subject,))
     ]
 
 

@@ -100,7 +100,7 @@ class Reads:
 
     def confirmations(self, person: Person) -> list[Confirmation]:
         """When each ESP carried out each of her stops, in the order they were said."""
-        with self.database.reading() as db:
+        with self.database.looking() as db:
             return clocks.confirmations(db, person.number)
 
     def stop_times(self, adapter: str) -> StopTimes:
