@@ -56,6 +56,12 @@ class Bulk:
             house.bridge.adapters[name] = adapter
         house.store.adapters = tuple(names)
 
+    def at_once(self) -> "Bulk":
+        """The ESPs carry out each job in the moment it is begun."""
+        self.trouble("sendgrid", job_seconds=0, search_seconds=0)
+        self.trouble("mailchimp", job_seconds=0)
+        return self
+
     def people(self, count: int, *purposes: str, name: str = "lezer") -> list[str]:
         """So many people with a yes that no ESP knows of yet."""
         emails = [f"{name}{number}@lezer.example" for number in range(count)]

@@ -10,13 +10,16 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from aiosmtpd.controller import Controller
 
 from adapters.memory import Account, account
+from adapters.sandbox import load_keys, make_keys
+from adapters.sandbox.courier import Webhooks
+from adapters.sandbox.server import Running, start
 from bridge.bootstrap import Bridge
 from bridge.jobs.dispatch import Dispatcher
 from bridge.store import schema
@@ -25,6 +28,9 @@ from bridge.store.verify import Verdict, verify
 from bridge.vault import new_id, new_key
 from bridge.vocabulary import Answer, EventType, Incoming, Report, Status
 from bridge.web.app import create_app
+
+if TYPE_CHECKING:
+    from tests.bulk import Bulk, MakeBulk
 
 BASE_URL = "https://keuzes.dagwijzer.example"
 POLICY = Path(__file__).parent / "policy"
@@ -281,6 +287,43 @@ def house(make_house: Callable[..., House], database_url: str) -> House:
 def home(make_house: Callable[..., House], sqlite_url: str) -> House:
     """The house on SQLite only, for what does not depend on the database (pages, headers, words)."""
     return make_house(sqlite_url)
+
+
+# -- the sandbox's ESPs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Keys of a sandbox."""
+    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
+    make_keys(path)
+    return load_keys(path)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """One sandbox for all tests of a file; its webhooks go nowhere."""
+    sandbox = start(port=0, webhooks=Webhooks())
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def make_bulk(house: House, running: Running, keys: dict[str, str]) -> "MakeBulk":
+    """Build a house with these ESPs; the sandbox is empty and does its jobs at once."""
+    from tests.bulk import Bulk  # which needs this file
+
+    def build(*names: str, at: House = house) -> Bulk:
+        return Bulk(at, running, keys, names).at_once()
+
+    running.state.reset()
+    return build
+
+
+@pytest.fixture
+def both(make_bulk: "MakeBulk") -> "Bulk":
+    """A house with both ESPs."""
+    return make_bulk("mailchimp", "sendgrid")
 
 
 # -- the cast ----------------------------------------------------------------------------------------------------

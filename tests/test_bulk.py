@@ -5,10 +5,9 @@ Decisions 18, 23, 24, 26 and 27; rows WDR-11, ESP-03, ESP-06; contracts sections
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from adapters.sandbox import load_keys, make_keys
-from adapters.sandbox.courier import Webhooks
-from adapters.sandbox.server import Running, start
+from adapters.sandbox.server import Running
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.jobs.dispatch import Dispatcher
 from bridge.jobs.push import Pusher
@@ -33,42 +30,6 @@ from tests.test_store import consents, withdraws
 from tests.weather import away
 
 MANY = 30
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Keys of a sandbox."""
-    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
-    make_keys(path)
-    return load_keys(path)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    """One sandbox for all tests of this file."""
-    sandbox = start(port=0, webhooks=Webhooks())
-    yield sandbox
-    sandbox.stop()
-
-
-@pytest.fixture
-def make_bulk(house: House, running: Running, keys: dict[str, str]) -> MakeBulk:
-    """Build a house with these ESPs; the sandbox is empty and does its jobs at once."""
-
-    def build(*names: str, at: House = house) -> Bulk:
-        bulk = Bulk(at, running, keys, names)
-        bulk.trouble("sendgrid", job_seconds=0, search_seconds=0)
-        bulk.trouble("mailchimp", job_seconds=0)
-        return bulk
-
-    running.state.reset()
-    return build
-
-
-@pytest.fixture
-def both(make_bulk: MakeBulk) -> Bulk:
-    """A house with both ESPs."""
-    return make_bulk("mailchimp", "sendgrid")
 
 
 # -- calls -------------------------------------------------------------------------------------------------------

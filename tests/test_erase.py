@@ -19,9 +19,6 @@ from sqlalchemy import delete, func, insert, select, update
 
 from adapters.memory import Memory
 from adapters.memory import Person as There
-from adapters.sandbox import load_keys, make_keys
-from adapters.sandbox.courier import Webhooks
-from adapters.sandbox.server import Running, start
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.store.rotate import named
 from bridge.store.waiting import LEASE
@@ -47,42 +44,6 @@ from tests.test_store import asks, consents, disguises, everything, no_room_in, 
 
 AN = "an.vandenberg@lezer.example"
 MANY = 30
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Keys of a sandbox."""
-    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
-    make_keys(path)
-    return load_keys(path)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    """One sandbox for all tests of this file."""
-    sandbox = start(port=0, webhooks=Webhooks())
-    yield sandbox
-    sandbox.stop()
-
-
-@pytest.fixture
-def make_bulk(house: House, running: Running, keys: dict[str, str]) -> MakeBulk:
-    """Build a house with these ESPs; the sandbox is empty and does its jobs at once."""
-
-    def build(*names: str) -> Bulk:
-        bulk = Bulk(house, running, keys, names)
-        bulk.trouble("sendgrid", job_seconds=0, search_seconds=0)
-        bulk.trouble("mailchimp", job_seconds=0)
-        return bulk
-
-    running.state.reset()
-    return build
-
-
-@pytest.fixture
-def both(make_bulk: MakeBulk) -> Bulk:
-    """A house with both ESPs."""
-    return make_bulk("mailchimp", "sendgrid")
 
 
 def waiting(house: House) -> dict[str, int]:

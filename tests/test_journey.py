@@ -4,18 +4,14 @@ Rows ESP-01, ESP-06, WDR-11, CON-02, PRF-01; contracts 6 and findings 8 and 9. T
 """
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from adapters.sandbox import load_keys, make_keys
 from adapters.sandbox import mailchimp_acts as acts
 from adapters.sandbox.control import perform
-from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.mailchimp_audience import hashed
-from adapters.sandbox.server import Running, start
+from adapters.sandbox.server import Running
 from bridge.jobs import journeys
 from bridge.store.erase import erase
 from bridge.tables import gone_there
@@ -27,22 +23,6 @@ from tests.test_preferences import cards, fresh_link, someone
 from tests.test_subscribe import html
 
 FORM = "https://krant.us21.list-manage.example/subscribe?u=1&id=2"
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Keys of a sandbox."""
-    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
-    make_keys(path)
-    return load_keys(path)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    """One sandbox for all tests of this file."""
-    sandbox = start(port=0, webhooks=Webhooks())
-    yield sandbox
-    sandbox.stop()
 
 
 class Far:
@@ -87,9 +67,8 @@ class Far:
 def far(house: House, running: Running, keys: dict[str, str]) -> Far:
     """The house on both databases, with Mailchimp alone."""
     running.state.reset()
-    bulk = Bulk(house, running, keys, ["mailchimp"])
+    bulk = Bulk(house, running, keys, ["mailchimp"]).at_once()
     house.bridge.adapters.pop("memory")
-    bulk.trouble("mailchimp", job_seconds=0)
     return Far(bulk)
 
 

@@ -4,7 +4,7 @@ Issue 4, point 9; rows ESP-01, ESP-02, ESP-04, RGT-04. On both databases, from t
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from adapters.sandbox import load_keys, make_keys
 from adapters.sandbox.control import perform
-from adapters.sandbox.courier import Webhooks
-from adapters.sandbox.server import Running, start
+from adapters.sandbox.server import Running
 from bridge.cli import main
 from bridge.decide.sides import Verdict
 from bridge.jobs.moving import Move
@@ -29,31 +27,12 @@ from tests.test_store import consents, withdraws
 OLD, NEW = "mailchimp", "sendgrid"
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Keys of a sandbox."""
-    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
-    make_keys(path)
-    return load_keys(path)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    """One sandbox for all tests of this file; every webhook of it is lost."""
-    sandbox = start(port=0, webhooks=Webhooks())
-    yield sandbox
-    sandbox.stop()
-
-
 @pytest.fixture
 def both(house: House, running: Running, keys: dict[str, str]) -> Bulk:
     """A house whose readers are at the old ESP only, some hours ago."""
     running.state.reset()
     house.clock.now = datetime.now(UTC) - timedelta(hours=12)
-    bulk = Bulk(house, running, keys, (OLD, NEW))
-    bulk.trouble(NEW, job_seconds=0, search_seconds=0)
-    bulk.trouble(OLD, job_seconds=0)
-    return bulk
+    return Bulk(house, running, keys, (OLD, NEW)).at_once()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -21,10 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event as listen_event
 
-from adapters.sandbox import load_keys, make_keys
 from adapters.sandbox.control import perform
-from adapters.sandbox.courier import Webhooks
-from adapters.sandbox.server import Running, start
+from adapters.sandbox.server import Running
 from bridge.adapter import AdapterError
 from bridge.cli import main
 from bridge.decide.sides import Here, Repair, There, Verdict, judge
@@ -43,31 +41,12 @@ NAMES = ("mailchimp", "sendgrid")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Keys of a sandbox."""
-    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
-    make_keys(path)
-    return load_keys(path)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    """One sandbox for all tests of this file; every webhook of it is lost."""
-    sandbox = start(port=0, webhooks=Webhooks())
-    yield sandbox
-    sandbox.stop()
-
-
 @pytest.fixture
 def both(house: House, running: Running, keys: dict[str, str]) -> Bulk:
     """A house with both ESPs, some hours ago, so that what happens at them comes after what happened here."""
     running.state.reset()
     house.clock.now = datetime.now(UTC) - timedelta(hours=9)
-    bulk = Bulk(house, running, keys, NAMES)
-    bulk.trouble("sendgrid", job_seconds=0, search_seconds=0)
-    bulk.trouble("mailchimp", job_seconds=0)
-    return bulk
+    return Bulk(house, running, keys, NAMES).at_once()
 
 
 def told(bulk: Bulk, count: int = 3, *purposes: str) -> list[str]:

@@ -8,14 +8,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.mailchimp import Mailchimp
 from adapters.memory import SIGNATURE, Account, Memory, _accounts, sign
-from adapters.sandbox import load_keys, make_keys
 from adapters.sandbox.control import perform, tune
 from adapters.sandbox.courier import Webhooks, public_key
 from adapters.sandbox.server import Running, start
@@ -72,13 +70,6 @@ def _without(outcome: Outcome, job: str, found: Outcome) -> Outcome:
     if left or outcome.kind is not OutcomeKind.PENDING:
         return outcome._replace(job=left)
     return found
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    path: Path = tmp_path_factory.mktemp("sandbox") / "keys.json"
-    make_keys(path)
-    return load_keys(path)
 
 
 @pytest.fixture(scope="module")
