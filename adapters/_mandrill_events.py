@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from adapters._moments import unix_moment
 from bridge.adapter import Ears, Unverified
 from bridge.vocabulary import EventType, Incoming, Report, bounce_type, enhanced_code
 
@@ -89,7 +90,7 @@ class MandrillEvents(Ears):
         email, meaning = _email(event), _meaning(event)
         if meaning is None or "@" not in email:
             return []
-        time = _time(event.ts)
+        time = unix_moment(event.ts)
         about = [_word(event.id), str(event.ts if time else self._clock().date()), email.lower(), meaning]
         name = hashlib.sha256("\n".join(about).encode()).hexdigest()
         return [
@@ -137,15 +138,6 @@ def _email(event: _Event) -> str:
 
 def _word(value: object) -> str:
     return value.strip().lower() if isinstance(value, str) else ""
-
-
-def _time(stamp: object) -> datetime | None:
-    if isinstance(stamp, bool) or not isinstance(stamp, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(stamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:

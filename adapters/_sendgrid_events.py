@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from adapters._moments import unix_moment
 from adapters._sendgrid_oauth import Tokens
 from bridge.adapter import Ears, Misconfigured, Unverified
 from bridge.vocabulary import EVERY_PURPOSE, EventType, Incoming, Report, bounce_type, enhanced_code
@@ -210,12 +211,7 @@ def _time(stamp: object) -> datetime | None:
     """Unix seconds; None for what is no moment: then it counts as said now, for a stop is a stop."""
     if isinstance(stamp, str) and re.fullmatch(r"[0-9]{1,12}", stamp):
         stamp = int(stamp)
-    if isinstance(stamp, bool) or not isinstance(stamp, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(stamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+    return unix_moment(stamp)
 
 
 def _key(text: str) -> ec.EllipticCurvePublicKey:

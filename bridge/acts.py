@@ -171,12 +171,9 @@ class Acts:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
         try:
             return purpose, self._write_stop(stop)
-        except StoreAway:
-            self._park(self.spool, stop)
-        except StoreBroken as error:
-            log.error("a stop cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
-            self._park(self.spool, stop)
-        return purpose, None
+        except (StoreAway, StoreBroken) as error:
+            self._park_for(error, "a stop", stop)
+            return purpose, None
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int | None:
         """Take what an ESP tells; how many pieces were new. None = the store is away, and they are parked."""
@@ -186,9 +183,7 @@ class Acts:
         except (StoreAway, StoreBroken) as error:
             if not news or any(one.to for one in news):  # nothing to keep, or an address that must not lie on disk
                 raise
-            if isinstance(error, StoreBroken):
-                log.error("news cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", error)
-            self._park(self.spool, _parked(adapter, news))
+            self._park_for(error, "news", _parked(adapter, news))
             return None
 
     def _take_in(self, adapter: str, news: Sequence[News]) -> int:
@@ -204,6 +199,12 @@ class Acts:
             self._kept_aside(f"news of {adapter}", error)
             self._park(Spool(self.spool.aside), _parked(adapter, news))
             return 0
+
+    def _park_for(self, error: StoreAway | StoreBroken, what: str, line: Parked | ParkedNews) -> None:
+        """Keep what the store could not take; weather ends by itself, a broken statement needs a person."""
+        if isinstance(error, StoreBroken):
+            log.error("%s cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", what, error)
+        self._park(self.spool, line)
 
     def _park(self, spool: Spool, line: Parked | ParkedNews) -> None:
         """Keep it beside the store; `StoreAway` where that fails too, for then it is not done."""

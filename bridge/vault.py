@@ -172,16 +172,18 @@ class Vault:
 
     def open_text(self, about: str, kid: str, sealed: bytes) -> str:
         """The same, opened."""
-        key = self._texts.get(kid)
-        if key is None:
-            raise Sealed(f"a row names vault key {kid!r}, which BRIDGE_VAULT_KEYS no longer holds")
-        return unseal(key, sealed, about).decode()
+        return unseal(_root(self._texts, kid), sealed, about).decode()
 
     def _unwrap(self, subject: str, kid: str, wrapped: bytes) -> bytes:
-        root = self._wrap.get(kid)
-        if root is None:
-            raise Sealed(f"a row names vault key {kid!r}, which BRIDGE_VAULT_KEYS no longer holds")
-        return _open(root, wrapped, subject.encode())
+        return _open(_root(self._wrap, kid), wrapped, subject.encode())
+
+
+def _root(ring: Mapping[str, AESGCM], kid: str) -> AESGCM:
+    """The key of a ring that a row names."""
+    root = ring.get(kid)
+    if root is None:
+        raise Sealed(f"a row names vault key {kid!r}, which BRIDGE_VAULT_KEYS no longer holds")
+    return root
 
 
 def pack(data: bytes) -> bytes:

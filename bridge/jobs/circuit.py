@@ -3,9 +3,11 @@
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+
+from bridge.vocabulary import Outcome
 
 log = logging.getLogger("bridge.circuit")
 
@@ -31,6 +33,14 @@ class Turn:
         """It did not, or takes nothing now; `wait` is what it asked for, in seconds."""
         self.told = True
         self._circuit.failed(reason, wait, urgent=self.urgent)
+
+    def answered(self, outcomes: Iterable[Outcome]) -> None:
+        """It answered; where one outcome says that it takes nothing from anybody now, that is a failure too."""
+        away = next((outcome for outcome in outcomes if outcome.away), None)
+        if away is None:
+            self.worked()
+        else:
+            self.failed(away.reason, away.wait)
 
 
 class Circuit:

@@ -108,9 +108,5 @@ class Eraser:
                 return [*self._call(turn, emails[:middle], began), *self._call(turn, emails[middle:], began)]
             log.error("%s: %s in the adapter", name, type(error).__name__)
             return [Outcome(OutcomeKind.LATER, "adapter failed")] * len(emails)
-        away = next((outcome for outcome in outcomes if outcome.away), None)
-        if away is None:
-            turn.worked()
-        else:
-            turn.failed(away.reason, away.wait)
+        turn.answered(outcomes)
         return outcomes

@@ -229,11 +229,7 @@ class Pusher:
             log.error("%s: %s in the adapter", self.name, type(error).__name__)
             turn.failed("adapter failed")
             return [Outcome(OutcomeKind.LATER, "adapter failed", maybe=True)] * len(members)
-        away = next((outcome for outcome in outcomes if outcome.away), None)
-        if away is None:
-            turn.worked()
-        else:
-            turn.failed(away.reason, away.wait)
+        turn.answered(outcomes)
         return outcomes
 
     def _finish(self, results: Sequence[tuple[Push, Outcome]]) -> None:

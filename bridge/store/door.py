@@ -169,7 +169,7 @@ class Batch:
         number = self._tails[opened.number][0] + 1
         known = event if event.method in REPORTED else msgspec.structs.replace(event, key=str(number))
         decision = decide(history, known, self.limits)
-        self._chain(opened, event)
+        self._chain(opened, event, number)
         history.append(known)
         self._project(opened, event, decision)
         self._promise(opened, event, decision)
@@ -270,9 +270,8 @@ class Batch:
             ],
         )
 
-    def _chain(self, opened: Opened, event: ConsentEvent) -> None:
-        number, previous = self._tails[opened.number]
-        number += 1
+    def _chain(self, opened: Opened, event: ConsentEvent, number: int) -> None:
+        _, previous = self._tails[opened.number]
         sealed = seal(opened.key, pack(canonical(event)), about_event(opened.person.id, number))
         mine = digest(previous, sealed)
         self._tails[opened.number] = (number, mine)

@@ -51,7 +51,7 @@ class OneClick:
             return False  # a button of our page
         try:
             self._house.acts.stop(token, Method.ONE_CLICK, everything=None)
-        except Exception:
+        except Exception:  # Flask meets it again, answers and logs it
             return False
         return True
 
