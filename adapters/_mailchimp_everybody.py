@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
-from adapters._mailchimp_api import MailchimpApi
+from adapters._mailchimp_api import MailchimpApi, member_id
 from adapters._mailchimp_members import Purposes, pages
+from adapters._outcomes import Told
 from bridge.adapter import AdapterError
 from bridge.vocabulary import EventType, Seen
 
@@ -40,7 +41,22 @@ class _Complaints(msgspec.Struct):
 
 
 _MEMBERS, _COMPLAINTS = msgspec.json.Decoder(_Members), msgspec.json.Decoder(_Complaints)
+_ROW = msgspec.json.Decoder(_Row)
+
+
+class _Act(msgspec.Struct):
+    activity_type: str = ""
+    created_at_timestamp: str | None = None
+
+
+class _Activity(msgspec.Struct):
+    activity: list[_Act] = []
+
+
+_ACTIVITY, _MOST_ACTIVITY = msgspec.json.Decoder(_Activity), 100
 _INTERESTS = msgspec.json.Decoder(dict[str, bool] | None)
+
+_ASKED = ("email_address", "status", "last_changed", "interests")
 
 #: Who is archived is shown only when asked for; a webhook would have said "unsubscribed, deleted".
 _LEFT = frozenset({"unsubscribed", "archived"})
@@ -86,7 +102,7 @@ def _complaints(api: MailchimpApi, audience: str, offset: int) -> Iterator[tuple
 def _members(
     api: MailchimpApi, audience: str, purposes: Purposes, *, archived: bool, offset: int
 ) -> Iterator[tuple[Seen, int]]:
-    fields = ["email_address", "status", "last_changed", *(["interests"] if any(purposes.values()) else [])]
+    fields = _ASKED if any(purposes.values()) else _ASKED[:-1]
     asked = {"fields": ",".join([*(f"members.{field}" for field in fields), "total_items"])}
     if archived:
         asked["status"] = "archived"
@@ -100,6 +116,33 @@ def _members(
         groups = list(_alike(rows, purposes))
         for place, group in enumerate(groups, start=1):
             yield group, behind if place == len(groups) else 0
+
+
+def read_some(api: MailchimpApi, audiences: Mapping[str, Purposes], emails: Sequence[str]) -> Iterator[Seen]:
+    """A few people, one by one, as they stand now; who is not there gives nothing."""
+    for audience, purposes in audiences.items():
+        for email in emails:
+            try:
+                body = api.content(f"/lists/{audience}/members/{member_id(email)}", {"fields": ",".join(_ASKED)})
+            except Told as told:
+                if told.status == 404:
+                    continue
+                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading a member") from None
+            row = _decoded(_ROW, body)
+            if row.status in _LEFT:
+                row.last_changed = _left(api, audience, email) or row.last_changed
+            yield from (seen._replace(emails=[email]) for seen in _alike([row], purposes))
+
+
+def _left(api: MailchimpApi, audience: str, email: str) -> str | None:
+    """When she left last: any write of ours moves `last_changed`, her activity stays as it was."""
+    path = f"/lists/{audience}/members/{member_id(email)}/activity-feed"
+    try:
+        body = api.content(path, {"activity_filters": "unsub", "count": _MOST_ACTIVITY})
+    except Told:
+        return None
+    times = [one.created_at_timestamp for one in _decoded(_ACTIVITY, body).activity if one.activity_type == "unsub"]
+    return max(filter(_seconds, times), key=_seconds, default=None)
 
 
 def _alike(rows: Sequence[_Row], purposes: Purposes) -> Iterator[Seen]:

@@ -4,11 +4,12 @@ A contact in none of our lists gets nothing, so nobody asks for those.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from adapters import _sendgrid_exports as exports
 from adapters._sendgrid_api import SendGridApi
-from bridge.vocabulary import EventType, Seen
+from bridge.vocabulary import EventType, Member, Seen
 
 #: Account-wide lists and what being on one means.
 _LISTS = {
@@ -17,8 +18,14 @@ _LISTS = {
     "bounces": EventType.BOUNCED,
     "invalid_emails": EventType.BOUNCED,
 }
+#: Of these a new yes takes her off.
+_LIFTED = ("unsubscribes", "spam_reports", "bounces")
+
 _GROUPS = "groups"
 _AT_ONCE = 1000
+
+#: Seconds that the two clocks may differ by.
+_SLACK = 300
 
 
 def read(
@@ -50,16 +57,54 @@ def _place(since: str, steps: list[str]) -> tuple[int, dict[str, str]]:
     return 0, {}
 
 
+def since(
+    api: SendGridApi,
+    places: Mapping[str, Mapping[str, str]],
+    members: Sequence[Member],
+    moment: datetime,
+    *,
+    exact: bool,
+) -> Iterator[Seen]:
+    """What these people left, complained of or lost since that moment, by lists of everybody's; of groups only that
+    they left it, unless it must be exact: then all of them are read, for SendGrid tells the time nowhere else."""
+    emails = {_low(member.email): member.email for member in members}
+    start = {"start_time": max(0, int(moment.timestamp()) - _SLACK)}
+    for name in _LIFTED:
+        for seen in _everywhere(api, name, places, start):
+            yield from _only(seen, emails)
+    if exact:
+        for seen in _groups(api, places):
+            yield from _only(seen, emails)
+        return
+    for purpose, place in places.items():
+        new = [member.email for member in members if purpose in member.fresh]
+        for first in range(0, len(new), _AT_ONCE):
+            there = exports.in_group(api, place["group"], new[first : first + _AT_ONCE])
+            if there:
+                left = [emails[low] for low in there]
+                yield Seen(left, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}))
+
+
+def _only(seen: Seen, emails: Mapping[str, str]) -> Iterator[Seen]:
+    """What is said of these, under the names they were asked for."""
+    every = zip(map(_low, seen.emails), seen.times, strict=True)
+    told = [(emails[low], time) for low, time in every if low in emails]
+    if told:
+        yield seen._replace(emails=[email for email, _ in told], times=[time for _, time in told])
+
+
 def _in_list(api: SendGridApi, job: str, purpose: str, pause: Callable[[float], None]) -> Iterator[Seen]:
     on = frozenset({purpose})
     for emails in exports.addresses(api, job, pause, _AT_ONCE):
         yield Seen(emails, on)
 
 
-def _everywhere(api: SendGridApi, name: str, places: Mapping[str, Mapping[str, str]]) -> Iterator[Seen]:
+def _everywhere(
+    api: SendGridApi, name: str, places: Mapping[str, Mapping[str, str]], asked: Mapping[str, int] | None = None
+) -> Iterator[Seen]:
     kind = _LISTS[name]
     purposes = frozenset(places) if kind is EventType.UNSUBSCRIBED else frozenset()
-    for page in exports.pages(api, "suppression", name):
+    for page in exports.pages(api, "suppression", name, asked=asked):
         told = [(str(entry.get("email") or "").strip(), entry.get("created")) for entry in page]
         emails = [email for email, _ in told if email]
         yield Seen(emails, stop=kind, purposes=purposes, times=[_seconds(time) for email, time in told if email])
@@ -77,6 +122,10 @@ def _groups(api: SendGridApi, places: Mapping[str, Mapping[str, str]]) -> Iterat
         for purpose, told in left.items():
             emails, times = [email for email, _ in told], [time for _, time in told]
             yield Seen(emails, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}), times=times)
+
+
+def _low(email: str) -> str:
+    return email.strip().lower()
 
 
 def _seconds(value: object) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 from adapters import _mailchimp_batches as batches
 from adapters._mailchimp_api import SECONDS, MailchimpApi, meaning_of, member_id
-from adapters._mailchimp_everybody import read_everybody
+from adapters._mailchimp_everybody import read_everybody, read_some
 from adapters._mailchimp_members import PREFS, Purposes, read_members
 from adapters._mailchimp_permissions import Permission, Permissions
 from adapters._mailchimp_setup import MailchimpSetup
@@ -18,6 +18,7 @@ from adapters._outcomes import Round, Told, later, refused, worst
 from adapters._plans import plan_limit
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.vocabulary import (
+    ALONE,
     DONE,
     FORM_THERE,
     GONE_THERE,
@@ -120,6 +121,11 @@ class Mailchimp(Adapter):
                 batch.one(index, partial(self._put, members[index]))
         return batch.outcomes
 
+    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> list[Seen]:  # noqa: ARG002
+        """How those stand whom a direct call would put on again; a batch puts nobody on who left."""
+        direct = [one.email for one in members if not one.gone and (len(members) <= _FEW or not self._may_ride(one))]
+        return list(read_some(self._api, self._audiences, direct))
+
     def _may_ride(self, member: Member) -> bool:
         """Whether an upsert without `status` says all about her; what it did is seen in its answer."""
         if not _on(member) or _is_long(member.link) or member.gone:
@@ -173,13 +179,10 @@ class Mailchimp(Adapter):
                     found[place].append(self._result(done, number, people[place], left))
         except batches.ResultLostError as lost:
             return [lost.outcome] * len(members)
-        batch = Round(len(people))
-        for place, member in enumerate(people):
-            if place in left:  # she left there and has said yes since, or lacks a permission: a direct call says so
-                batch.one(place, partial(self._put, member))
-            else:
-                batch.outcomes[place] = self._whole(found[place], member)
-        return batch.outcomes
+        # Whoever left there and has said yes since, or lacks a permission, is told by a direct call.
+        return [
+            later(ALONE, 0.0) if place in left else self._whole(found[place], one) for place, one in enumerate(people)
+        ]
 
     def _whole(self, found: Sequence[Outcome], member: Member) -> Outcome:
         """What the answers about her say together; one that is missing says nothing."""

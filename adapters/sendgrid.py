@@ -80,6 +80,10 @@ class SendGrid(Adapter):
             self._upsert(batch, members)
         return batch.outcomes
 
+    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> list[Seen]:
+        """Stops of theirs: account-wide ones since that moment, and groups they left."""
+        return list(everybody.since(self._api, self.places, members, since, exact=exact))
+
     def _suppress(self, batch: Round, members: Sequence[Member]) -> None:
         for purpose, place in self.places.items():
             stopped = [i for i, member in enumerate(members) if member.blocked or purpose in member.stopped]

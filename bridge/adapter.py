@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from importlib.metadata import entry_points
 from itertools import islice
 from typing import Any, ClassVar
@@ -169,6 +170,16 @@ class Adapter(Ears):
         members = self.members()
         while some := list(islice(members, _AT_ONCE)):
             yield from _alike(some, self.places)
+
+    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> list[Seen]:  # noqa: ARG002
+        """The stops this ESP holds of these people, read before a new yes of theirs is told (ESP-02): a webhook may
+        have been lost, and what `put` writes would overwrite the only trace of her "no".
+
+        `since` is when the oldest of these yeses was asked for: where the ESP can only be asked for stops from a time
+        on, that is the time. Whoever `put` writes without lifting anything need not be looked at. `exact` = the times
+        are needed, even if that is a long reading. An adapter whose `put` never lifts a stop has nothing to say here.
+        """
+        return []
 
     def knows_pause(self, purpose: str) -> bool:  # noqa: ARG002  (the name is the contract)
         """Whether somebody who is paused there looks different from somebody who left."""

@@ -252,6 +252,9 @@ JOURNEYS = (WAITING_THERE, FORM_THERE, GONE_THERE)
 #: Refusals after which nothing goes to her from there: whatever had to stop, is stopped.
 RESTING = frozenset({STOPPED_THERE, *JOURNEYS})
 
+#: Reason of a wait: many at once were told, and of her it must be said by a call of her own.
+ALONE = "alone"
+
 #: Reason of a wait: all was done, and a pause hides a new yes of hers that this ESP must still be told when it ends.
 HIDDEN = "paused"
 

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from adapters.mailchimp import Mailchimp
+from adapters.sandbox import moment
 from adapters.sandbox.control import tune
 from adapters.sandbox.courier import public_key
 from adapters.sandbox.server import Running
@@ -46,6 +47,7 @@ class Bulk:
 
     def __init__(self, house: House, running: Running, keys: dict[str, str], names: Sequence[str]) -> None:
         self.house, self.running, self.names = house, running, names
+        moment.clock = house.clock
         policy = house.bridge.policy
         for name in names:
             for purpose in policy.purposes.values():

@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from adapters.memory import Account, account
-from adapters.sandbox import load_keys, make_keys
+from adapters.sandbox import load_keys, make_keys, moment
 from adapters.sandbox.courier import Webhooks
 from adapters.sandbox.server import Running, start
 from bridge.bootstrap import Bridge
@@ -306,6 +306,13 @@ def running() -> Iterator[Running]:
     sandbox = start(port=0, webhooks=Webhooks())
     yield sandbox
     sandbox.stop()
+
+
+@pytest.fixture(autouse=True)
+def esp_clock() -> Iterator[None]:
+    """Whichever clock a test gave the sandbox, the next has the machine's."""
+    yield
+    moment.clock = moment.real
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ MANY = 30
 
 
 def test_many_people_cost_a_handful_of_calls(both: Bulk) -> None:
-    """Contracts section 10: one batch and one upsert, one look each, and what lifts a stop, for all together."""
+    """Contracts section 10: one batch and one upsert, one look each, what may be stopped there and what lifts a stop,
+    for all together."""
     emails = both.people(MANY)
     both.send()
     both.house.clock.forward(seconds=10)
@@ -46,8 +47,10 @@ def test_many_people_cost_a_handful_of_calls(both: Bulk) -> None:
     assert both.waiting() == both.jobs() == 0
     assert both.calls("mailchimp") == {"POST batches": 1, "GET batches/…": 1}
     assert both.calls("sendgrid") == {
-        "GET suppression/unsubscribes": 1,
-        "POST asm/groups/…/suppressions/search": 1,
+        "GET suppression/unsubscribes": 2,
+        "GET suppression/spam_reports": 1,
+        "GET suppression/bounces": 1,
+        "POST asm/groups/…/suppressions/search": 2,
         "DELETE suppression/bounces": 1,
         "DELETE suppression/spam_reports": 1,
         "GET marketing/field_definitions": 1,
@@ -82,13 +85,13 @@ def test_a_job_is_looked_at_once_however_many_it_carries(both: Bulk) -> None:
 
 
 def test_few_people_go_by_direct_calls(make_bulk: MakeBulk) -> None:
-    """A single reader does not wait for a batch."""
+    """A single reader does not wait for a batch: whether a stop of hers is there, then how she should be."""
     mailchimp = make_bulk("mailchimp")
     emails = mailchimp.people(3)
     mailchimp.send()
 
     mailchimp.equal(emails)
-    assert mailchimp.calls("mailchimp") == {"PUT lists/…/members/…": 3}
+    assert mailchimp.calls("mailchimp") == {"GET lists/…/members/…": 3, "PUT lists/…/members/…": 3}
 
 
 def test_nothing_changed_is_no_call(both: Bulk) -> None:

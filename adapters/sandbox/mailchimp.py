@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flask import Flask, Response, json, request
 
-from adapters.sandbox import mailchimp_acts, mailchimp_batches, mailchimp_lists
+from adapters.sandbox import mailchimp_acts, mailchimp_batches, mailchimp_lists, moment
 from adapters.sandbox.addresses import plain
 from adapters.sandbox.courier import Courier, Webhooks
 from adapters.sandbox.esp import Esp, Judge, Refusal, Route, body_of, number, reply
@@ -91,6 +91,7 @@ class Mailchimp(Esp):
             Route("PATCH", member, self.patch_member),
             Route("DELETE", member, self.archive_member),
             Route("POST", f"{member}/actions/delete-permanent", self.forget_member),
+            Route("GET", f"{member}/activity-feed", self.activity),
             *mailchimp_lists.routes(self),
             *mailchimp_batches.routes(self),
         ]
@@ -204,6 +205,15 @@ class Mailchimp(Esp):
     def member(self, list_id: str, key: str) -> Response:
         return pruned(self.view(self._there(list_id, key)))
 
+    def activity(self, list_id: str, key: str) -> Response:
+        """What she did, newest first; of all that the real one tells only that she left."""
+        left = self._there(list_id, key).left
+        wanted = request.args.get("activity_filters", "unsub").split(",")
+        told = [{"activity_type": "unsub", "created_at_timestamp": one.isoformat(timespec="seconds")} for one in left]
+        count = number("count", 10, 0, 1000)
+        found = told[::-1][:count] if "unsub" in wanted else []
+        return pruned({"activity": found, "email_id": self._key(key), "list_id": list_id, "total_items": len(told)})
+
     def add_member(self, list_id: str) -> Response:
         audience = self.known(list_id)
         body = body_of()
@@ -235,7 +245,7 @@ class Mailchimp(Esp):
         member = self._there(list_id, key)
         if member.status in {"cleaned", "pending", "archived"}:
             raise Refusal(self.problem(405, "This list member cannot be removed. Please contact support."))
-        member.status, member.last_changed = "archived", datetime.now(UTC)
+        member.status, member.last_changed = "archived", moment.now()
         mailchimp_acts.tell(self, "unsubscribe", member, "api", action="delete", reason="manual")
         return Response(status=204)
 

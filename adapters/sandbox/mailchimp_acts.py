@@ -1,7 +1,7 @@
 """What happens to a member at Mailchimp itself, and the webhooks that tell it."""
 
-from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import make_msgid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -25,7 +25,14 @@ def act(esp: "Mailchimp", email: str, what: str, purpose: str) -> str:
     member = esp.audience.members.get(hashed(email))
     if member is None:
         raise ActError("Mailchimp does not know this address. Subscribe it first.")
-    member.last_changed = datetime.now(UTC)
+    member.last_changed, before = moment.now(), member.status
+    try:
+        return _act(esp, member, what, purpose)
+    finally:
+        member.was(before)
+
+
+def _act(esp: "Mailchimp", member: Listed, what: str, purpose: str) -> str:
     if what == "bounce":
         member.status, member.compliance = "cleaned", True
         tell(esp, "cleaned", member, "admin", campaign_id=_CAMPAIGN, reason="hard")
@@ -47,7 +54,7 @@ def _subscribe(esp: "Mailchimp", email: str, purpose: str) -> str:
     if not valid(email):
         raise ActError("This is no address.")
     member = esp.audience.members.setdefault(hashed(email), Listed(email.strip(), "subscribed"))
-    member.status, member.compliance, member.last_changed = "subscribed", False, datetime.now(UTC)
+    member.status, member.compliance, member.last_changed = "subscribed", False, moment.now()
     esp.audience.forgotten.discard(hashed(email))
     interest = esp.audience.interest(purpose) if purpose else None
     if interest:
@@ -75,7 +82,7 @@ def _complain(esp: "Mailchimp", member: Listed) -> str:
             "email_address": member.email,
             "merge_fields": dict(member.fields),
             "vip": member.vip,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "date": moment.now().isoformat(timespec="seconds"),
             "_links": [],
         }
     )
@@ -166,5 +173,6 @@ def ask(esp: "Mailchimp", member: Listed) -> None:
     mail["From"] = "Mailchimp <no-reply@mailchimp.example>"
     mail["To"] = member.email
     mail["Subject"] = "Please confirm your subscription"
+    mail["Message-ID"] = make_msgid(domain="mailchimp.example")
     mail.set_content("This mail was sent by Mailchimp itself, because the API asked for status pending.\n")
     esp.mailbox.put([member.email], mail.as_bytes())

@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.sandbox import moment
 from adapters.sandbox.addresses import plain, valid
 from adapters.sandbox.keep import Kept
 
@@ -83,8 +84,14 @@ class Listed:
     permitted: list[str] = field(default_factory=list)  # ids of marketing permissions
     given: dict[str, str] = field(default_factory=dict)  # ip_opt and its kind, as sent
     unsubscribe_reason: str = ""
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
-    last_changed: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = field(default_factory=moment.now)
+    last_changed: datetime = field(default_factory=moment.now)
+    left: list[datetime] = field(default_factory=list)  # each time she was unsubscribed
+
+    def was(self, before: str | None) -> None:
+        """Note what she became, if that is something her activity tells."""
+        if self.status == "unsubscribed" and before != self.status:
+            self.left.append(moment.now())
 
     @property
     def unique_id(self) -> str:
@@ -141,8 +148,9 @@ class Audience:
             raise Wrong("Member Exists", f"{email} is already a list member. Use PUT to insert or update list members.")
         self._fill(member, body, lenient=lenient)
         member.status = status
+        member.was(before)
         member.email = email.strip()
-        member.last_changed = datetime.now(UTC)
+        member.last_changed = moment.now()
         if moved:
             self.members[hashed(email)] = self.members.pop(key)
         return member, before

@@ -1,6 +1,22 @@
-"""What time it is at the ESPs, as their news tells it. Whoever plays with clocks sets another `now`."""
+"""What time it is at the ESPs, as their news tells it. Whoever plays with clocks sets another `clock`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731  (a name that is set anew)
+
+def real() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
+clock: Callable[[], datetime] = real
+
+
+def now() -> datetime:
+    """What time it is there."""
+    return clock()
+
+
+def seconds() -> int:
+    """The same in whole seconds since 1970, as SendGrid writes it."""
+    return int(now().timestamp())

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from adapters.sandbox import sendgrid_account
+from adapters.sandbox import moment, sendgrid_account
 from adapters.sandbox.addresses import plain
 from adapters.sandbox.courier import Courier, Webhooks
 from adapters.sandbox.esp import ActError, Esp, Judge, Refusal, Route, reply
@@ -184,11 +184,11 @@ class SendGrid(Esp):
             self.account.tell("spamreport", email, **group)
             return "The reader reported spam; SendGrid suppressed the address and tells the bridge."
         if act == "unsubscribe" and group_id:
-            self.stops.left[group_id][email] = int(time.time())
+            self.stops.left[group_id][email] = moment.seconds()
             self.account.tell("group_unsubscribe", email, url="http://www.sendgrid.com/", ip="192.0.2.9", **group)
             return f"The reader left {purpose} at SendGrid, which tells the bridge."
         if act == "unsubscribe":
-            self.stops.everywhere[email] = int(time.time())
+            self.stops.everywhere[email] = moment.seconds()
             self.account.tell("unsubscribe", email)
             return "The reader unsubscribed from everything at SendGrid, which tells the bridge."
         if act == "subscribe" and group_id:

@@ -253,7 +253,7 @@ def make_event(event: str, email: str, facts: Mapping[str, Any]) -> dict[str, An
     message = facts.get("sg_message_id") or f"{uuid.uuid4().hex[:22]}.recvd-sandbox-1"
     return {
         "email": email,
-        "timestamp": int(moment.now().timestamp()),
+        "timestamp": moment.seconds(),
         "event": event,
         "sg_event_id": uuid.uuid4().hex,
         "sg_message_id": message,

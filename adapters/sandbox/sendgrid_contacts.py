@@ -7,12 +7,13 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, json, request
 
+from adapters.sandbox import moment
 from adapters.sandbox.addresses import plain, valid
 from adapters.sandbox.esp import Route, body_of, fields_of, reply
 from adapters.sandbox.jobs import Work
@@ -41,8 +42,8 @@ class Contact:
     fields: dict[str, str] = field(default_factory=dict)
     custom: dict[str, Any] = field(default_factory=dict)
     lists: set[str] = field(default_factory=set)
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
-    updated: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = field(default_factory=moment.now)
+    updated: datetime = field(default_factory=moment.now)
     stored: float = field(default_factory=time.monotonic)
 
 
@@ -146,7 +147,7 @@ class Contacts:
         contact.fields |= {name: value for name, value in row.items() if name in RESERVED and name != "email"}
         contact.custom |= row.get("custom_fields", {})
         contact.lists |= set(lists)
-        contact.updated = datetime.now(UTC)
+        contact.updated = moment.now()
         return "updated_count" if known else "created_count"
 
     # Going.

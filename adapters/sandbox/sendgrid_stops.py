@@ -1,11 +1,11 @@
 """A toy SendGrid's suppressions: groups people left, the global list, bounces and the others."""
 
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 
+from adapters.sandbox import moment
 from adapters.sandbox.addresses import plain, valid
 from adapters.sandbox.esp import Refusal, Route, body_of, fields_of, number, reply
 
@@ -95,7 +95,7 @@ class Stops:
 
     def add(self, kind: str, email: str, **facts: str) -> None:
         """Put an address on one of the lists."""
-        self.lists[kind][email] = {"created": int(time.time()), "email": email, **facts}
+        self.lists[kind][email] = {"created": moment.seconds(), "email": email, **facts}
 
     # Groups.
 
@@ -145,7 +145,7 @@ class Stops:
     def leave_group(self, group_id: int) -> Response:
         """A group that is not there (any more) sends the addresses to the global list, as the real one does."""
         emails = self._emails()
-        self.left.get(group_id, self.everywhere).update(dict.fromkeys(emails, int(time.time())))
+        self.left.get(group_id, self.everywhere).update(dict.fromkeys(emails, moment.seconds()))
         return reply({"recipient_emails": emails}, 201)
 
     def search_group(self, group_id: int) -> Response:
@@ -175,7 +175,7 @@ class Stops:
 
     def leave_everything(self) -> Response:
         emails = self._emails()
-        self.everywhere.update(dict.fromkeys(emails, int(time.time())))
+        self.everywhere.update(dict.fromkeys(emails, moment.seconds()))
         return reply({"recipient_emails": emails}, 201)
 
     def is_global(self, email: str) -> Response:

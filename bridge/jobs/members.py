@@ -74,6 +74,12 @@ def member(
     )
 
 
+def asked_for(push: Push, told: Member) -> datetime | None:
+    """When the oldest of her new yeses was asked for."""
+    found = (standing(push.history, purpose).by for purpose in told.fresh)
+    return min((min(by.asked or by.time, by.time) for by in found if by is not None), default=None)
+
+
 def is_held(bridge: Bridge, push: Push, now: datetime, limits: Limits, held: Collection[str]) -> bool:
     """Whether a new yes of hers waits until fewer readers complain (SND-04)."""
     mine = bridge.policy.places(push.adapter).keys() & held

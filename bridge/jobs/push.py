@@ -12,10 +12,22 @@ import msgspec
 
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.bootstrap import Bridge
+from bridge.jobs.asking import unheard
 from bridge.jobs.circuit import Circuit, Turn
-from bridge.jobs.members import hidden, is_held, member
+from bridge.jobs.members import asked_for, hidden, is_held, member
 from bridge.store import Busy, Job, Push, StoreAway, open_jobs
-from bridge.vocabulary import DONE, HELD_BACK, HIDDEN, Limits, Member, Outcome, OutcomeKind
+from bridge.vocabulary import (
+    ALONE,
+    DONE,
+    HELD_BACK,
+    HIDDEN,
+    RESTING,
+    STOPPED_THERE,
+    Limits,
+    Member,
+    Outcome,
+    OutcomeKind,
+)
 
 log = logging.getLogger("bridge.dispatch")
 
@@ -27,6 +39,7 @@ _CLAIM_SECONDS = 30.0
 _STUMBLE_SECONDS = 60.0
 
 _UNTIL_MENDED = 300.0
+_UNASKED = 60.0
 _LONGEST_JOB = timedelta(days=1)
 _OPEN = 3600.0  # who is in a job waits for its end; this is only how often a row is looked at all the same
 _NOBODY = Member(email="")
@@ -42,11 +55,16 @@ class Errand(NamedTuple):
     member: Member
     hidden: float | None  # seconds until a pause ends that hides a new yes of hers, or it is looked at again
     why: str = HIDDEN  # what hides it
+    asked: datetime | None = None  # when the oldest of her new yeses was asked for
 
     @property
     def state(self) -> str:
         """What an ESP is told of her, to see later whether things have changed since."""
         return f"{self.push.number} {self.push.told}"
+
+
+#: An errand, and the open jobs that name her.
+_Ready = tuple[Errand, frozenset[int]]
 
 
 class Pusher:
@@ -157,9 +175,10 @@ class Pusher:
         heard = any(event.source == self.name for event in push.history[push.put : push.number])
         known = None if push.stop or heard or told.fresh else push.known
         slim = msgspec.structs.replace(push, history=(), known=known, told=self._mark(told))
+        asked = asked_for(push, told)
         if not closed and held and is_held(self.bridge, push, now, limits, held):
-            return Errand(slim, told, _UNTIL_MENDED, HELD_BACK)
-        return Errand(slim, told, hidden(self.bridge, push, now))
+            return Errand(slim, told, _UNTIL_MENDED, HELD_BACK, asked)
+        return Errand(slim, told, hidden(self.bridge, push, now), asked=asked)
 
     def _mark(self, told: Member) -> int:
         """What an ESP is told of her as eight bytes of a keyed hash: enough to see that nothing changed."""
@@ -176,7 +195,7 @@ class Pusher:
             log.error("%s: %s; only stops are sent", self.name, closed)
         still = queue.jobs.open({number for errand in errands for number in open_jobs(errand.push.job)})
         results: list[tuple[Push, Outcome]] = []
-        ready: list[tuple[Errand, frozenset[int]]] = []
+        ready: list[_Ready] = []
         for errand in errands:
             push, told = errand.push, errand.member
             jobs = open_jobs(push.job) & still
@@ -192,6 +211,8 @@ class Pusher:
                 results.append((push, _unless_hidden(errand, DONE)))  # it was told just this, and took it
             else:
                 ready.append((errand, frozenset()))
+        ready, unanswered = self._hear_first(turn, ready)
+        results += unanswered
         if not ready:
             self._finish(results)
             return
@@ -205,6 +226,35 @@ class Pusher:
         if note:
             maybe = [e.push.person.number for (e, _), told in zip(ready, outcomes, strict=True) if told.maybe]
             queue.jobs.settle(note, maybe)
+
+    def _hear_first(self, turn: Turn, ready: Sequence[_Ready]) -> tuple[list[_Ready], list[tuple[Push, Outcome]]]:
+        """Who can be told now, and what became of the others: somebody whose stop there was not heard yet is decided
+        about anew; where nobody can say whether there is one, new yeses wait and only stops are sent."""
+        new = [errand for errand, _ in ready if errand.member.fresh]
+        oldest = min((errand.asked for errand in new if errand.asked), default=None)
+        if oldest is None:
+            return list(ready), []
+        try:
+            asking = [(errand.push.person.number, errand.member) for errand in new]
+            reports = unheard(self.bridge, self.name, asking, oldest)
+        except AdapterError as error:
+            log.warning("%s: %s while asking what is stopped there", self.name, error.reason)
+            wait = _UNTIL_MENDED if isinstance(error, Misconfigured) else error.wait
+            turn.failed(error.reason, wait)
+            waiting = Outcome(OutcomeKind.LATER, error.reason, wait, away=True)
+            held = [errand for errand in new if not errand.push.stop]
+            calm = [(_calm(errand, error.reason), jobs) for errand, jobs in ready if errand not in held]
+            return calm, [(errand.push, waiting) for errand in held]
+        if not reports:
+            return list(ready), []
+        log.info("%s: %d stops there that nobody had told", self.name, len(reports))
+        heard = self.bridge.store.hear(self.name, reports)
+        again = _AGAIN if heard == len(reports) else Outcome(OutcomeKind.LATER, STOPPED_THERE, _UNTIL_MENDED)
+        stopped = {report.email for report in reports}
+        return (
+            [pair for pair in ready if pair[0].member.email not in stopped],
+            [(errand.push, again) for errand in new if errand.member.email in stopped],
+        )
 
     def _call(self, turn: Turn, members: Sequence[Member], began: float) -> list[Outcome]:
         """Call the ESP. Whatever happens there gives each person an outcome."""
@@ -283,19 +333,31 @@ class Pusher:
             self._still_open(job, carried, 1.0)
             return
         still = book.open({number for errand in people if errand for number in open_jobs(errand.push.job)})
-        self._finish(
-            [
-                (errand.push, _after_job(errand, told, job.number, still))
-                for errand, told in zip(people, outcomes, strict=True)
-                if errand is not None
-            ]
-        )
+        pairs = [(errand, told) for errand, told in zip(people, outcomes, strict=True) if errand is not None]
+        pairs = self._alone(turn, pairs)
+        self._finish([(errand.push, _after_job(errand, told, job.number, still)) for errand, told in pairs])
         if lost:
             book.lose(job)
         elif left:
             book.look_again(job, None, left)
         else:
             book.end(job)
+
+    def _alone(self, turn: Turn, pairs: Sequence[tuple[Errand, Outcome]]) -> list[tuple[Errand, Outcome]]:
+        """Tell those by calls of their own to whom a job could not say it; what a job said of the others stands."""
+        alone = [errand for errand, told in pairs if told.reason == ALONE]
+        said: dict[int, Outcome] = {}
+        began = time.monotonic()
+        for first in range(0, len(alone), self.adapter.batch):
+            if time.monotonic() - began > _STUMBLE_SECONDS:
+                break
+            part = [(errand, frozenset[int]()) for errand in alone[first : first + self.adapter.batch]]
+            ready, unanswered = self._hear_first(turn, part)
+            said |= {push.person.number: outcome for push, outcome in unanswered}
+            if ready:
+                outcomes = self._call(turn, [errand.member for errand, _ in ready], began)
+                said |= {e.push.person.number: told for (e, _), told in zip(ready, outcomes, strict=True)}
+        return [(errand, said.get(errand.push.person.number, told)) for errand, told in pairs]
 
     def _still_open(self, job: Job, carried: "_Carried", wait: float | None) -> None:
         """Let go of whoever was looked at."""
@@ -403,7 +465,18 @@ def _text(jobs: Collection[int], state: str) -> str:
     return f"{' '.join(map(str, sorted(jobs)))}|{state}"
 
 
+def _calm(errand: Errand, why: str) -> Errand:
+    """Only her stops: whatever new yes is in it is told later."""
+    if not errand.member.fresh:
+        return errand
+    calm = msgspec.structs.replace(errand.member, fresh=frozenset())
+    unsaid = msgspec.structs.replace(errand.push, told=None)  # so that a job's end is not the end of it
+    return errand._replace(push=unsaid, member=calm, hidden=_UNASKED, why=why)
+
+
 def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
-    if outcome.kind is not OutcomeKind.DONE or errand.hidden is None:
+    """A new yes that was not told now is not taken for told, whatever the ESP says of the rest."""
+    told = outcome.kind is OutcomeKind.DONE or outcome.reason in RESTING
+    if errand.hidden is None or not told:
         return outcome
     return Outcome(OutcomeKind.LATER, errand.why, errand.hidden)

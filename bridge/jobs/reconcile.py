@@ -15,17 +15,16 @@ import msgspec
 
 from bridge.adapter import Adapter, AdapterError
 from bridge.bootstrap import Bridge
-from bridge.decide import MAILABLE, STOPS, blocks, may_mail, standing, whole
+from bridge.decide import blocks, may_mail, status
 from bridge.decide.sides import Here, Repair, There, Verdict, judge
+from bridge.jobs.comparing import NEWS, Stands, compare
 from bridge.jobs.members import member
 from bridge.jobs.sight import BUSY, SPECIAL, Sight
 from bridge.store.pushes import SLICE, Look
-from bridge.store.sides import CLOSERS, LOOKED_UP, PAGE, Sides, bits_of, slices, times_of
+from bridge.store.sides import LOOKED_UP, PAGE, Sides, bits_of, slices, times_of
 from bridge.vault import new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
-    STOPPED_THERE,
-    Block,
     ConsentEvent,
     EventType,
     Limits,
@@ -34,7 +33,6 @@ from bridge.vocabulary import (
     OutcomeKind,
     Report,
     Seen,
-    Status,
     normal_email,
     rfc3339,
 )
@@ -50,12 +48,7 @@ _SETTLES = timedelta(minutes=10)
 #: What a killed comparison read is believed so long.
 _KEPT_FOR = timedelta(hours=6)
 
-_TYPES = {
-    There.LEFT: EventType.UNSUBSCRIBED,
-    There.DEAD: EventType.BOUNCED,
-    There.COMPLAINED: EventType.COMPLAINED,
-}
-_THERE = {kind: there for there, kind in _TYPES.items()}
+_THERE = {kind: there for there, kind in NEWS.items()}
 
 #: What is done by hearing the ESP: its stop, or that it says "on", which has it set right (ESP-01).
 _BY_HEARING = frozenset({Repair.STOP_HERE, Repair.BOUNCE_HERE, Repair.UNSUBSCRIBE, Repair.SWITCH_OFF})
@@ -249,7 +242,7 @@ class Reconciler:
                     )
                 )
                 if repair is Repair.STOP_HERE:
-                    reports.append(self._report(_TYPES[there], email, purpose, since))
+                    reports.append(self._report(NEWS[there], email, purpose, since))
                 elif repair is Repair.UNSUBSCRIBE and email not in off:
                     off.append(email)
                 elif repair is Repair.ERASE and email not in gone:
@@ -347,17 +340,8 @@ class Reconciler:
         whole_person: set[There] = set()
         for purpose in self.purposes:
             there = self.sight.stands(person.number, purpose)
-            state, by = standing(push.history, purpose)
-            here = _here(told, purpose, state, by, shut=bool(shut))
             since = self.sight.since(person.number, there)
-            verdict, repair = judge(
-                here,
-                there,
-                known=_is_known(there, here, state, push.history, shut),
-                answered=_is_answered(by, since, look.reason),
-                ours=self._may_be_ours(push.history, by, purpose),
-                refused=bool(look.reason),
-            )
+            here, verdict, repair = compare(self.adapter, look, told, Stands(purpose, there, since), shut)
             if verdict in (Verdict.EQUAL, Verdict.UNDER_WAY) or there in whole_person:
                 continue
             about = purpose
@@ -370,7 +354,7 @@ class Reconciler:
                     email=person.email,
                     adapter=self.name,
                     purpose=about,
-                    ours=here.value if here in (Here.PAUSED, Here.BLOCKED) else state.value,
+                    ours=here.value if here in (Here.PAUSED, Here.BLOCKED) else status(push.history, purpose).value,
                     ours_last="; ".join(may_mail(push.history, purpose, now, limits).why),
                     theirs=there.value,
                     theirs_last=_when(there, since),
@@ -380,14 +364,9 @@ class Reconciler:
             )
             # "On" at an ESP that is given up is no news of hers: it is only told again.
             heard = repair in _BY_HEARING and not (self._retired and repair is Repair.SWITCH_OFF)
-            kind = _TYPES.get(there, EventType.SUBSCRIBED)
+            kind = NEWS.get(there, EventType.SUBSCRIBED)
             found.append((self._report(kind, person.email, about, since) if heard else None, repair))
         return found
-
-    def _may_be_ours(self, history: Sequence[ConsentEvent], by: ConsentEvent | None, purpose: str) -> bool:
-        """Whether something of ours that is no stop of hers switched her off there since her yes."""
-        own = CLOSERS if not self.adapter.knows_pause(purpose) else CLOSERS - {EventType.PAUSED}
-        return by is not None and any(e.type in own and whole(e.time) >= whole(by.time) for e in history)
 
     # -- what follows -------------------------------------------------------------------------------------------
 
@@ -448,41 +427,6 @@ class _Wanted:
             return not special
         left = theirs & ~sight.present & ~self.on
         return bool(left) and not ours & self._stopped
-
-
-def _here(told: Member, purpose: str, state: Status, by: ConsentEvent | None, *, shut: bool) -> Here:
-    if purpose in told.on:
-        return Here.ON
-    if state not in MAILABLE:
-        if by is not None and by.type in STOPS:
-            return Here.STOPPED
-        return Here.ASKED if state is Status.REQUESTED else Here.NOTHING
-    if shut:
-        return Here.BLOCKED
-    return Here.PAUSED if purpose in told.paused else Here.NOTHING
-
-
-def _is_known(
-    there: There, here: Here, state: Status, history: Sequence[ConsentEvent], shut: Mapping[Block, ConsentEvent]
-) -> bool:
-    """Whether what stopped her there is known here already, or follows from what is."""
-    if there is There.DEAD:
-        return Block.BOUNCED in shut
-    if there is There.COMPLAINED:
-        return state is Status.OBJECTED
-    # Who left one of two may be off for both there; where she never said yes to the other, that is no news. Nor is it
-    # where the ESP said "on" without a yes, and was set right.
-    ended = any(event.type in STOPS or event.type is EventType.SUBSCRIBED for event in history)
-    return here is Here.STOPPED or (here is Here.NOTHING and ended)
-
-
-def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -> bool:
-    """Whether her own confirmed yes is newer than the stop there, by its time, else because the ESP refused it."""
-    if by is None or not by.confirmed or by.type is not EventType.GIVEN:
-        return False
-    if since is None:
-        return bool(reason) and reason != STOPPED_THERE
-    return by.asked is not None and whole(min(by.asked, by.time)) > whole(since)
 
 
 def _stranger(stops: Sequence[ConsentEvent], purpose: str) -> Here:

@@ -217,6 +217,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
             "secure_delete=ON",  # erased means overwritten
             "recursive_triggers=ON",
             "temp_store=MEMORY",
+            "cache_size=-8000",  # in KiB: the upper pages of every index of a million people
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -64,6 +64,7 @@ class Look(NamedTuple):
     push: Push
     busy: bool  # the ESP is being told of her, or will be
     reason: str  # why it did not take what it was told last
+    stops: tuple[tuple[datetime, datetime | None], ...] = ()  # her stops: when she said them, and when it had done them
 
 
 class PushQueue:
@@ -137,9 +138,11 @@ class PushQueue:
                 rows = list(db.execute(query.where(subjects.c.number.in_(part)).order_by(subjects.c.number)))
                 people = self._people(db, [row.person for row in rows])
                 told = self._told(db, people.values())
+                stops = _clocks(db, adapter, part)
             for row in rows:
                 if row.person in people:
-                    found.append(_look(row, adapter, people[row.person], told[row.person], now))
+                    look = _look(row, adapter, people[row.person], told[row.person], now)
+                    found.append(look._replace(stops=tuple(stops.get(row.person, ()))))
         return found
 
     def promise(self, adapter: str, numbers: Sequence[int]) -> None:
@@ -335,6 +338,17 @@ def _look(
     push = _push(row, opened, told, now, row.lease or "")
     waits = row.due is not None and (row.due <= now or row.attempts > 0)
     return Look(push, busy=bool(row.job) or is_held(row.leased, now) or waits, reason=row.reason or "")
+
+
+def _clocks(db: Connection, adapter: str, numbers: Sequence[int]) -> dict[int, list[tuple[datetime, datetime | None]]]:
+    """When these people said their stops, and when this ESP had carried them out."""
+    query = select(stop_clocks.c.subject, stop_clocks.c.acted, stop_clocks.c.confirmed)
+    found: dict[int, list[tuple[datetime, datetime | None]]] = {}
+    for number, acted, confirmed in db.execute(
+        query.where(stop_clocks.c.adapter == adapter, stop_clocks.c.subject.in_(numbers))
+    ):
+        found.setdefault(number, []).append((acted, confirmed))
+    return found
 
 
 class _After(NamedTuple):

@@ -183,8 +183,8 @@ class Store(Reads):
             if not self.sign_ups.has_room(batch, form, now, erased=False, kind="link"):
                 return
             ids = self._ids(batch, {email})
-            batch.load(set(ids.values()))
-            if email in ids:
+            batch.load_known(set(ids.values()))
+            if batch.people:
                 opened = batch.by_id(ids[email])
                 batch.mail(opened, MailKind.LINK.value, (), language=opened.person.language or language)
             else:

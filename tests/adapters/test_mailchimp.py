@@ -19,7 +19,7 @@ import requests
 
 from adapters.mailchimp import Mailchimp
 from bridge.adapter import AdapterError, Misconfigured, Unverified
-from bridge.vocabulary import DONE, EventType, Incoming, Member, Outcome, OutcomeKind
+from bridge.vocabulary import ALONE, DONE, EventType, Incoming, Member, Outcome, OutcomeKind
 from tests.adapters import judge
 from tests.adapters.conftest import AN, BRAM, CARLA, LINK, NOT_THERE, Answer, Call, Desk, an, payload
 from tests.adapters.judge import sample
@@ -462,13 +462,12 @@ def test_each_ones_outcome_is_read_from_the_result(adapter: Mailchimp, mailchimp
 
 
 def test_who_left_there_and_has_said_yes_since_is_told_by_a_direct_call(adapter: Mailchimp, mailchimp: Desk) -> None:
-    """R3: only her own fresh yes lifts a stop there, and only outside of a batch."""
+    """R3: only her own fresh yes lifts a stop there, and only outside of a batch, once her stop there was asked for."""
     finished(mailchimp, packed(json.dumps([done(0, {"status": "unsubscribed"})]).encode()))
-    mailchimp.on("PUT", MEMBER, obeys)
 
-    assert adapter.follow(BATCH, [an(fresh=True)]) == [DONE]
+    assert adapter.follow(BATCH, [an(fresh=True)]) == [Outcome(OutcomeKind.LATER, ALONE, 0.0)]
 
-    assert mailchimp.made("PUT")[0].body["status"] == "subscribed"
+    assert not mailchimp.made("PUT")
 
 
 @pytest.mark.parametrize(

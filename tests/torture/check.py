@@ -22,6 +22,9 @@ T = EventType
 #: Mails that may not come twice (decision 25).
 _ONCE = ("welcome", "goodbye")
 
+#: How the Message-IDs of Mailchimp's own mails end.
+_MAILCHIMP = "@mailchimp.example>"
+
 #: How long a request lives, in seconds, less than a clock that was set back can hide.
 _PENDING = 71 * 3600.0
 
@@ -135,6 +138,9 @@ class Check:
     def _mails(self) -> Iterator[str]:
         """Decision 25, mail by mail."""
         letters = self.town.control("letters")
+        asks = Counter(letter["to"] for letter in letters if letter["message_id"].endswith(_MAILCHIMP))
+        letters = [letter for letter in letters if not letter["message_id"].endswith(_MAILCHIMP)]
+        yield from self._asked_there(asks)
         came = Counter(_id(letter["message_id"]) for letter in letters)
         with self.town.database().reading() as db:
             here = set(db.scalars(select(subjects.c.id)))
@@ -157,6 +163,18 @@ class Check:
         yield from self._withheld(withheld)
         asked = {line["request"] for line in self.lines if line["what"] == "claims" and line["request"]}
         yield from self._unasked(asked)
+
+    def _asked_there(self, asks: Mapping[str, int]) -> Iterator[str]:
+        """Mailchimp itself asks nobody but who said yes here, and once for each time she did (contracts 6)."""
+        yes = {
+            reader.email: sum(
+                act.tries for act in reader.acts if act.kind == "confirm" or (act.kind == "save" and act.on)
+            )
+            for reader in self.readers
+        }
+        for email, times in asks.items():
+            if times > yes.get(email, 0):
+                yield f"{email}: Mailchimp asked her {times} times, she said yes {yes.get(email, 0)} times"
 
     def _mail(self, came: int, lines: Sequence[dict[str, Any]], *, gone: bool) -> Iterator[str]:
         """One mail; what was for somebody who is gone may be gone with her."""

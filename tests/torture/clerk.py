@@ -74,7 +74,7 @@ def _take_in(bridge: Bridge, batch: Batch, people: Sequence[str], errand: dict[s
 def _change_language(bridge: Bridge, batch: Batch, people: Sequence[str], errand: dict[str, Any]) -> None:
     """Many are written to in another language from now on: each ESP must be told of all of them again."""
     language = errand["language"]
-    batch.load(set(bridge.store._ids(batch, people).values()))
+    batch.load_known(set(bridge.store._ids(batch, people).values()))  # who is erased at this moment is nobody's errand
     for opened in list(batch.people.values()):
         if opened.person.language == language:
             continue

@@ -180,7 +180,7 @@ class Nursery:
         """Both ESPs and the mailbox, with everything they ever knew."""
         logging.disable()
         trail.follow_news()
-        moment.now = self.clock
+        moment.clock = self.clock
         keys = Path(order["keys"])
         # An ESP tries for days; here some thousand times in quick succession, from the first moment.
         courier.GAPS = (0.02, 0.05, *[0.1] * 2000)

@@ -1,0 +1,107 @@
+"""Before a new yes is told to an ESP: whether it holds a stop of hers that nobody has told us (ESP-02).
+
+Webhooks get lost, and a yes that is written over a stop takes away the only trace of it, also for the other purposes
+she left there. So the stop is heard first, by the same rules as in a comparison, and the rules decide again.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from bridge.bootstrap import Bridge
+from bridge.decide import STOPS, blocks, standing
+from bridge.decide.sides import Repair, There
+from bridge.jobs.comparing import NEWS, Stands, compare
+from bridge.jobs.members import member
+from bridge.store.pushes import Look
+from bridge.store.sides import CLOSERS
+from bridge.vocabulary import EVERY_PURPOSE, EventType, Member, Method, Report, Seen, normal_email
+
+_THERE = {kind: there for there, kind in NEWS.items()}
+
+#: What there is of the whole person, whatever the purpose.
+_WHOLE = frozenset({There.DEAD, There.COMPLAINED})
+
+
+#: What lets us write a stop there.
+_STOPPING = STOPS.keys() | CLOSERS
+
+
+class _Stop(NamedTuple):
+    """A stop an ESP holds of one person."""
+
+    there: There
+    purposes: frozenset[str]
+    since: datetime | None
+
+
+def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[int, Member]], oldest: datetime) -> list[Report]:
+    """Stops that this ESP holds of these people, by number, and that nobody has told us; raises `AdapterError`.
+
+    `oldest` is when the oldest of their new yeses was asked for.
+    """
+    adapter = bridge.adapters[name]
+    members = [told for _, told in asking]
+    there = _by_address(adapter.left(members, oldest), adapter.places)
+    found = [number for number, told in asking if normal_email(told.email) in there]
+    if not found:
+        return []
+    looks = bridge.store.queue.look_at(name, found)
+    puzzling = {look.push.person.number for look in looks if _is_puzzling(look, there[_address(look)])}
+    if puzzling:
+        seen = adapter.left([told for number, told in asking if number in puzzling], oldest, exact=True)
+        there |= _by_address(seen, adapter.places)
+    return [report for look in looks for report in _reports(bridge, name, look, there.get(_address(look), []))]
+
+
+def _address(look: Look) -> str:
+    return normal_email(look.push.person.email)
+
+
+def _by_address(seen: Iterable[Seen], places: Iterable[str]) -> dict[str, list[_Stop]]:
+    found: dict[str, list[_Stop]] = {}
+    for one in seen:
+        if one.stop is None:
+            continue
+        there = _THERE[one.stop]
+        purposes = frozenset(places) if there in _WHOLE else one.purposes
+        for email, seconds in zip(one.emails, one.times or [0] * len(one.emails), strict=True):
+            since = datetime.fromtimestamp(seconds, UTC) if seconds else None
+            found.setdefault(normal_email(email), []).append(_Stop(there, purposes, since))
+    return found
+
+
+def _is_puzzling(look: Look, stops: Sequence[_Stop]) -> bool:
+    """Whether one of these has no time, and nothing known here says where it comes from."""
+    return any(not _is_explained(look, purpose) for stop in stops if stop.since is None for purpose in stop.purposes)
+
+
+def _is_explained(look: Look, purpose: str) -> bool:
+    """Whether a no of hers is known here, or a block, that her yes has answered."""
+    by = standing(look.push.history, purpose).by
+    return by is None or any(
+        event.type in _STOPPING and event.purpose in (EVERY_PURPOSE, purpose) and event.time <= by.time
+        for event in look.push.history
+    )
+
+
+def _reports(bridge: Bridge, name: str, look: Look, stops: Sequence[_Stop]) -> Iterable[Report]:
+    adapter, now = bridge.adapters[name], bridge.clock()
+    limits = bridge.limits(now)
+    told = member(bridge, look.push, now, limits, closed=False)
+    shut = blocks(look.push.history, limits)
+    for stop in stops:
+        for purpose in sorted(stop.purposes & told.on):
+            if stop.since is None and _is_explained(look, purpose):
+                continue
+            _, _, repair = compare(adapter, look, told, Stands(purpose, stop.there, stop.since), shut)
+            if repair in (Repair.STOP_HERE, Repair.BOUNCE_HERE):
+                about = EVERY_PURPOSE if stop.there in _WHOLE else purpose
+                yield _report(NEWS[stop.there], look.push.person.email, about, min(stop.since or now, now))
+
+
+def _report(kind: EventType, email: str, purpose: str, time: datetime) -> Report:
+    key = f"before a yes\n{kind}\n{purpose}\n{normal_email(email)}\n{int(time.timestamp())}"
+    return Report(
+        type=kind, email=email, time=time, key=key, purpose=purpose, method=Method.RECONCILE, detail="before a yes"
+    )

@@ -1,0 +1,100 @@
+"""One person and purpose, as she stands here and at one ESP: what the difference means, and what is to be done."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from bridge.adapter import Adapter
+from bridge.decide import MAILABLE, STOPS, standing, whole
+from bridge.decide.sides import Here, Repair, There, Verdict, judge
+from bridge.store.pushes import Look
+from bridge.store.sides import CLOSERS
+from bridge.store.waiting import LEASE
+from bridge.vocabulary import STOPPED_THERE, Block, ConsentEvent, EventType, Member, Status
+
+#: What a stop at an ESP is as news.
+NEWS = {
+    There.LEFT: EventType.UNSUBSCRIBED,
+    There.DEAD: EventType.BOUNCED,
+    There.COMPLAINED: EventType.COMPLAINED,
+}
+
+#: The two clocks may differ by so much without anybody noticing.
+_APART = timedelta(seconds=2)
+
+
+class Stands(NamedTuple):
+    """How an ESP holds somebody for one purpose, and when a stop there was made."""
+
+    purpose: str
+    there: There
+    since: datetime | None
+
+
+def compare(
+    adapter: Adapter, look: Look, told: Member, theirs: Stands, shut: Mapping[Block, ConsentEvent]
+) -> tuple[Here, Verdict, Repair]:
+    """Judge it. `told` is how she should be there, `shut` what blocks her here."""
+    (purpose, there, since), history = theirs, look.push.history
+    state, by = standing(history, purpose)
+    here = _here(told, purpose, state, by, shut=bool(shut))
+    verdict, repair = judge(
+        here,
+        there,
+        known=_is_known(there, here, state, history, shut),
+        answered=_is_answered(by, since, look.reason) or _is_echo(look, by, there, since),
+        ours=_may_be_ours(adapter, history, by, purpose),
+        refused=bool(look.reason),
+    )
+    return here, verdict, repair
+
+
+def _here(told: Member, purpose: str, state: Status, by: ConsentEvent | None, *, shut: bool) -> Here:
+    if purpose in told.on:
+        return Here.ON
+    if state not in MAILABLE:
+        if by is not None and by.type in STOPS:
+            return Here.STOPPED
+        return Here.ASKED if state is Status.REQUESTED else Here.NOTHING
+    if shut:
+        return Here.BLOCKED
+    return Here.PAUSED if purpose in told.paused else Here.NOTHING
+
+
+def _is_known(
+    there: There, here: Here, state: Status, history: Sequence[ConsentEvent], shut: Mapping[Block, ConsentEvent]
+) -> bool:
+    """Whether what stopped her there is known here already, or follows from what is."""
+    if there is There.DEAD:
+        return Block.BOUNCED in shut
+    if there is There.COMPLAINED:
+        return state is Status.OBJECTED
+    # Who left one of two may be off for both there; where she never said yes to the other, that is no news. Nor is it
+    # where the ESP said "on" without a yes, and was set right.
+    ended = any(event.type in STOPS or event.type is EventType.SUBSCRIBED for event in history)
+    return here is Here.STOPPED or (here is Here.NOTHING and ended)
+
+
+def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -> bool:
+    """Whether her own confirmed yes is newer than the stop there, by its time, else because the ESP refused it."""
+    if by is None or not by.confirmed or by.type is not EventType.GIVEN:
+        return False
+    if since is None:
+        return bool(reason) and reason != STOPPED_THERE
+    return by.asked is not None and whole(min(by.asked, by.time)) > whole(since)
+
+
+def _is_echo(look: Look, by: ConsentEvent | None, there: There, since: datetime | None) -> bool:
+    """Whether the stop there is one that she said here before her yes, and that we wrote there after it."""
+    if by is None or since is None or there is not There.LEFT:
+        return False
+    return any(
+        acted <= by.time and since <= (confirmed + _APART if confirmed else by.time + LEASE)
+        for acted, confirmed in look.stops
+    )
+
+
+def _may_be_ours(adapter: Adapter, history: Sequence[ConsentEvent], by: ConsentEvent | None, purpose: str) -> bool:
+    """Whether something of ours that is no stop of hers switched her off there since her yes."""
+    own = CLOSERS if not adapter.knows_pause(purpose) else CLOSERS - {EventType.PAUSED}
+    return by is not None and any(e.type in own and whole(e.time) >= whole(by.time) for e in history)

@@ -1,0 +1,172 @@
+"""A stop that only the ESP knows, met by a new yes: no yes is written over it (ESP-01, ESP-02; promise 2).
+
+Webhooks get lost; what an ESP then holds of a reader is the only trace of her "no".
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from adapters.sandbox.control import perform
+from bridge.adapter import AdapterError
+from bridge.jobs.reconcile import Reconciler
+from bridge.vocabulary import DONE, EventType, Member, Method, OutcomeKind, Status
+from tests.bulk import Bulk, MakeBulk
+from tests.conftest import Reader
+from tests.test_dispatch import says_no, says_yes
+
+ESPS = ("mailchimp", "sendgrid")
+
+
+@pytest.fixture(params=ESPS)
+def far(request: pytest.FixtureRequest, make_bulk: MakeBulk) -> Iterator[Bulk]:
+    """A house with one of them."""
+    bulk = make_bulk(request.param)
+    bulk.house.bridge.adapters.pop("memory")
+    return bulk
+
+
+def leaves(bulk: Bulk, reader: Reader, act: str = "unsubscribe", purpose: str = "") -> None:
+    """She says no at the ESP; its webhook is lost."""
+    (name,) = bulk.names
+    bulk.house.clock.forward(minutes=1)
+    perform(bulk.running.state, {"esp": name, "email": reader.email, "act": act, "purpose": purpose})
+    bulk.house.clock.forward(minutes=1)
+
+
+def compares(bulk: Bulk) -> int:
+    """A comparison a while later, with what follows; how many differences it found."""
+    bulk.house.clock.forward(hours=1)
+    (name,) = bulk.names
+    found = Reconciler(bulk.house.bridge, name, dry_run=False, max_changes=10).run().differences
+    bulk.settle()
+    return found
+
+
+def receives(bulk: Bulk, reader: Reader) -> list[str]:
+    """What she is mailed for there."""
+    (name,) = bulk.names
+    return bulk.receives(name, reader.email)
+
+
+def test_a_yes_to_another_purpose_does_not_take_her_stop_away(far: Bulk, an: Reader) -> None:
+    """ESP-02: she left everything there, then says yes here to one thing: that comes, the rest is a no on both sides."""
+    an.has_consented("newsletter")
+    leaves(far, an)
+    says_yes(far.house, an, "offers")
+    far.settle()
+    compares(far)
+
+    assert receives(far, an) == ["offers"]
+    assert an.status("newsletter") is Status.WITHDRAWN
+    assert an.may("offers").may
+    assert compares(far) == 0, "and both sides say the same"
+
+
+def test_her_later_stop_there_is_not_overtaken_by_her_earlier_yes(far: Bulk, an: Reader) -> None:
+    """R2, R3: yes here at ten, no there at eleven, told at twelve: the no is the last word, for that yes too."""
+    an.has_consented("newsletter")
+    far.settle()
+    says_yes(far.house, an, "offers")
+    leaves(far, an)
+    far.settle()
+    compares(far)
+
+    assert receives(far, an) == []
+    assert not an.may("newsletter").may
+    assert not an.may("offers").may
+    assert not compares(far)
+
+
+def test_a_complaint_there_is_not_overtaken(far: Bulk, an: Reader) -> None:
+    """R6: a complaint is an objection to everything, also where only the platform heard it."""
+    an.has_consented("newsletter")
+    says_yes(far.house, an, "offers")
+    leaves(far, an, act="complain")
+    far.settle()
+    compares(far)
+
+    assert receives(far, an) == []
+    assert not an.may("newsletter").may
+    assert not an.may("offers").may
+
+
+def test_what_was_heard_names_its_road_and_its_time(far: Bulk, an: Reader) -> None:
+    """CON-06: the evidence of such a stop says which platform held it, and since when."""
+    an.has_consented("newsletter")
+    leaves(far, an)
+    left = far.house.clock() - timedelta(minutes=1)
+    says_yes(far.house, an, "offers")
+    far.settle()
+    compares(far)
+
+    (heard,) = (event for event in an.story() if event.type is EventType.UNSUBSCRIBED and event.purpose == "newsletter")
+    assert (heard.source, heard.method) == (far.names[0], Method.RECONCILE)
+    if far.names == ["mailchimp"]:  # SendGrid keeps the time of its whole list only; the stop moves to a group then
+        assert abs(heard.time - left) <= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_stop_of_hers_that_we_wrote_there_is_no_news(far: Bulk, an: Reader, *, crashes: bool) -> None:
+    """ESP-03: she stops here and thinks better of it while the platform is being told: her yes stands."""
+    an.has_consented("newsletter")
+    far.settle()
+    says_no(far.house, an, "newsletter")
+    (name,) = far.names
+    (push,) = far.house.store.queue.claim_pushes(name, 1)
+    far.house.clock.forward(seconds=2)
+    says_yes(far.house, an, "newsletter")
+    far.house.clock.forward(seconds=2)  # the call that was under way reaches it only now
+    (told,) = far.house.bridge.adapters[name].put([Member(email=an.email, stopped=frozenset({"newsletter"}))])
+    if not crashes:
+        far.house.store.queue.finish_pushes([(push, DONE if told.kind is OutcomeKind.PENDING else told)])
+    far.house.clock.forward(minutes=10)
+    far.settle()
+
+    assert receives(far, an) == ["newsletter"]
+    assert an.may("newsletter").may
+    assert not compares(far)
+
+
+def test_while_nobody_can_say_only_stops_are_sent(far: Bulk, an: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail closed, decision 23: the platform does not say what it holds: a yes waits, a no goes, nothing is lost."""
+    an.has_consented("newsletter")
+    says_yes(far.house, an, "offers")
+    far.settle()
+    leaves(far, an)
+    (name,) = far.names
+
+    def silent(*_: object, **__: object) -> None:
+        raise AdapterError(f"{name}: no answer")
+
+    monkeypatch.setattr(type(far.house.bridge.adapters[name]), "left", silent)
+    says_yes(far.house, an, "offers")
+    far.house.clock.forward(seconds=5)
+    says_no(far.house, an, "newsletter")
+    for _ in range(3):
+        far.send()
+        far.house.clock.forward(minutes=10)
+    assert receives(far, an) == []
+    assert far.waiting() == 1
+
+    monkeypatch.undo()
+    far.settle()
+    assert receives(far, an) == ["offers"]
+
+
+def test_many_at_once_are_asked_for_together(make_bulk: MakeBulk) -> None:
+    """Contracts section 10: of many people a stop there is found without a call for each."""
+    bulk = make_bulk("sendgrid")
+    emails = bulk.people(40, "newsletter")
+    bulk.settle()
+    perform(bulk.running.state, {"esp": "sendgrid", "email": emails[0], "act": "unsubscribe", "purpose": "newsletter"})
+    bulk.house.clock.forward(minutes=1)
+    for email in emails:
+        says_yes(bulk.house, Reader(bulk.house, email), "offers")
+    bulk.calls("sendgrid")
+    bulk.settle()
+
+    assert sum(bulk.calls("sendgrid").values()) < 20
+    assert bulk.receives("sendgrid", emails[0]) == ["offers"]
+    bulk.equal(emails[1:])
