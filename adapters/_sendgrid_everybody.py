@@ -9,7 +9,7 @@ from datetime import datetime
 
 from adapters import _sendgrid_exports as exports
 from adapters._sendgrid_api import SendGridApi
-from bridge.vocabulary import EventType, Member, Seen
+from bridge.vocabulary import EVERY_PURPOSE, EventType, Member, Seen
 
 #: Account-wide lists and what being on one means.
 _LISTS = {
@@ -69,9 +69,10 @@ def since(
     they left it, unless it must be exact: then all of them are read, for SendGrid tells the time nowhere else."""
     emails = {_low(member.email): member.email for member in members}
     start = {"start_time": max(0, int(moment.timestamp()) - _SLACK)}
-    for name in _LIFTED:
-        for seen in _everywhere(api, name, places, start):
-            yield from _only(seen, emails)
+    for name, kind in _LISTS.items():
+        for seen in _everywhere(api, name, places, start) if name in _LIFTED else ():
+            about = {EVERY_PURPOSE} if kind is EventType.UNSUBSCRIBED else seen.purposes
+            yield from _only(seen._replace(purposes=frozenset(about)), emails)
     if exact:
         for seen in _groups(api, places):
             yield from _only(seen, emails)

@@ -213,7 +213,7 @@ class Seen(NamedTuple):
     emails: Sequence[str]
     on: frozenset[str] = frozenset()  # purposes it would mail them for
     stop: EventType | None = None  # they left there (unsubscribed), complained there, or are dead there (bounced)
-    purposes: frozenset[str] = frozenset()  # what they left, where they did not complain
+    purposes: frozenset[str] = frozenset()  # what they left, where they did not complain; by `left` also "" for all
     times: Sequence[int] = ()  # when that was, at the latest, of each: whole seconds since 1970 UTC, 0 = not told
     mark: str = ""  # where reading goes on behind these; empty = it cannot begin in the middle
 

@@ -45,7 +45,7 @@ def settings(running: Running, keys: dict[str, str]) -> dict[str, str]:
 class Bulk:
     """A house with one or both of them, and the sandbox they live in."""
 
-    def __init__(self, house: House, running: Running, keys: dict[str, str], names: Sequence[str]) -> None:
+    def __init__(self, house: House, running: Running, keys: dict[str, str], names: Sequence[str], **more: str) -> None:
         self.house, self.running, self.names = house, running, names
         moment.clock = house.clock
         policy = house.bridge.policy
@@ -54,7 +54,7 @@ class Bulk:
                 purpose.at[name] = PLACES[name][purpose.id]
             contract = policy.processors["memory"]
             policy.processors[name] = msgspec.structs.replace(contract, adapter=name)
-            adapter: Adapter = KINDS[name](settings(running, keys), policy.places(name), {})
+            adapter: Adapter = KINDS[name]({**settings(running, keys), **more}, policy.places(name), {})
             house.bridge.adapters[name] = adapter
         house.store.adapters = tuple(names)
 

@@ -4,27 +4,25 @@ Webhooks get lost, and a yes that is written over a stop takes away the only tra
 she left there. So the stop is heard first, by the same rules as in a comparison, and the rules decide again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+import msgspec
 
 from bridge.bootstrap import Bridge
 from bridge.decide import STOPS, blocks, standing
 from bridge.decide.sides import Repair, There
 from bridge.jobs.comparing import NEWS, Stands, compare
 from bridge.jobs.members import member
+from bridge.store import Push
 from bridge.store.pushes import Look
-from bridge.store.sides import CLOSERS
 from bridge.vocabulary import EVERY_PURPOSE, EventType, Member, Method, Report, Seen, normal_email
 
 _THERE = {kind: there for there, kind in NEWS.items()}
 
 #: What there is of the whole person, whatever the purpose.
 _WHOLE = frozenset({There.DEAD, There.COMPLAINED})
-
-
-#: What lets us write a stop there.
-_STOPPING = STOPS.keys() | CLOSERS
 
 
 class _Stop(NamedTuple):
@@ -35,36 +33,43 @@ class _Stop(NamedTuple):
     since: datetime | None
 
 
-def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[int, Member]], oldest: datetime) -> list[Report]:
-    """Stops that this ESP holds of these people, by number, and that nobody has told us; raises `AdapterError`.
+def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[Push, Member]], oldest: datetime) -> list[Report]:
+    """Stops that this ESP holds of these people and that nobody has told us; raises `AdapterError`.
 
     `oldest` is when the oldest of their new yeses was asked for.
     """
     adapter = bridge.adapters[name]
     members = [told for _, told in asking]
-    there = _by_address(adapter.left(members, oldest), adapter.places)
-    found = [number for number, told in asking if normal_email(told.email) in there]
+    there = _by_address(adapter.left(members, oldest))
+    found = {push.person.number: push for push, told in asking if normal_email(told.email) in there}
     if not found:
         return []
-    looks = bridge.store.queue.look_at(name, found)
+    looks = [_claimed(look, found) for look in bridge.store.queue.look_at(name, list(found))]
     puzzling = {look.push.person.number for look in looks if _is_puzzling(look, there[_address(look)])}
     if puzzling:
-        seen = adapter.left([told for number, told in asking if number in puzzling], oldest, exact=True)
-        there |= _by_address(seen, adapter.places)
-    return [report for look in looks for report in _reports(bridge, name, look, there.get(_address(look), []))]
+        seen = adapter.left([told for push, told in asking if push.person.number in puzzling], oldest, exact=True)
+        there |= _by_address(seen)
+    reports = (report for look in looks for report in _reports(bridge, name, look, there.get(_address(look), [])))
+    return list({report.key: report for report in reports}.values())
+
+
+def _claimed(look: Look, found: Mapping[int, Push]) -> Look:
+    """As she was when she was claimed: since then she is held by us."""
+    shaken = found[look.push.person.number].shaken
+    return look._replace(push=msgspec.structs.replace(look.push, shaken=shaken))
 
 
 def _address(look: Look) -> str:
     return normal_email(look.push.person.email)
 
 
-def _by_address(seen: Iterable[Seen], places: Iterable[str]) -> dict[str, list[_Stop]]:
+def _by_address(seen: Iterable[Seen]) -> dict[str, list[_Stop]]:
     found: dict[str, list[_Stop]] = {}
     for one in seen:
         if one.stop is None:
             continue
         there = _THERE[one.stop]
-        purposes = frozenset(places) if there in _WHOLE else one.purposes
+        purposes = frozenset({EVERY_PURPOSE}) if there in _WHOLE else one.purposes
         for email, seconds in zip(one.emails, one.times or [0] * len(one.emails), strict=True):
             since = datetime.fromtimestamp(seconds, UTC) if seconds else None
             found.setdefault(normal_email(email), []).append(_Stop(there, purposes, since))
@@ -77,12 +82,18 @@ def _is_puzzling(look: Look, stops: Sequence[_Stop]) -> bool:
 
 
 def _is_explained(look: Look, purpose: str) -> bool:
-    """Whether a no of hers is known here, or a block, that her yes has answered."""
+    """Whether her yes has answered a stop that this ESP told us of, or that we had told it."""
     by = standing(look.push.history, purpose).by
-    return by is None or any(
-        event.type in _STOPPING and event.purpose in (EVERY_PURPOSE, purpose) and event.time <= by.time
+    if by is None:
+        return True
+    heard = [
+        (event.time, True)
         for event in look.push.history
-    )
+        if event.type in STOPS and event.source == look.push.adapter and event.purpose in (EVERY_PURPOSE, purpose)
+    ]
+    told = [(acted, confirmed is not None) for acted, confirmed in look.stops]
+    last = max((stop for stop in heard + told if stop[0] <= by.time), default=None)
+    return last is not None and last[1]  # while that one stands there, she cannot leave there anew
 
 
 def _reports(bridge: Bridge, name: str, look: Look, stops: Sequence[_Stop]) -> Iterable[Report]:
@@ -91,12 +102,13 @@ def _reports(bridge: Bridge, name: str, look: Look, stops: Sequence[_Stop]) -> I
     told = member(bridge, look.push, now, limits, closed=False)
     shut = blocks(look.push.history, limits)
     for stop in stops:
-        for purpose in sorted(stop.purposes & told.on):
+        everything = EVERY_PURPOSE in stop.purposes
+        for purpose in sorted(told.on if everything else stop.purposes & told.on):
             if stop.since is None and _is_explained(look, purpose):
                 continue
             _, _, repair = compare(adapter, look, told, Stands(purpose, stop.there, stop.since), shut)
             if repair in (Repair.STOP_HERE, Repair.BOUNCE_HERE):
-                about = EVERY_PURPOSE if stop.there in _WHOLE else purpose
+                about = EVERY_PURPOSE if everything else purpose
                 yield _report(NEWS[stop.there], look.push.person.email, about, min(stop.since or now, now))
 
 

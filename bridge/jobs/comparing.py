@@ -85,11 +85,15 @@ def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -
 
 
 def _is_echo(look: Look, by: ConsentEvent | None, there: There, since: datetime | None) -> bool:
-    """Whether the stop there is one that she said here before her yes, and that we wrote there after it."""
+    """Whether the stop there is one that she said here before her yes, or that followed from a block of hers, and that
+    we wrote there after it. Whoever is off there cannot leave anew."""
     if by is None or since is None or there is not There.LEFT:
         return False
+    if since <= by.time + LEASE and any(e.type in CLOSERS and e.time <= by.time for e in look.push.history):
+        return True
     return any(
-        acted <= by.time and since <= (confirmed + _APART if confirmed else by.time + LEASE)
+        acted <= by.time
+        and ((confirmed is not None and since <= confirmed + _APART) or (look.push.shaken and since <= by.time + LEASE))
         for acted, confirmed in look.stops
     )
 

@@ -235,8 +235,7 @@ class Pusher:
         if oldest is None:
             return list(ready), []
         try:
-            asking = [(errand.push.person.number, errand.member) for errand in new]
-            reports = unheard(self.bridge, self.name, asking, oldest)
+            reports = unheard(self.bridge, self.name, [(errand.push, errand.member) for errand in new], oldest)
         except AdapterError as error:
             log.warning("%s: %s while asking what is stopped there", self.name, error.reason)
             wait = _UNTIL_MENDED if isinstance(error, Misconfigured) else error.wait
@@ -368,11 +367,13 @@ class Pusher:
     def _tell_again(self, job: Job) -> None:
         """A call whose end nobody saw may have begun a job: its people are told once more (decision 24)."""
         book = self.bridge.store.queue.jobs
-        busy = self.bridge.store.queue.tell_again(self.name, job.carried)
-        if busy:
-            book.look_again(job, None, busy)
-        else:
-            book.end(job)
+        jobs = book.claim_lost(self.name, job) if job.key is None else [job]
+        people = sorted({number for one in jobs for number in one.carried})
+        busy = set(self.bridge.store.queue.tell_again(self.name, people))
+        for one in jobs:
+            if left := busy.intersection(one.carried):
+                book.look_again(one, None, sorted(left))
+        book.end(*(one for one in jobs if busy.isdisjoint(one.carried)))
 
     # -- what is told -------------------------------------------------------------------------------------------
 

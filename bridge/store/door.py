@@ -13,6 +13,7 @@ from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
+from bridge.store.waiting import UNSURE
 from bridge.tables import STATUSES
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import (
@@ -40,7 +41,8 @@ _PUSH = Sql(
     "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
     "stop = pushes.stop OR excluded.stop, attempts = 0, "
-    f"reason = CASE WHEN pushes.reason IN ({journeys.WAITS}) THEN pushes.reason END"  # until the ESP says otherwise
+    f"reason = CASE WHEN pushes.reason IN ({journeys.WAITS}) OR substr(pushes.reason, 1, 1) = '{UNSURE}' "
+    "THEN pushes.reason END"  # until the ESP says otherwise
 )
 _CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")

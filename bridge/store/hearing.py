@@ -10,7 +10,7 @@ from bridge.store.rows import Opened, listed
 from bridge.store.sql import Sql
 from bridge.store.values import News
 from bridge.vault import Vault
-from bridge.vocabulary import ConsentEvent, EventType, Evidence, Report
+from bridge.vocabulary import EVERY_PURPOSE, REPORTED, ConsentEvent, EventType, Evidence, Report
 
 _LOOKUPS = Sql("SELECT lookup, id FROM subjects WHERE lookup IN ({})")
 _FORMER = Sql("SELECT f.lookup, s.id FROM former f JOIN subjects s ON s.number = f.subject WHERE f.lookup IN ({})")
@@ -19,6 +19,9 @@ _REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
 #: A moment before this, or so much ahead of us, is no moment anything can have happened at.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(minutes=5)
+
+#: Two roads may give one moment so differently.
+_SAME = timedelta(minutes=1)
 
 #: What is about an address, and not about whoever had it before.
 _OF_THE_ADDRESS = frozenset({EventType.BOUNCED, EventType.DEFERRED, EventType.SUBSCRIBED, EventType.MOVED})
@@ -88,8 +91,24 @@ class Hearing:
             return False  # the echo of our own push
         if one.type is EventType.MOVED:
             return self._move(opened, one)
+        if self._is_told(history, one):
+            return False
         batch.add(opened, self._event(opened, one, self._moment(one)))
         return True
+
+    def _is_told(self, history: Sequence[ConsentEvent], one: News) -> bool:
+        """Whether this was heard already by the other road: a webhook, or a look at what the ESP holds."""
+        if one.type not in STOPS and one.type is not EventType.BOUNCED:
+            return False
+        told = {
+            event.purpose
+            for event in history
+            if (event.type, event.source) == (one.type, self._adapter)
+            and event.method in REPORTED - {one.method}
+            and abs(event.time - one.time) <= _SAME
+        }
+        about = {one.purpose} if one.purpose else {event.purpose for event in history} - {EVERY_PURPOSE}
+        return EVERY_PURPOSE in told or (bool(told) and about <= told)
 
     def _move(self, opened: Opened, one: News) -> bool:
         """Her address changed there. It counts from now: what was answered at the old one until now was hers."""

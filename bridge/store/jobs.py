@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import Row, and_, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.engine import Database
@@ -16,6 +16,9 @@ from bridge.vault import new_id
 
 #: A job of which nobody knows whether it exists is over by then, as far as one can tell: its people are told again.
 LOST = timedelta(hours=1)
+
+#: So many of those are taken up together.
+_LOST_AT_ONCE = 100
 
 _LONGEST_LOOK = timedelta(minutes=1)
 
@@ -88,15 +91,17 @@ class JobBook:
                 return None
             leased = {"leased": self.clock() + LEASE, "lease": lease}
             db.execute(update(esp_jobs).where(esp_jobs.c.number == row.number).values(leased))
-        return Job(
-            number=row.number,
-            adapter=adapter,
-            key=row.key,
-            carried=msgspec.msgpack.decode(row.carried, type=tuple[int, ...]),
-            made=row.made,
-            attempts=row.attempts,
-            lease=lease,
-        )
+        return _job(row, lease)
+
+    def claim_lost(self, adapter: str, job: Job) -> list[Job]:
+        """With one job that nobody knows the name of, all others like it that are due: after many crashes their people
+        are the same ones, and are told once."""
+        due = self._due(adapter).where(esp_jobs.c.key.is_(None), esp_jobs.c.number != job.number)
+        with self.database.writing() as db:
+            rows = list(db.execute(due.limit(_LOST_AT_ONCE).with_for_update(skip_locked=True)))
+            leased = {"leased": self.clock() + LEASE, "lease": job.lease}
+            db.execute(update(esp_jobs).where(esp_jobs.c.number.in_([row.number for row in rows])).values(leased))
+        return [job, *(_job(row, job.lease) for row in rows)]
 
     def look_again(self, job: Job, wait: float | None, people: Sequence[int] | None = None) -> None:
         """It is still open: when to look next, and for whom, if no longer for all."""
@@ -116,10 +121,11 @@ class JobBook:
         due = self.clock() + 24 * LOST
         self._change(job, {"key": None, "due": due, "attempts": 0, "leased": None, "lease": None})
 
-    def end(self, job: Job) -> None:
-        """It is over, and what became of each is noted."""
+    def end(self, *jobs: Job) -> None:
+        """They are over, and what became of each person is noted."""
+        numbers, leases = [job.number for job in jobs], {job.lease for job in jobs}
         with self.database.writing() as db:
-            db.execute(delete(esp_jobs).where(esp_jobs.c.number == job.number, esp_jobs.c.lease == job.lease))
+            db.execute(delete(esp_jobs).where(esp_jobs.c.number.in_(numbers), esp_jobs.c.lease.in_(leases)))
 
     def _change(self, job: Job, values: Mapping[str, object]) -> None:
         mine = and_(esp_jobs.c.number == job.number, esp_jobs.c.lease == job.lease)
@@ -170,6 +176,18 @@ class Connections:
         """The call is over."""
         with self.database.writing() as db:
             db.execute(delete(connections).where(connections.c.adapter == adapter, connections.c.lease == lease))
+
+
+def _job(row: Row[Any], lease: str) -> Job:
+    return Job(
+        number=row.number,
+        adapter=row.adapter,
+        key=row.key,
+        carried=msgspec.msgpack.decode(row.carried, type=tuple[int, ...]),
+        made=row.made,
+        attempts=row.attempts,
+        lease=lease,
+    )
 
 
 def _packed(people: Sequence[int]) -> bytes:

@@ -37,7 +37,7 @@ from bridge.store import journeys
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
-from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, held, is_held
+from bridge.store.waiting import LEASE, LONGEST_WAIT, UNSURE, back_off, free, held, is_held
 from bridge.tables import AwareDateTime, events, pushes, retired, stop_clocks, subjects
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import GONE_THERE, HELD_BACK, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
@@ -312,6 +312,7 @@ def _push(
         pause_end=_end_of_pause(history, now),
         known=row.told,
         reason=row.reason,
+        shaken=row.lease is not None or (row.reason or "").startswith(UNSURE),
     )
 
 
@@ -400,7 +401,7 @@ def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
         put=push.number if outcome.told else None,  # her yes was taken: a retry lifts nothing any more
         due=now + back_off(push.attempts, longest, outcome.wait),
         job=outcome.job or None,
-        reason=outcome.reason[:64],
+        reason=((UNSURE if outcome.maybe or push.shaken else "") + outcome.reason)[:64],
     )
 
 

@@ -68,6 +68,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     told: int | None = None  # what it is told now
     reason: str | None = None  # what the ESP answered last, where it did not simply take it
     gone: bool = False  # the ESP deleted her address for good
+    shaken: bool = False  # an earlier call about her may have been carried out there without our knowing
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,9 @@ from typing import Any
 
 from sqlalchemy import and_, not_
 
+#: How a reason begins after a call that may have been carried out all the same, until one is known to be.
+UNSURE = "~"
+
 #: Longer than any round of calls to an ESP or mail server may take: who holds a lease is alone.
 LEASE = timedelta(seconds=150)
 

@@ -1,0 +1,363 @@
+"""Issue of all issues: whatever is interleaved, doubled, late or lost, and whoever crashes, both sides end up equal.
+
+Readers click, platforms act and tell (or do not), the dispatcher dies before and after its calls, platforms fail; then
+one comparison. ESP-01 to 03, HOOK-01, 02, WDR-11, decisions 23 to 25, promises 1 and 2.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from adapters.mailchimp import Mailchimp
+from adapters.sandbox.control import perform
+from adapters.sandbox.courier import Delivery, Webhooks, mailchimp_signature, sendgrid_signature
+from adapters.sandbox.server import Running, start
+from adapters.sendgrid import SendGrid
+from bridge.adapter import AdapterError
+from bridge.jobs.members import member
+from bridge.jobs.reconcile import Reconciler
+from tests.bulk import Bulk
+from tests.conftest import BASE_URL, House, Reader
+
+PURPOSES = ("newsletter", "offers")
+ESPS = ("mailchimp", "sendgrid")
+
+ACTS = (
+    *("signs up newsletter", "signs up offers", "confirms", "confirms", "one click", "stops everything"),
+    *("saves newsletter", "saves offers", "saves both", "saves none"),
+    *("leaves mailchimp", "leaves sendgrid newsletter", "leaves sendgrid offers", "leaves sendgrid"),
+    *(
+        "bounces sendgrid",
+        "is blocked sendgrid",
+        "complains mailchimp",
+        "complains sendgrid",
+        "joins sendgrid newsletter",
+    ),
+    *("first news comes", "last news comes", "news comes twice", "news is lost", "old news comes again"),
+    *("dispatch", "dispatch", "dispatch", "dies before telling mailchimp", "dies before telling sendgrid"),
+    *("dies after telling mailchimp", "dies after telling sendgrid"),
+    *("mailchimp down", "sendgrid down", "mailchimp cut", "sendgrid cut", "up", "minutes pass", "hours pass"),
+)
+
+_turns = itertools.count(1)
+
+
+@dataclass
+class Word:
+    """Something she said: yes or no, to what, and when; a yes counts from when the question was put."""
+
+    yes: bool
+    purposes: frozenset[str]
+    time: datetime
+
+
+class Patient(Reader):
+    """Her mails come at once; what the platforms are told waits until somebody tells it."""
+
+    def mails(self) -> list[EmailMessage]:
+        """What is in her mailbox, after every mail that was due was sent."""
+        while self.house.dispatcher.mails():
+            pass
+        return self.house.mailbox.to(self.email)
+
+
+@dataclass
+class Life:
+    """One reader, and all she really said, wherever she said it."""
+
+    reader: Reader
+    words: list[Word] = field(default_factory=list)
+    asked: dict[str, tuple[datetime, tuple[str, ...]]] = field(default_factory=dict)  # confirm link -> when, for what
+    requests: int = 0
+    dead: bool = False  # bounced or complained: her yes may count for less, never for more
+
+    def last(self, purpose: str) -> Word | None:
+        """Her last word."""
+        said = [word for word in self.words if purpose in word.purposes]
+        return max(said, key=lambda word: word.time, default=None)
+
+
+class World:
+    """A house, both platforms, and the news on its way between them."""
+
+    def __init__(self, bulk: Bulk, keys: dict[str, str]) -> None:
+        self.bulk, self.house, self.keys = bulk, bulk.house, keys
+        self.news: list[Delivery] = []
+        self.told: list[Delivery] = []
+        bulk.running.state.courier.send = lambda delivery, *_: self.news.append(delivery)  # type: ignore[method-assign]
+
+    def comes(self, delivery: Delivery) -> None:
+        """A webhook arrives, signed now."""
+        now = self.house.clock().timestamp()
+        sign: Callable[[str, bytes, float], dict[str, str]]
+        name, sign = "sendgrid_private_key_pem", sendgrid_signature
+        if delivery.esp == "mailchimp":
+            name, sign = "mailchimp_signing_secret", mailchimp_signature
+        headers = dict(sign(self.keys[name], delivery.body, now))
+        path = urlsplit(delivery.url).path
+        answer = self.house.client.post(path, data=delivery.body, headers=headers, content_type=delivery.content_type)
+        assert answer.status_code < 300, (answer.status_code, delivery.what)
+        self.told.append(delivery)
+
+    def there(self, life: Life, name: str) -> dict[str, object]:
+        """How a platform holds her."""
+        return self.bulk.running.state.esp(name).person(life.reader.email)
+
+    # -- acts ---------------------------------------------------------------------------------------------------
+
+    def play(self, life: Life, act: str) -> None:
+        """One act, a while after the last."""
+        self.house.clock.forward(seconds=7)
+        words = act.split()
+        match words:
+            case ["signs", "up", purpose]:
+                self._signs_up(life, purpose)
+            case ["confirms"]:
+                self._confirms(life)
+            case ["one", "click"]:
+                self._one_click(life)
+            case ["stops", "everything"]:
+                self._saves(life, None)
+            case ["saves", what]:
+                self._saves(life, {"both": PURPOSES, "none": ()}.get(what, (what,)))
+            case [("leaves" | "bounces" | "is" | "complains" | "joins"), *_]:
+                self._at_the_platform(life, words)
+            case ["dies", when, "telling", name]:
+                self._dies(name, after=when == "after")
+            case ["dispatch"]:
+                self.house.dispatch()
+            case _:
+                self._weather(act)
+
+    def _weather(self, act: str) -> None:
+        """What nobody of us does."""
+        match act.split():
+            case ["minutes", _]:
+                self.house.clock.forward(minutes=7)
+            case ["hours", _]:
+                self.house.clock.forward(hours=3)
+            case ["up"]:
+                self.up()
+            case [name, ("down" | "cut") as mode]:
+                self.bulk.trouble(name, mode=mode)
+            case _:
+                self._news(act)
+
+    def up(self) -> None:
+        """No platform is in trouble any more."""
+        for name in ESPS:
+            self.bulk.trouble(name, mode="up")
+
+    def _signs_up(self, life: Life, purpose: str) -> None:
+        before = self._links(life)
+        asked = self.house.clock()
+        assert life.reader.signs_up(purpose).status_code == 200
+        life.requests += 1
+        for link in self._links(life) - before:
+            life.asked[link] = (asked, (purpose,))
+
+    def _links(self, life: Life) -> set[str]:
+        bodies = [mail.get_body(("plain",)) for mail in life.reader.mails()]
+        found = (word for body in bodies if body for word in body.get_content().split())
+        return {word.removeprefix(BASE_URL) for word in found if word.startswith(f"{BASE_URL}/confirm/")}
+
+    def _confirms(self, life: Life) -> None:
+        for link, (asked, purposes) in list(life.asked.items())[-1:]:
+            if self.house.client.post(link).status_code == 200 and life.reader.may(purposes[0]).may:
+                last = life.last(purposes[0])
+                if last is None or last.time < asked:  # an old link says nothing over a later word
+                    life.words.append(Word(yes=True, purposes=frozenset(purposes), time=asked))
+
+    def _one_click(self, life: Life) -> None:
+        with suppress(AssertionError):  # no mail of hers has such a link yet
+            assert life.reader.one_click().status_code == 200
+            about = [mail["List-Id"] for mail in self.house.mailbox.to(life.reader.email) if mail["List-Id"]][-1:]
+            gone = frozenset(purpose for purpose in PURPOSES if any(f"<{purpose}." in one for one in about))
+            life.words.append(Word(yes=False, purposes=gone or frozenset(PURPOSES), time=self.house.clock()))
+
+    def _saves(self, life: Life, wanted: tuple[str, ...] | None) -> None:
+        if not self.house.store.knows(life.reader.email):
+            return
+        self.house.clock.forward(minutes=40)  # fresh links are not mailed often
+        try:
+            link = life.reader.asks_for_a_link()
+        except AssertionError:
+            return
+        self.house.clock.forward(seconds=5)
+        asked, was = self.house.clock(), {p for p in PURPOSES if life.reader.may(p).may}
+        self.house.clock.forward(seconds=5)
+        if wanted is None:
+            answer = self.house.client.post(link, data={"stop": "all"})
+        else:
+            answer = life.reader.saves(link, *wanted)
+        if answer.status_code != 200:
+            return
+        on = frozenset(wanted or ()) - was
+        off = frozenset(PURPOSES) if wanted is None else frozenset(was) - frozenset(wanted)
+        if on:
+            life.words.append(Word(yes=True, purposes=frozenset(p for p in on if life.reader.may(p).may), time=asked))
+        if off:
+            life.words.append(Word(yes=False, purposes=off, time=self.house.clock()))
+
+    def _at_the_platform(self, life: Life, words: list[str]) -> None:
+        name = next(word for word in words if word in ESPS)
+        purpose = words[-1] if words[-1] in PURPOSES else ""
+        gets = frozenset(map(str, self.there(life, name)["receives"]))  # type: ignore[call-overload]
+        act = {"leaves": "unsubscribe", "bounces": "bounce", "is": "block", "complains": "complain"}.get(
+            words[0], "subscribe"
+        )
+        # Whoever gets no mail from there has no link of theirs to press.
+        if act != "subscribe" and (not gets or (purpose and purpose not in gets)):
+            return
+        perform(self.bulk.running.state, {"esp": name, "email": life.reader.email, "act": act, "purpose": purpose})
+        if act in ("bounce", "complain"):
+            life.dead = True
+        if act in ("unsubscribe", "complain"):
+            gone = frozenset([purpose] if purpose else PURPOSES)
+            life.words.append(Word(yes=False, purposes=gone, time=self.house.clock()))
+
+    def _news(self, act: str) -> None:
+        if act == "old news comes again":
+            if self.told:
+                self.comes(self.told[0])
+        elif self.news:
+            delivery = self.news.pop(-1 if act.startswith("last") else 0)
+            if act != "news is lost":
+                self.comes(delivery)
+            if act == "news comes twice":
+                self.comes(delivery)
+
+    def _dies(self, name: str, *, after: bool) -> None:
+        """A dispatcher that is killed with people in its hands."""
+        pushes = self.house.store.queue.claim_pushes(name, 20)
+        now = self.house.clock()
+        limits = self.house.bridge.limits(now)
+        told = [member(self.house.bridge, push, now, limits, closed=False) for push in pushes]
+        calm = [one for one in told if not one.fresh]  # of whoever has a new yes it asks first, and dies there
+        if after and calm:
+            with suppress(AdapterError):
+                self.house.bridge.adapters[name].put(calm)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def ends(self, arrive: int) -> None:
+        """Trouble is over, some news still comes, the rest is lost; everything settles, and both sides are compared."""
+        self.up()
+        for delivery in self.news[:arrive]:
+            self.comes(delivery)
+        self.news.clear()
+        self.house.clock.forward(minutes=10)
+        self.bulk.settle()
+        self.house.clock.forward(hours=1)
+        for name in ESPS:
+            Reconciler(self.house.bridge, name, dry_run=False, max_changes=10).run()
+        self.bulk.settle()
+
+
+@pytest.fixture(scope="module")
+def telling(keys: dict[str, str]) -> Iterator[Running]:
+    """A sandbox that has somewhere to tell its news."""
+    hooks = Webhooks(
+        mailchimp_url=f"{BASE_URL}/webhooks/mailchimp/{keys['mailchimp_path_secret']}",
+        mailchimp_signing_secret=keys["mailchimp_signing_secret"],
+        sendgrid_url=f"{BASE_URL}/webhooks/sendgrid",
+        sendgrid_private_key_pem=keys["sendgrid_private_key_pem"],
+    )
+    sandbox = start(port=0, webhooks=hooks)
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def world(house: House, telling: Running, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> World:
+    """The house on both databases, with both platforms and the news between them."""
+    for kind in (Mailchimp, SendGrid):
+        monkeypatch.setattr(kind, "clock", staticmethod(house.clock))
+    telling.state.reset()
+    secrets = {
+        "MAILCHIMP_WEBHOOK_SECRET": keys["mailchimp_path_secret"],
+        "MAILCHIMP_WEBHOOK_SIGNING_SECRET": keys["mailchimp_signing_secret"],
+    }
+    bulk = Bulk(house, telling, keys, ESPS, **secrets).at_once()
+    house.bridge.adapters.pop("memory")
+    return World(bulk, keys)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example is short enough to read as it is
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    acts=st.lists(st.sampled_from(ACTS), min_size=5, max_size=25).map(
+        lambda acts: ["signs up newsletter", "confirms", *acts]
+    ),
+    arrive=st.integers(0, 9),
+)
+@example(
+    acts=["signs up newsletter", "confirms", "dispatch", "leaves mailchimp", "news is lost", "saves both"], arrive=0
+)
+@example(
+    acts=[
+        "signs up newsletter",
+        "confirms",
+        "dispatch",
+        "saves none",
+        "saves newsletter",
+        "leaves sendgrid newsletter",
+    ],
+    arrive=0,
+)
+def test_in_every_order_both_sides_end_equal(world: World, acts: list[str], arrive: int) -> None:
+    """Her last word is what counts, on both sides, wherever she said it and whoever lost it."""
+    world.news.clear()
+    world.told.clear()
+    world.house.clock.forward(days=1)
+    life = Life(Patient(world.house, f"o{next(_turns)}@lezer.example"))
+    for act in acts:
+        world.play(life, act)
+    world.ends(arrive)
+
+    email, store = life.reader.email, world.house.store
+    may = {purpose for purpose in PURPOSES if store.may_mail(email, purpose).may}
+    for purpose in PURPOSES:
+        last = life.last(purpose)
+        if last is None or not last.yes:
+            assert purpose not in may, f"no stop is lost, and nobody is on without proof: {purpose} {life.words}"
+        elif not life.dead:
+            assert purpose in may, f"her yes stands: {purpose} {life.words} {store.may_mail(email, purpose)}"
+    for name in ESPS:
+        there = world.there(life, name)
+        less = there.get("compliance") or there.get("forgotten") or there.get("status") == "pending"
+        gets = set(map(str, there["receives"]))  # type: ignore[call-overload]
+        assert gets <= may, f"{name}: nobody is mailed without a live yes: {there}"
+        assert less or gets == may, f"{name}: who may be mailed is on: {there} {life.words}"
+    confirmations = {mail["Message-ID"] for mail in world.house.mailbox.to(email) if "/confirm/" in mail.as_string()}
+    assert len(confirmations) <= life.requests, "at most one mail for each request"
+    asked = [mail for mail in world.bulk.running.state.mailbox.mails(email) if "mailchimp.example" in mail.sender]
+    assert len(asked) <= sum(word.yes for word in life.words)
+    assert world.house.verify().problems == ()
+
+
+def test_the_news_is_told_late(world: World) -> None:
+    """What this file plays is real: news waits until it comes."""
+    life = Life(Patient(world.house, f"o{next(_turns)}@lezer.example"))
+    for act in ("signs up newsletter", "confirms", "dispatch", "dispatch", "leaves mailchimp"):
+        world.play(life, act)
+    assert [delivery.what for delivery in world.news if delivery.esp == "mailchimp"] == ["unsubscribe"]
+    assert life.reader.may().may
+
+    world.house.clock.forward(hours=2)
+    world.play(life, "last news comes")
+
+    assert not life.reader.may().may
+    assert world.house.clock() - life.words[-1].time > timedelta(hours=1)
