@@ -4,7 +4,8 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -63,6 +64,9 @@ class _Event(msgspec.Struct):
     asm_group_id: object = None
 
 
+_EVENT, _EVENTS = msgspec.json.Decoder(_Event), msgspec.json.Decoder(list[_Event])
+
+
 class SendGridEvents(Ears):
     """Signed over timestamp and raw body, CR LF at the end included.
 
@@ -98,13 +102,13 @@ class SendGridEvents(Ears):
             self._tokens.verify(call)
 
     def parse(self, call: Incoming) -> list[Report]:
-        """Every element by itself: one that makes no sense is left out and harms no other."""
+        """All at once; where an element makes no sense, each by itself: that one is left out and harms no other."""
         try:
-            elements = msgspec.json.decode(call.body, type=list[msgspec.Raw])
+            events = _EVENTS.decode(call.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return []
-        fresh = self._is_fresh(call)
-        return [report for element in elements for report in self._read(element, fresh=fresh)]
+            events = list(_one_by_one(call.body))
+        fresh, now = self._is_fresh(call), self._clock()
+        return [report for event in events for report in self._read(event, now, fresh=fresh)]
 
     def _is_fresh(self, call: Incoming) -> bool:
         stamp = call.headers.get(_TIMESTAMP, "")
@@ -112,15 +116,11 @@ class SendGridEvents(Ears):
             return False
         return abs(self._clock().timestamp() - int(stamp)) <= _FRESH
 
-    def _read(self, element: msgspec.Raw, *, fresh: bool) -> list[Report]:
-        try:
-            event = msgspec.json.decode(element, type=_Event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return []
+    def _read(self, event: _Event, now: datetime, *, fresh: bool) -> list[Report]:
         meaning = _meaning(event)
         if meaning is None or "@" not in event.email or (meaning is EventType.SUBSCRIBED and not fresh):
             return []
-        time = _time(event.timestamp) or self._clock()
+        time = _time(event.timestamp) or now
         return [
             Report(
                 type=meaning,
@@ -143,6 +143,16 @@ class SendGridEvents(Ears):
         if named and (event.event != "dropped" or _text(event.reason) == "unsubscribed address"):
             return self._purposes(str(group))
         return () if event.event == "group_resubscribe" else (EVERY_PURPOSE,)
+
+
+def _one_by_one(body: bytes) -> Iterator[_Event]:
+    try:
+        elements = msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    for element in elements:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield _EVENT.decode(element)
 
 
 def _meaning(event: _Event) -> EventType | None:

@@ -4,6 +4,7 @@ once.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -177,6 +178,8 @@ class Acts:
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int | None:
         """Take what an ESP tells; how many pieces were new. None = the store is away, and they are parked."""
+        with suppress(StoreAway, StoreBroken):  # then all of it is parked
+            reports = self.store.untold(adapter, reports)
         news = self.store.news(adapter, reports)
         try:
             return self._take_in(adapter, news)

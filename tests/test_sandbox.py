@@ -802,7 +802,12 @@ class TestWebhooks:
 
     @pytest.mark.parametrize(
         ("act", "purpose", "kind"),
-        [("bounce", "", "cleaned"), ("unsubscribe", "", "unsubscribe"), ("unsubscribe", "newsletter", "profile")],
+        [
+            ("bounce", "", "cleaned"),
+            ("unsubscribe", "", "unsubscribe"),
+            ("unsubscribe", "newsletter", "profile"),
+            ("move", "", "upemail"),
+        ],
     )
     def test_what_mailchimp_calls_it(self, told: Running, bridge: Bridge, act: str, purpose: str, kind: str) -> None:
         subscribe(caller(f"{told.url}/mailchimp/3.0"), interests={NEWSLETTER: True, OFFERS: True})
@@ -812,6 +817,14 @@ class TestWebhooks:
         assert parse_qs(bridge.posts()[0][2].decode())["type"] == [kind]
         receives = control("GET", f"/people?email={AN}").json()["mailchimp"]["receives"]
         assert receives == (["offers"] if purpose else [])
+
+    def test_a_changed_address_is_told_as_published(self, told: Running, bridge: Bridge) -> None:
+        subscribe(caller(f"{told.url}/mailchimp/3.0"), interests={NEWSLETTER: True})
+        caller(f"{told.url}/control")("POST", "/act", {"email": AN, "act": "move", "esp": "mailchimp"})
+        assert told.state.courier.idle()
+        form = {name: one[0] for name, one in parse_qs(bridge.posts()[0][2].decode()).items()}
+        assert (form["type"], form["data[old_email]"], form["data[new_email]"]) == ("upemail", AN, f"new.{AN}")
+        assert told.state.mailchimp.person(f"new.{AN}")["receives"] == ["newsletter"]
 
     def test_sendgrid_signs_the_raw_bytes_to_the_last_line_end(self, told: Running, bridge: Bridge) -> None:
         caller(f"{told.url}/sendgrid/v3")("POST", "/mail/send", letter(custom_args={"cb_mail": "m1"}))
@@ -834,6 +847,7 @@ class TestWebhooks:
         [
             ("bounce", "", {"event": "bounce", "type": "bounce", "status": "5.1.1"}),
             ("block", "", {"event": "bounce", "type": "blocked"}),
+            ("defer", "", {"event": "deferred", "attempt": "2"}),
             ("complain", "", {"event": "spamreport"}),
             ("unsubscribe", "", {"event": "unsubscribe"}),
             ("unsubscribe", "offers", {"event": "group_unsubscribe", "asm_group_id": 102}),

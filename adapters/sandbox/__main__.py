@@ -57,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         webhooks = webhooks_from(options.keys, options.bridge_url)
         running = start(options.port, host=options.host, webhooks=webhooks, keep=options.keep)
+        running.state.timeline_url = os.environ.get("SANDBOX_TIMELINE", "")
     except OSError as error:
         print(f"sandbox: port {options.port} or {options.port + 1} cannot be used: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,10 @@ from adapters.sandbox.scanner import press_unsubscribe, scan
 from adapters.sandbox.state import State
 from adapters.sandbox.trouble import MODES
 
-ACTS = ("bounce", "complain", "unsubscribe", "subscribe", "confirm", "compliance", "block", "scan", "one-click")
+ACTS = (
+    *("bounce", "complain", "unsubscribe", "subscribe", "confirm", "compliance", "block", "defer", "drop", "read"),
+    *("move", "scan", "one-click"),
+)
 
 
 def control(state: State) -> Blueprint:

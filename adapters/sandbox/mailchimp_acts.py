@@ -43,6 +43,8 @@ def _act(esp: "Mailchimp", member: Listed, what: str, purpose: str) -> str:
         return _unsubscribe(esp, member, purpose)
     if what == "confirm":
         return _confirm(esp, member)
+    if what == "move":
+        return _move(esp, member)
     if what == "compliance":
         member.status, member.compliance = "unsubscribed", True
         return "Mailchimp put the member in compliance state and tells nobody."
@@ -69,6 +71,17 @@ def _confirm(esp: "Mailchimp", member: Listed) -> str:
     member.status, member.compliance = "subscribed", False
     tell(esp, "subscribe", member, "user")
     return "The reader pressed the button in Mailchimp's own mail, and Mailchimp tells the bridge."
+
+
+def _move(esp: "Mailchimp", member: Listed) -> str:
+    """She changes her address on Mailchimp's own page."""
+    old, new = member.email, f"new.{member.email}"
+    if hashed(new) in esp.audience.members:
+        raise ActError("Her new address is at Mailchimp already.")
+    esp.audience.members[hashed(new)] = esp.audience.members.pop(hashed(old))
+    member.email = new
+    tell(esp, "upemail", member, "user", old_email=old, new_email=new, new_id=member.unique_id)
+    return "The reader changed her address at Mailchimp, which tells the bridge."
 
 
 def _complain(esp: "Mailchimp", member: Listed) -> str:
@@ -135,7 +148,9 @@ def _switch_off(esp: "Mailchimp", key: str) -> None:
 def form(esp: "Mailchimp", kind: str, member: Listed, extra: dict[str, str]) -> bytes:
     """The published form body: nested names in brackets, a time without zone."""
     data: dict[str, Any] = dict(extra)
-    if kind == "cleaned":
+    if kind == "upemail":
+        data = {"list_id": AUDIENCE, **extra}
+    elif kind == "cleaned":
         data = {"list_id": AUDIENCE, **extra, "email": member.email}
     else:
         data |= {"id": member.unique_id, "list_id": AUDIENCE, "email": member.email, "email_type": member.email_type}

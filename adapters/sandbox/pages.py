@@ -24,6 +24,19 @@ SWITCHES = {
     "pending": "Jobs wait",
     "shuffled": "Jobs wait and mix",
 }
+#: What can happen to a reader at each: the act, what the button says, and whether it is about one list.
+READER_ACTS = {
+    "mailchimp": (
+        *(("unsubscribe", "Leaves", True), ("subscribe", "Signs up there", True), ("confirm", "Confirms there", False)),
+        *(("bounce", "Hard bounce", False), ("complain", "Complains", False), ("move", "Changes address", False)),
+        ("compliance", "Compliance state", False),
+    ),
+    "sendgrid": (
+        *(("unsubscribe", "Leaves", True), ("subscribe", "Joins again", True), ("bounce", "Hard bounce", False)),
+        *(("block", "Full mailbox", False), ("defer", "Deferred", False), ("drop", "Dropped", False)),
+        *(("complain", "Complains", False), ("read", "Reads a mail", False)),
+    ),
+}
 #: People shown of each ESP: those who came last.
 SHOWN = 200
 #: Everything from this machine; a mail in its frame may bring its own colours but no program and no picture.
@@ -46,6 +59,7 @@ def pages(state: State) -> Blueprint:
     here = _Pages(state)
     blueprint = Blueprint("pages", __name__)
     blueprint.add_url_rule("/", view_func=here.home, endpoint="home")
+    blueprint.add_url_rule("/readers/<int:number>", view_func=here.reader, endpoint="reader")
     blueprint.add_url_rule("/mails/<int:number>", view_func=here.mail, endpoint="mail")
     blueprint.add_url_rule("/do", view_func=here.do, endpoint="do", methods=["POST"])
     blueprint.add_app_template_filter(clock, "clock")
@@ -78,6 +92,20 @@ class _Pages:
             abort(404)
         return _page("mail.html", {"mail": mail, "result": self._result()}, inline=True)
 
+    def reader(self, number: int) -> Response:
+        """One reader at both ESPs, everything that can happen to her there, and what the store knows of her."""
+        email = self.state.reader(number)
+        if not email:
+            abort(404)
+        cards = [
+            {"name": name, "title": TITLES[name], "acts": READER_ACTS[name], "purposes": esp.purposes()}
+            | {"mode": esp.trouble.mode, "one": esp.person(email)}
+            for name, esp in self.state.esps.items()
+        ]
+        context = {"email": email, "number": number, "cards": cards, "result": self._result()}
+        context |= {"timeline": self.state.timeline(email), "mails": self.state.mailbox.mails(email)[:20]}
+        return _page("reader.html", context)
+
     def do(self) -> AnyResponse:
         """A button was pressed."""
         try:
@@ -85,6 +113,8 @@ class _Pages:
         except ActError as error:
             result = Result(False, str(error), [])
         number = self._remember(result)
+        if request.form.get("reader", "").isdigit():
+            return redirect(url_for("pages.reader", number=int(request.form["reader"]), done=number), 303)
         if request.form.get("back", "").isdigit():
             return redirect(url_for("pages.mail", number=int(request.form["back"]), done=number), 303)
         return redirect(url_for("pages.home", done=number), 303)
@@ -115,7 +145,8 @@ class _Pages:
     def _card(self, name: str) -> dict[str, Any]:
         esp = self.state.esps[name]
         everybody = esp.people()
-        people = [{"email": email, **esp.person(email)} for email in everybody[-SHOWN:]]
+        shown = everybody[-SHOWN:]
+        people = [{"email": email, "number": self.state.number(email), **esp.person(email)} for email in shown]
         news = [one for one in self.state.courier.log if one["esp"] == name][-5:]
         return {
             "name": name,

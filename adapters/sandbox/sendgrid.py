@@ -195,9 +195,29 @@ class SendGrid(Esp):
             self.stops.left[group_id].pop(email, None)
             self.account.tell("group_resubscribe", email, url="http://www.sendgrid.com/", ip="192.0.2.9", **group)
             return f"The reader joined {purpose} again at SendGrid, which tells the bridge."
+        if act in {"defer", "drop", "read"}:
+            return self._happens(email, act, group_id)
         if act == "block":
             facts = {"type": "blocked", "status": "5.2.2", "reason": "552 5.2.2 over quota"}
             self.stops.add("blocks", email, reason=facts["reason"], status="5.2.2")
             self.account.tell("bounce", email, **facts, bounce_classification="Mailbox Unavailable")
             return "A full mailbox refused one mail; SendGrid suppresses nothing and tells the bridge."
         raise ActError(f"SendGrid knows no act {act!r}.")
+
+    def _happens(self, email: str, act: str, group_id: int | None) -> str:
+        """What becomes of a mail and stops nothing at SendGrid itself."""
+        if act == "defer":
+            facts = {"response": "452 4.2.2 over quota", "attempt": "2"}
+            self.account.tell("deferred", email, **facts)
+            return "A mail was deferred for the second time, which SendGrid tells the bridge."
+        if act == "drop":
+            reason = self.stops.reason(email, group_id)
+            if not reason:
+                raise ActError("SendGrid drops nothing to an address that it may mail.")
+            self.account.tell(
+                "dropped", email, reason=reason, status="5.0.0", **({"asm_group_id": group_id} if group_id else {})
+            )
+            return f"SendGrid dropped a mail ({reason}) and tells the bridge."
+        for event in ("processed", "delivered", "open", "click"):
+            self.account.tell(event, email)
+        return "She got a mail, opened it and clicked; whoever asked SendGrid to tell such things hears it."

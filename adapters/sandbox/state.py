@@ -1,11 +1,13 @@
 """Everything the sandbox holds, in one hand."""
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.sandbox.courier import Courier, Webhooks
 from adapters.sandbox.esp import ActError, Esp, Judge
 from adapters.sandbox.keep import Keeper
+from adapters.sandbox.knock import knock
 from adapters.sandbox.mailbox import Mailbox
 from adapters.sandbox.mailchimp import Mailchimp
 from adapters.sandbox.sendgrid import SendGrid
@@ -23,6 +25,8 @@ class State:
         self.sendgrid = SendGrid(self.courier, self.mailbox, webhooks, judge)
         self.esps: dict[str, Esp] = {"mailchimp": self.mailchimp, "sendgrid": self.sendgrid}
         self.smtp_port = 0
+        self.timeline_url = ""  # who tells what the store knows of a reader
+        self._readers: list[str] = []
         for esp in self.esps.values():
             esp.keeper = self.keeper
         self.keeper.restore([self.mailbox, *self.esps.values(), self.courier])
@@ -46,6 +50,28 @@ class State:
     def people(self) -> list[str]:
         """Every address any ESP knows."""
         return list(dict.fromkeys(email for esp in self.esps.values() for email in esp.people()))
+
+    def number(self, email: str) -> int:
+        """A number that stands for an address in the addresses of pages."""
+        low = email.strip().lower()
+        if low not in self._readers:
+            self._readers.append(low)
+        return self._readers.index(low) + 1
+
+    def reader(self, number: int) -> str:
+        """The address that has this number; empty for none."""
+        return self._readers[number - 1] if 0 < number <= len(self._readers) else ""
+
+    def timeline(self, email: str) -> dict[str, Any] | None:
+        """What the bridge's store knows of a reader; None where nobody tells."""
+        if not self.timeline_url:
+            return None
+        answer = knock("POST", self.timeline_url, json.dumps({"email": email}).encode())
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) and answer.status == 200 else None
 
     def friends(self) -> frozenset[str]:
         """Hosts a scanner may visit: this machine and wherever the webhooks go."""

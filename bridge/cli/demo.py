@@ -21,6 +21,7 @@ import click
 from bridge.bootstrap import Bridge, read_env_file, write_private
 from bridge.cli.options import fail, is_free
 from bridge.cli.story import Story
+from bridge.cli.timeline import timeline
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 
@@ -62,7 +63,10 @@ def _run(port: int, folder: Path, *, check: bool) -> int:
     bridge.ready()
     bridge.database.engine.dispose()
     serve = [sys.executable, "-m", "bridge.cli", "serve", "--port", str(port)]
-    with _process(played.command(), environment, folder / "sandbox.log"):
+    with (
+        timeline(bridge) as told,
+        _process(played.command(), {**environment, "SANDBOX_TIMELINE": told}, folder / "sandbox.log"),
+    ):
         _wait(f"{played.url}/control/healthz", folder / "sandbox.log")
         with _process(serve, environment, folder / "serve.log") as pages:
             _wait(f"{url}/readyz", folder / "serve.log")
@@ -83,7 +87,8 @@ def _say(url: str, sandbox: str, folder: Path) -> None:
 Consent Bridge is running. Open:
 
   {url}/subscribe        sign up as a reader (any address ending in .example)
-  {sandbox}/                 her mailbox, and the two mailing platforms' lists
+  {sandbox}/                 her mailbox, and the two mailing platforms' lists; press her address there
+                                    for all that can happen to her, and what the store makes of it
   {url}/preferences      ask for a link to change your mind
   {url}/privacy          the privacy statement
 

@@ -1,10 +1,9 @@
 """Connections and transactions, the same on SQLite and PostgreSQL."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -14,10 +13,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bridge.store.errors import StoreAway, StoreBroken
 from bridge.store.group import Group
 from bridge.store.sql import Hand
+from bridge.store.turns import Turns
 
 T = TypeVar("T")
 
 _BUSY_SECONDS = 5.0
+
+#: Rows changed, after which the log is copied into the file: about a thousand pages of it.
+_CLEARED_EVERY = 400
+
+#: So long it is waited for a moment without a writer.
+_SHORT_WAIT = 0.25
+
 _READ_ONLY = "25006"  # PostgreSQL on a standby, or while it changes places with one
 
 
@@ -48,8 +55,9 @@ class Database:
             )
         assert self.engine.dialect.dbapi is not None  # noqa: S101 - both drivers were just loaded
         self._driver: Any = self.engine.dialect.dbapi
-        self._turn = threading.Lock()
+        self._turns = Turns((address.database or "") if self.dialect == "sqlite" else "", busy_seconds)
         self._patience = busy_seconds
+        self._changed = 0  # rows since the log was cleared last
         self._group = Group(self._by_hand, busy_seconds)
 
     def write(self, work: Callable[[Hand], T]) -> T:
@@ -74,10 +82,11 @@ class Database:
             connection = self.engine.raw_connection()
             try:
                 hand = Hand(connection.cursor(), self.dialect, writes=True)
-                if self.dialect == "sqlite":
-                    hand.cursor.execute("BEGIN IMMEDIATE")
-                yield hand
-                connection.commit()
+                with self._counted(connection.dbapi_connection):
+                    if self.dialect == "sqlite":
+                        hand.cursor.execute("BEGIN IMMEDIATE")
+                    yield hand
+                    connection.commit()
             finally:
                 connection.close()  # the pool takes back what was not committed
 
@@ -104,7 +113,13 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """One transaction that writes: all of it or nothing. Raises `StoreAway` when the database cannot."""
         made = self.engine.connect
-        with self._own_turn(), self._guarded(), made().execution_options(immediate=True) as db, db.begin():
+        with (
+            self._own_turn(),
+            self._guarded(),
+            made().execution_options(immediate=True) as db,
+            self._counted(db.connection.dbapi_connection),
+            db.begin(),
+        ):
             yield db
 
     @contextmanager
@@ -128,31 +143,51 @@ class Database:
             return False
 
     def _empty_log(self) -> bool:
-        with self._own_turn(), self._guarded():
+        with self._turns.clearing(_SHORT_WAIT) as alone:
+            return alone and self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, kind: str) -> bool:
+        """Copy the log into the file, while nobody writes; whether all of it was copied."""
+        with self._guarded():
             connection = self.engine.raw_connection()
             try:
                 cursor = connection.cursor()
                 cursor.execute("PRAGMA busy_timeout = 0")
                 try:
-                    ((busy, _pages, _moved),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    ((busy, _pages, _moved),) = cursor.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
                 finally:
                     cursor.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
             finally:
                 connection.close()
+        self._changed = 0
         return not busy
 
     @contextmanager
     def _own_turn(self) -> Iterator[None]:
-        """On SQLite the writers of a process take turns, so that none of them waits in its busy handler."""
+        """On SQLite writers take turns, so that none waits in its busy handler, and clear the log in between."""
         if self.dialect != "sqlite":
             yield
             return
-        if not self._turn.acquire(timeout=self._patience):
-            raise StoreAway("another writer holds the database")
+        with self._turns.writing():
+            yield
+        if self._changed >= _CLEARED_EVERY:
+            # Where others write all the time it is tried again, and waited for at last.
+            wait = _SHORT_WAIT if self._changed >= 10 * _CLEARED_EVERY else 0.0
+            with suppress(StoreAway), self._turns.clearing(wait) as alone:
+                if alone:
+                    self._checkpoint("PASSIVE")
+
+    @contextmanager
+    def _counted(self, connection: Any) -> Iterator[None]:
+        """Count the rows that a transaction changes: SQLite itself clears its log at a time that suits nobody."""
+        if self.dialect != "sqlite":
+            yield
+            return
+        before = connection.total_changes
         try:
             yield
         finally:
-            self._turn.release()
+            self._changed += connection.total_changes - before
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -217,6 +252,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
             "secure_delete=ON",  # erased means overwritten
             "recursive_triggers=ON",
             "temp_store=MEMORY",
+            "wal_autocheckpoint=0",  # see `turns`
             "cache_size=-8000",  # in KiB: the upper pages of every index of a million people
         ):
             connection.execute(f"PRAGMA {pragma}")

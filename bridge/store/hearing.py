@@ -14,7 +14,7 @@ from bridge.vocabulary import EVERY_PURPOSE, REPORTED, ConsentEvent, EventType, 
 
 _LOOKUPS = Sql("SELECT lookup, id FROM subjects WHERE lookup IN ({})")
 _FORMER = Sql("SELECT f.lookup, s.id FROM former f JOIN subjects s ON s.number = f.subject WHERE f.lookup IN ({})")
-_REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
+REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
 
 #: A moment before this, or so much ahead of us, is no moment anything can have happened at.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -36,10 +36,15 @@ def hashed(vault: Vault, adapter: str, report: Report) -> News:
         method=report.method,
         who=tuple(entry.value for entry in vault.lookups(report.email)),
         stops=tuple(vault.stop_hashes(report.email)),
-        keys=tuple(vault.report_keys(f"{adapter}\n{report.key}\n{report.purpose}")),
+        keys=tuple(report_keys(vault, adapter, report)),
         detail=report.detail,
         to=report.to,
     )
+
+
+def report_keys(vault: Vault, adapter: str, report: Report) -> list[str]:
+    """What a report is known again by."""
+    return vault.report_keys(f"{adapter}\n{report.key}\n{report.purpose}")
 
 
 class Hearing:
@@ -56,7 +61,7 @@ class Hearing:
         self._look_up(news)
         batch.load_known({*self._found.values(), *self._former.values()})
         numbers = {opened.person.id: number for number, opened in batch.people.items()}
-        known = {report for (report,) in listed(_REPORTS, batch.db, [key for one in news for key in one.keys])}
+        known = {report for (report,) in listed(REPORTS, batch.db, [key for one in news for key in one.keys])}
         strangers, new = [], 0
         for one in sorted(news, key=lambda each: (each.time, each.keys[0])):
             number = next((numbers[who] for who in self._meant(one) if who in numbers), None)

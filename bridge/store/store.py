@@ -15,7 +15,7 @@ from bridge.store.engine import Database
 from bridge.store.erase import erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
-from bridge.store.hearing import Hearing, hashed
+from bridge.store.hearing import REPORTS, Hearing, hashed, report_keys
 from bridge.store.moving import Mover
 from bridge.store.reads import Reads
 from bridge.store.rows import listed, with_stops
@@ -194,7 +194,17 @@ class Store(Reads):
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int:
         """Take what an ESP tells, in one transaction; how many were new. Told twice is heard once."""
-        return self.take_in(adapter, self.news(adapter, reports))
+        return self.take_in(adapter, self.news(adapter, self.untold(adapter, reports)))
+
+    def untold(self, adapter: str, reports: Sequence[Report]) -> Sequence[Report]:
+        """Those that were not heard before, as far as one look tells: ESPs tell whole batches again, and whatever is
+        known needs neither a lock nor anybody's row."""
+        keys = [report_keys(self.vault, adapter, report) for report in reports]
+        with self.database.looking() as db:
+            known = {key for (key,) in listed(REPORTS, db, [key for mine in keys for key in mine])}
+        return (
+            [report for report, mine in zip(reports, keys, strict=True) if known.isdisjoint(mine)] if known else reports
+        )
 
     def news(self, adapter: str, reports: Sequence[Report]) -> list[News]:
         """Reports without their addresses, so that they may wait on disk while the database is away (decision 21)."""
@@ -204,6 +214,8 @@ class Store(Reads):
 
     def take_in(self, adapter: str, news: Sequence[News]) -> int:
         """Write news in one transaction; how many pieces were new. Told twice is heard once."""
+        if not news:
+            return 0
         return self._write(lambda batch: Hearing(self.vault, batch, adapter, self._mover).take(news))
 
     def forget_requests(self) -> int:

@@ -309,12 +309,13 @@ class Play:
             town.start(name)
         self._until_quiet()
         town.clock.move(5 * 86_400)  # five days, in which every pause ends
+        town.bridge.store.forget_requests()  # as a dispatcher does each minute: who is forgotten is erased at the ESPs
         self._until_quiet()
         for name in ("web", "dispatch-1", "dispatch-2"):
             town.kill(name)
         town.until(lambda: [child.name for child in town.children.values() if child.alive()] == ["sandbox"])
         town.fallen()
-        town.bridge.store.forget_requests()  # as a dispatcher does each minute: SQLite's log is emptied, too
+        town.bridge.database.forget_log()  # as a dispatcher does each minute
 
     def _until_quiet(self) -> None:
         """Time passes from one piece of work to the next; where none is finished for a while, until leases end.

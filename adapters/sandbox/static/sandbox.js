@@ -51,4 +51,4 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
-if (location.pathname === "/") setInterval(look, 2000);
+if (document.querySelector("[data-live]:not(#said)")) setInterval(look, 2000);

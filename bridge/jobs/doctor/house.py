@@ -1,5 +1,6 @@
 """Our own side: what waits for how long, dates that run out, keys that grow old."""
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
@@ -14,6 +15,8 @@ _LATE = timedelta(minutes=15)
 _LATE_ERASURE = timedelta(days=3)
 #: So long before a date runs out it is named.
 _SOON = timedelta(days=30)
+#: The SQLite in which it is mended (sqlite.org/wal.html).
+_MENDED = (3, 51, 3)
 _OLD_KEY = timedelta(days=731)
 
 
@@ -26,6 +29,15 @@ def look(bridge: Bridge) -> Iterator[Finding]:
             yield _waiting(bridge, task, now)
     yield from _dates(bridge, today)
     yield from _keys(bridge, now)
+    if bridge.database.dialect == "sqlite":
+        yield _sqlite(sqlite3.sqlite_version_info)
+
+
+def _sqlite(version: tuple[int, ...]) -> Finding:
+    """Whether SQLite itself may lose what was committed (its WAL-reset bug); the bridge keeps clear of it."""
+    old = version < _MENDED
+    hint = "has a bug of its own that the bridge keeps clear of: let no other program open the file while it runs"
+    return Finding(f"SQLite {'.'.join(map(str, version))}", True, hint if old else "")
 
 
 def _waiting(bridge: Bridge, task: Task, now: datetime) -> Finding:
