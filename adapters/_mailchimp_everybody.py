@@ -1,6 +1,7 @@
 """Reading everybody from Mailchimp as far as mail is concerned: pages of a thousand, decoded only where we look."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -11,7 +12,7 @@ from adapters._mailchimp_api import MailchimpApi, member_id
 from adapters._mailchimp_members import Purposes, pages
 from adapters._outcomes import Told
 from bridge.adapter import AdapterError
-from bridge.vocabulary import EventType, Seen
+from bridge.vocabulary import EventType, Left, Seen
 
 T = TypeVar("T")
 
@@ -54,6 +55,9 @@ class _Activity(msgspec.Struct):
 
 
 _ACTIVITY, _MOST_ACTIVITY = msgspec.json.Decoder(_Activity), 100
+
+#: No further person is asked about after this long.
+_LONGEST_SECONDS = 30.0
 _INTERESTS = msgspec.json.Decoder(dict[str, bool] | None)
 
 _ASKED = ("email_address", "status", "last_changed", "interests")
@@ -118,20 +122,27 @@ def _members(
             yield group, behind if place == len(groups) else 0
 
 
-def read_some(api: MailchimpApi, audiences: Mapping[str, Purposes], emails: Sequence[str]) -> Iterator[Seen]:
-    """A few people, one by one, as they stand now; who is not there gives nothing."""
-    for audience, purposes in audiences.items():
-        for email in emails:
+def read_some(api: MailchimpApi, audiences: Mapping[str, Purposes], emails: Sequence[str]) -> Left:
+    """A few people, one by one, as they stand now; of whom it does not tell, or there is no time for, is named."""
+    seen: list[Seen] = []
+    unasked: set[str] = set()
+    end = time.monotonic() + _LONGEST_SECONDS
+    for email in emails:
+        for audience, purposes in audiences.items():
+            if time.monotonic() > end:
+                unasked.add(email)
+                break
             try:
                 body = api.content(f"/lists/{audience}/members/{member_id(email)}", {"fields": ",".join(_ASKED)})
             except Told as told:
-                if told.status == 404:
-                    continue
-                raise AdapterError(f"mailchimp: {told.outcome.reason} while reading a member") from None
+                if told.status != 404:
+                    unasked.add(email)
+                continue
             row = _decoded(_ROW, body)
             if row.status in _LEFT:
                 row.last_changed = _left(api, audience, email) or row.last_changed
-            yield from (seen._replace(emails=[email]) for seen in _alike([row], purposes))
+            seen += (group._replace(emails=[email]) for group in _alike([row], purposes))
+    return Left(seen, frozenset(unasked))
 
 
 def _left(api: MailchimpApi, audience: str, email: str) -> str | None:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from adapters import _sendgrid_exports as exports
+from adapters._outcomes import Told
 from adapters._sendgrid_api import SendGridApi
-from bridge.vocabulary import EVERY_PURPOSE, EventType, Member, Seen
+from bridge.adapter import AdapterError
+from bridge.vocabulary import EVERY_PURPOSE, EventType, Left, Member, Seen
 
 #: Account-wide lists and what being on one means.
 _LISTS = {
@@ -19,10 +21,13 @@ _LISTS = {
     "invalid_emails": EventType.BOUNCED,
 }
 #: Of these a new yes takes her off.
-_LIFTED = ("unsubscribes", "spam_reports", "bounces")
+_LIFTED = {name: _LISTS[name] for name in ("unsubscribes", "spam_reports", "bounces")}
 
 _GROUPS = "groups"
 _AT_ONCE = 1000
+
+#: So many people at most are asked about one by one.
+_FEW = 5
 
 #: Seconds that the two clocks may differ by.
 _SLACK = 300
@@ -57,33 +62,48 @@ def _place(since: str, steps: list[str]) -> tuple[int, dict[str, str]]:
     return 0, {}
 
 
-def since(
-    api: SendGridApi,
-    places: Mapping[str, Mapping[str, str]],
-    members: Sequence[Member],
-    moment: datetime,
-    *,
-    exact: bool,
-) -> Iterator[Seen]:
-    """What these people left, complained of or lost since that moment, by lists of everybody's; of groups only that
-    they left it, unless it must be exact: then all of them are read, for SendGrid tells the time nowhere else."""
+def left(api: SendGridApi, places: Mapping[str, Mapping[str, str]], members: Sequence[Member], since: datetime) -> Left:
+    """What these people left, complained of or lost since that moment; of groups only that they left them.
+
+    Of a few each account-wide list is asked for each, of many it is read once from that moment on.
+    """
     emails = {_low(member.email): member.email for member in members}
-    start = {"start_time": max(0, int(moment.timestamp()) - _SLACK)}
-    for name, kind in _LISTS.items():
-        for seen in _everywhere(api, name, places, start) if name in _LIFTED else ():
-            about = {EVERY_PURPOSE} if kind is EventType.UNSUBSCRIBED else seen.purposes
-            yield from _only(seen._replace(purposes=frozenset(about)), emails)
-    if exact:
-        for seen in _groups(api, places):
-            yield from _only(seen, emails)
-        return
+    start = max(0, int(since.timestamp()) - _SLACK)
+    seen: list[Seen] = []
+    for name, kind in _LIFTED.items():
+        asked = [{"email": low} for low in emails] if len(emails) <= _FEW else [{"start_time": start}]
+        about = frozenset({EVERY_PURPOSE} if kind is EventType.UNSUBSCRIBED else ())
+        for query in asked:
+            for found in _everywhere(api, name, places, query):
+                seen += _only(found._replace(purposes=about), emails)
+    unasked: set[str] = set()
     for purpose, place in places.items():
         new = [member.email for member in members if purpose in member.fresh]
         for first in range(0, len(new), _AT_ONCE):
-            there = exports.in_group(api, place["group"], new[first : first + _AT_ONCE])
-            if there:
-                left = [emails[low] for low in there]
-                yield Seen(left, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}))
+            there = _in_group(api, place["group"], new[first : first + _AT_ONCE], unasked)
+            gone = [emails[low] for low in there]
+            seen += [Seen(gone, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}))] if gone else []
+    return Left(seen, frozenset(unasked))
+
+
+def exact(api: SendGridApi, places: Mapping[str, Mapping[str, str]], members: Sequence[Member]) -> Left:
+    """When they left groups: SendGrid tells that nowhere but in the list of everybody's."""
+    emails = {_low(member.email): member.email for member in members}
+    return Left([part for seen in _groups(api, places) for part in _only(seen, emails)])
+
+
+def _in_group(api: SendGridApi, group: str, emails: Sequence[str], unasked: set[str]) -> set[str]:
+    """Who of these left a group; an address that SendGrid does not take is found by halving."""
+    try:
+        return exports.in_group(api, group, emails)
+    except Told as told:
+        if told.status not in (400, 413):
+            raise AdapterError(f"sendgrid: {told.outcome.reason} while reading") from None
+        if len(emails) == 1:
+            unasked.update(emails)
+            return set()
+        half = len(emails) // 2
+        return _in_group(api, group, emails[:half], unasked) | _in_group(api, group, emails[half:], unasked)
 
 
 def _only(seen: Seen, emails: Mapping[str, str]) -> Iterator[Seen]:
@@ -101,7 +121,7 @@ def _in_list(api: SendGridApi, job: str, purpose: str, pause: Callable[[float], 
 
 
 def _everywhere(
-    api: SendGridApi, name: str, places: Mapping[str, Mapping[str, str]], asked: Mapping[str, int] | None = None
+    api: SendGridApi, name: str, places: Mapping[str, Mapping[str, str]], asked: Mapping[str, int | str] | None = None
 ) -> Iterator[Seen]:
     kind = _LISTS[name]
     purposes = frozenset(places) if kind is EventType.UNSUBSCRIBED else frozenset()

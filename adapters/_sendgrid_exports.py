@@ -200,13 +200,13 @@ def listed(api: SendGridApi, name: str, most: int | None = None) -> Iterator[str
 def in_group(api: SendGridApi, group: str, emails: Sequence[str]) -> set[str]:
     """Who of these (at most 1,000) left a group, lower case."""
     body = {"recipient_emails": [email.strip() for email in emails]}
-    found = _read(lambda: api.post("asm", "groups", group, "suppressions", "search", body=body))
+    found = api.post("asm", "groups", group, "suppressions", "search", body=body)
     wanted = {email.strip().lower() for email in emails}
     return {str(email).strip().lower() for email in found} & wanted if isinstance(found, list) else set()
 
 
 def pages(
-    api: SendGridApi, *path: str, most: int | None = None, asked: Mapping[str, int] | None = None
+    api: SendGridApi, *path: str, most: int | None = None, asked: Mapping[str, int | str] | None = None
 ) -> Iterator[list[Row]]:
     """A list of suppressions, page by page, as far as asked; raises `TooLongError` after so many."""
     offset, before = 0, None

@@ -26,6 +26,7 @@ from bridge.vocabulary import (
     WAITING_THERE,
     Finding,
     Incoming,
+    Left,
     Member,
     Outcome,
     OutcomeKind,
@@ -121,10 +122,11 @@ class Mailchimp(Adapter):
                 batch.one(index, partial(self._put, members[index]))
         return batch.outcomes
 
-    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> list[Seen]:  # noqa: ARG002
+    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> Left:  # noqa: ARG002
         """How those stand whom a direct call would put on again; a batch puts nobody on who left."""
-        direct = [one.email for one in members if not one.gone and (len(members) <= _FEW or not self._may_ride(one))]
-        return list(read_some(self._api, self._audiences, direct))
+        written = [one for one in members if not (one.gone and len(self._audiences) == 1)]
+        direct = [one.email for one in written if len(members) <= _FEW or not self._may_ride(one)]
+        return read_some(self._api, self._audiences, direct)
 
     def _may_ride(self, member: Member) -> bool:
         """Whether an upsert without `status` says all about her; what it did is seen in its answer."""

@@ -17,7 +17,7 @@ from adapters._sendgrid_contacts import Contact, Fields, found
 from adapters._sendgrid_events import SendGridEvents
 from adapters._sendgrid_setup import SendGridSetup
 from bridge.adapter import Adapter, AdapterError, Misconfigured
-from bridge.vocabulary import DONE, Finding, Incoming, Member, Outcome, OutcomeKind, Report, Seen, Step
+from bridge.vocabulary import DONE, Finding, Incoming, Left, Member, Outcome, OutcomeKind, Report, Seen, Step
 
 _SEARCH = 100  # addresses in one search, ids in one removal
 _SUPPRESS = 1000
@@ -80,9 +80,11 @@ class SendGrid(Adapter):
             self._upsert(batch, members)
         return batch.outcomes
 
-    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> list[Seen]:
+    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> Left:
         """Stops of theirs: account-wide ones since that moment, and groups they left."""
-        return list(everybody.since(self._api, self.places, members, since, exact=exact))
+        if exact:
+            return everybody.exact(self._api, self.places, members)
+        return everybody.left(self._api, self.places, members, since)
 
     def _suppress(self, batch: Round, members: Sequence[Member]) -> None:
         for purpose, place in self.places.items():

@@ -4,7 +4,6 @@ once.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -178,12 +177,10 @@ class Acts:
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int | None:
         """Take what an ESP tells; how many pieces were new. None = the store is away, and they are parked."""
-        with suppress(StoreAway, StoreBroken):  # then all of it is parked
-            reports = self.store.untold(adapter, reports)
-        news = self.store.news(adapter, reports)
         try:
-            return self._take_in(adapter, news)
+            return self._take_in(adapter, self.store.news(adapter, self.store.untold(adapter, reports)))
         except (StoreAway, StoreBroken) as error:
+            news = self.store.news(adapter, reports)
             if not news or any(one.to for one in news):  # nothing to keep, or an address that must not lie on disk
                 raise
             self._park_for(error, "news", _parked(adapter, news))

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from itertools import islice
 from typing import Any, ClassVar
 
-from bridge.vocabulary import EventType, Finding, Incoming, Letter, Member, Outcome, Report, Seen, Step
+from bridge.vocabulary import EventType, Finding, Incoming, Left, Letter, Member, Outcome, Report, Seen, Step
 
 #: Members taken together where an adapter has no faster way of its own.
 _AT_ONCE = 500
@@ -171,15 +171,16 @@ class Adapter(Ears):
         while some := list(islice(members, _AT_ONCE)):
             yield from _alike(some, self.places)
 
-    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> list[Seen]:  # noqa: ARG002
+    def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> Left:  # noqa: ARG002
         """The stops this ESP holds of these people, read before a new yes of theirs is told (ESP-02): a webhook may
         have been lost, and what `put` writes would overwrite the only trace of her "no".
 
         `since` is when the oldest of these yeses was asked for: where the ESP can only be asked for stops from a time
-        on, that is the time. Whoever `put` writes without lifting anything need not be looked at. `exact` = the times
-        are needed, even if that is a long reading. An adapter whose `put` never lifts a stop has nothing to say here.
+        on, that is the time. Whoever `put` writes without lifting anything, when it is given the same people or more,
+        need not be looked at. `exact` = the times are needed where they were not told before, even if that is a long
+        reading. It ends within a minute. An adapter whose `put` never lifts a stop has nothing to say here.
         """
-        return []
+        return Left()
 
     def knows_pause(self, purpose: str) -> bool:  # noqa: ARG002  (the name is the contract)
         """Whether somebody who is paused there looks different from somebody who left."""

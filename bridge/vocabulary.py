@@ -218,6 +218,13 @@ class Seen(NamedTuple):
     mark: str = ""  # where reading goes on behind these; empty = it cannot begin in the middle
 
 
+class Left(NamedTuple):
+    """The stops an ESP holds of some people, and of whom it could not be asked just now: they are told nothing new."""
+
+    seen: Sequence[Seen] = ()
+    unasked: frozenset[str] = frozenset()
+
+
 class OutcomeKind(StrEnum):
     """What became of one member in one call."""
 
@@ -251,6 +258,9 @@ JOURNEYS = (WAITING_THERE, FORM_THERE, GONE_THERE)
 
 #: Refusals after which nothing goes to her from there: whatever had to stop, is stopped.
 RESTING = frozenset({STOPPED_THERE, *JOURNEYS})
+
+#: Reason of a wait: nobody could say whether a stop is there that a new yes would overwrite; stops were carried out.
+UNASKED = "unasked"
 
 #: Reason of a wait: many at once were told, and of her it must be said by a call of her own.
 ALONE = "alone"

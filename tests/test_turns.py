@@ -151,3 +151,18 @@ def test_doctor_names_an_sqlite_with_the_bug(version: tuple[int, ...], *, hint: 
     found = house_checks._sqlite(version)
     assert found.ok
     assert bool(found.fix) is hint
+
+
+def test_whoever_may_open_the_database_may_take_a_turn(tmp_path: Path) -> None:
+    """The lock has the database's mode, as SQLite's own log has; one name for one file, whatever path leads to it."""
+    path, link = tmp_path / "consent.db", tmp_path / "link.db"
+    path.touch()
+    path.chmod(0o660)
+    link.symlink_to(path)
+    first, second = Turns(str(path), 0.05), Turns(str(link), 0.05)
+    with first.clearing() as alone:
+        assert alone
+        with pytest.raises(StoreAway), second.writing():
+            raise AssertionError("it wrote")
+    assert (tmp_path / "consent.db.lock").stat().st_mode & 0o777 == 0o660
+    assert not (tmp_path / "link.db.lock").exists()

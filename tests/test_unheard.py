@@ -3,15 +3,16 @@
 Webhooks get lost; what an ESP then holds of a reader is the only trace of her "no".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from adapters.sandbox.control import perform
-from bridge.adapter import AdapterError
+from bridge.adapter import Adapter, AdapterError
 from bridge.jobs.reconcile import Reconciler
-from bridge.vocabulary import DONE, EventType, Member, Method, OutcomeKind, Report, Status
+from bridge.vocabulary import DONE, EventType, Left, Member, Method, OutcomeKind, Report, Status
 from tests.bulk import Bulk, MakeBulk
 from tests.conftest import Reader
 from tests.test_dispatch import says_no, says_yes
@@ -190,3 +191,109 @@ def test_one_stop_by_two_roads_is_one_stop(far: Bulk, an: Reader, first: str) ->
 
     stops = [event for event in an.story() if event.type is EventType.UNSUBSCRIBED]
     assert len({event.purpose for event in stops} & {"newsletter", ""}) == len(stops) == 1
+
+
+def test_a_revived_address_is_told_for_all_that_stood(far: Bulk, an: Reader) -> None:
+    """R7: an old yes, a bounce there, a new confirmed yes to something else: the mailbox lives, and both are told."""
+    an.has_consented("newsletter")
+    far.settle()
+    (name,) = far.names
+    leaves(far, an, act="bounce")
+    far.house.store.hear(name, [an.told_by_esp(EventType.BOUNCED)])
+    far.settle()
+    far.house.clock.forward(days=2)
+    says_yes(far.house, an, "offers")
+    far.house.clock.forward(minutes=5)
+    far.send()
+    far.house.clock.forward(minutes=5)
+    far.send()
+
+    assert {p for p in ("newsletter", "offers") if an.may(p).may} == {"newsletter", "offers"}
+    assert not [event for event in an.story() if event.type is EventType.BOUNCED][1:], "and no second bounce is made up"
+    if name == "sendgrid":
+        far.settle()
+        assert receives(far, an) == ["newsletter", "offers"]
+
+
+def test_when_one_of_many_had_left_the_others_are_asked_about_anew(make_bulk: MakeBulk) -> None:
+    """21 new yeses ride a batch that lifts nothing; 20 are told by direct calls that do: those are asked about first."""
+    bulk = make_bulk("mailchimp")
+    emails = bulk.people(22, "newsletter")
+    bulk.settle()
+    state = bulk.running.state
+    perform(state, {"esp": "mailchimp", "email": emails[0], "act": "unsubscribe", "purpose": ""})
+    bulk.house.clock.forward(minutes=1)
+    for email in emails:
+        says_yes(bulk.house, Reader(bulk.house, email), "offers")
+    bulk.house.clock.forward(minutes=1)
+    perform(state, {"esp": "mailchimp", "email": emails[1], "act": "unsubscribe", "purpose": ""})  # newer than her yes
+    bulk.settle()
+
+    assert bulk.receives("mailchimp", emails[0]) == ["offers"]
+    assert bulk.receives("mailchimp", emails[1]) == []
+    bulk.equal(emails)
+
+
+def test_two_stops_with_a_yes_between_are_two(far: Bulk, an: Reader) -> None:
+    """HOOK-02: within one minute she leaves, comes back and leaves again: the last word is no."""
+    an.has_consented("newsletter")
+    far.settle()
+    (name,) = far.names
+    first, second = (
+        Report(type=EventType.UNSUBSCRIBED, email=an.email, time=time, key=key, purpose="newsletter", method=method)
+        for time, key, method in (
+            (far.house.clock(), "one", Method.RECONCILE),
+            (far.house.clock() + timedelta(seconds=40), "two", Method.WEBHOOK),
+        )
+    )
+    far.house.store.hear(name, [first])
+    far.house.clock.forward(seconds=10)
+    says_yes(far.house, an, "newsletter")
+    far.house.clock.forward(seconds=40)
+    far.house.store.hear(name, [second])
+
+    assert not an.may("newsletter").may
+
+
+def test_one_who_cannot_be_asked_about_holds_up_nobody(make_bulk: MakeBulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ESP-06: her own new yes waits; everybody else's is told, and stops too."""
+    bulk = make_bulk("mailchimp")
+    emails = bulk.people(3, "newsletter")
+    adapter = bulk.house.bridge.adapters["mailchimp"]
+    real = type(adapter).left
+
+    def odd(self: Adapter, members: Sequence[Member], *args: Any, **more: Any) -> Left:
+        found = real(self, members, *args, **more)
+        return found._replace(unasked=frozenset({emails[1]}))
+
+    monkeypatch.setattr(type(adapter), "left", odd)
+    bulk.send()
+
+    assert [bulk.receives("mailchimp", email) for email in emails] == [["newsletter"], [], ["newsletter"]]
+    assert bulk.waiting() == 1
+    monkeypatch.undo()
+    bulk.settle()
+    bulk.equal(emails)
+
+
+def test_an_adapter_that_stumbles_over_the_question_holds_back_no_stop(
+    far: Bulk, an: Reader, dirk: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decision 23: whatever goes wrong while asking, a no goes at once."""
+    for reader in (an, dirk):
+        reader.has_consented("newsletter")
+    far.settle()
+    (name,) = far.names
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a mistake of the adapter's")
+
+    monkeypatch.setattr(type(far.house.bridge.adapters[name]), "left", broken)
+    says_yes(far.house, an, "offers")
+    says_no(far.house, dirk, "newsletter")
+    far.send()
+    assert receives(far, dirk) == []
+
+    monkeypatch.undo()
+    far.settle()
+    assert receives(far, an) == ["newsletter", "offers"]

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.bootstrap import Bridge
-from bridge.decide import STOPS, blocks, standing
+from bridge.decide import blocks
 from bridge.decide.sides import Repair, There
-from bridge.jobs.comparing import NEWS, Stands, compare
+from bridge.jobs.comparing import NEWS, Stands, compare, is_explained
 from bridge.jobs.members import member
 from bridge.store import Push
 from bridge.store.pushes import Look
@@ -25,6 +25,10 @@ _THERE = {kind: there for there, kind in NEWS.items()}
 _WHOLE = frozenset({There.DEAD, There.COMPLAINED})
 
 
+#: Seconds since 1970 that no year has any more: a time that cannot be.
+_LATEST = 253_402_300_800
+
+
 class _Stop(NamedTuple):
     """A stop an ESP holds of one person."""
 
@@ -33,30 +37,40 @@ class _Stop(NamedTuple):
     since: datetime | None
 
 
-def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[Push, Member]], oldest: datetime) -> list[Report]:
+class Unheard(NamedTuple):
+    """What an ESP holds that nobody has told us, and the addresses of whom it could not be asked."""
+
+    reports: list[Report]
+    unasked: frozenset[str]
+
+
+def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[Push, Member]], oldest: datetime) -> Unheard:
     """Stops that this ESP holds of these people and that nobody has told us; raises `AdapterError`.
 
     `oldest` is when the oldest of their new yeses was asked for.
     """
     adapter = bridge.adapters[name]
-    members = [told for _, told in asking]
-    there = _by_address(adapter.left(members, oldest))
+    seen, unasked = adapter.left([told for _, told in asking], oldest)
+    there = _by_address(seen)
     found = {push.person.number: push for push, told in asking if normal_email(told.email) in there}
     if not found:
-        return []
+        return Unheard([], unasked)
     looks = [_claimed(look, found) for look in bridge.store.queue.look_at(name, list(found))]
     puzzling = {look.push.person.number for look in looks if _is_puzzling(look, there[_address(look)])}
     if puzzling:
-        seen = adapter.left([told for push, told in asking if push.person.number in puzzling], oldest, exact=True)
-        there |= _by_address(seen)
+        again = adapter.left([told for push, told in asking if push.person.number in puzzling], oldest, exact=True)
+        unasked |= again.unasked
+        for email, stops in _by_address(again.seen).items():
+            there[email] = [stop for stop in there[email] if stop.since is not None] + stops
     reports = (report for look in looks for report in _reports(bridge, name, look, there.get(_address(look), [])))
-    return list({report.key: report for report in reports}.values())
+    return Unheard(list({report.key: report for report in reports}.values()), unasked)
 
 
 def _claimed(look: Look, found: Mapping[int, Push]) -> Look:
     """As she was when she was claimed: since then she is held by us."""
     shaken = found[look.push.person.number].shaken
-    return look._replace(push=msgspec.structs.replace(look.push, shaken=shaken))
+    # A reason of hers is that of a delay: the ESP has refused nothing.
+    return look._replace(push=msgspec.structs.replace(look.push, shaken=shaken), reason="")
 
 
 def _address(look: Look) -> str:
@@ -71,29 +85,16 @@ def _by_address(seen: Iterable[Seen]) -> dict[str, list[_Stop]]:
         there = _THERE[one.stop]
         purposes = frozenset({EVERY_PURPOSE}) if there in _WHOLE else one.purposes
         for email, seconds in zip(one.emails, one.times or [0] * len(one.emails), strict=True):
-            since = datetime.fromtimestamp(seconds, UTC) if seconds else None
+            since = datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LATEST else None
             found.setdefault(normal_email(email), []).append(_Stop(there, purposes, since))
     return found
 
 
 def _is_puzzling(look: Look, stops: Sequence[_Stop]) -> bool:
     """Whether one of these has no time, and nothing known here says where it comes from."""
-    return any(not _is_explained(look, purpose) for stop in stops if stop.since is None for purpose in stop.purposes)
-
-
-def _is_explained(look: Look, purpose: str) -> bool:
-    """Whether her yes has answered a stop that this ESP told us of, or that we had told it."""
-    by = standing(look.push.history, purpose).by
-    if by is None:
-        return True
-    heard = [
-        (event.time, True)
-        for event in look.push.history
-        if event.type in STOPS and event.source == look.push.adapter and event.purpose in (EVERY_PURPOSE, purpose)
-    ]
-    told = [(acted, confirmed is not None) for acted, confirmed in look.stops]
-    last = max((stop for stop in heard + told if stop[0] <= by.time), default=None)
-    return last is not None and last[1]  # while that one stands there, she cannot leave there anew
+    return any(
+        not is_explained(look, purpose, stop.there) for stop in stops if stop.since is None for purpose in stop.purposes
+    )
 
 
 def _reports(bridge: Bridge, name: str, look: Look, stops: Sequence[_Stop]) -> Iterable[Report]:
@@ -104,7 +105,7 @@ def _reports(bridge: Bridge, name: str, look: Look, stops: Sequence[_Stop]) -> I
     for stop in stops:
         everything = EVERY_PURPOSE in stop.purposes
         for purpose in sorted(told.on if everything else stop.purposes & told.on):
-            if stop.since is None and _is_explained(look, purpose):
+            if stop.since is None and is_explained(look, purpose, stop.there):
                 continue
             _, _, repair = compare(adapter, look, told, Stands(purpose, stop.there, stop.since), shut)
             if repair in (Repair.STOP_HERE, Repair.BOUNCE_HERE):

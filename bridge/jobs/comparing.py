@@ -1,7 +1,7 @@
 """One person and purpose, as she stands here and at one ESP: what the difference means, and what is to be done."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from bridge.adapter import Adapter
@@ -10,7 +10,7 @@ from bridge.decide.sides import Here, Repair, There, Verdict, judge
 from bridge.store.pushes import Look
 from bridge.store.sides import CLOSERS
 from bridge.store.waiting import LEASE
-from bridge.vocabulary import STOPPED_THERE, Block, ConsentEvent, EventType, Member, Status
+from bridge.vocabulary import EVERY_PURPOSE, STOPPED_THERE, Block, ConsentEvent, EventType, Member, Status
 
 #: What a stop at an ESP is as news.
 NEWS = {
@@ -18,9 +18,6 @@ NEWS = {
     There.DEAD: EventType.BOUNCED,
     There.COMPLAINED: EventType.COMPLAINED,
 }
-
-#: The two clocks may differ by so much without anybody noticing.
-_APART = timedelta(seconds=2)
 
 
 class Stands(NamedTuple):
@@ -38,15 +35,48 @@ def compare(
     (purpose, there, since), history = theirs, look.push.history
     state, by = standing(history, purpose)
     here = _here(told, purpose, state, by, shut=bool(shut))
+    if there is There.DEAD:  # any confirmed yes of hers since says that the mailbox lives (R7)
+        answered = any(_is_answered(event, since, look.reason) for event in history)
+    else:
+        answered = _is_answered(by, since, look.reason)
     verdict, repair = judge(
         here,
         there,
         known=_is_known(there, here, state, history, shut),
-        answered=_is_answered(by, since, look.reason) or _is_echo(look, by, there, since),
+        answered=answered or is_explained(look, purpose, there) or _is_echo(look, by, theirs),
         ours=_may_be_ours(adapter, history, by, purpose),
         refused=bool(look.reason),
     )
     return here, verdict, repair
+
+
+def is_explained(look: Look, purpose: str, there: There) -> bool:
+    """Whether her yes has answered a stop that this ESP told us of, or that we had told it, since it took a yes last.
+
+    While that one stands there she cannot leave, complain or die there anew, whatever time it bears by now.
+    """
+    by = standing(look.push.history, purpose).by
+    if by is None or there not in NEWS:
+        return by is None
+    taken = _taken(look, purpose)
+    heard = [
+        (event.time, True)
+        for event in look.push.history
+        if event.type is NEWS[there] and event.source == look.push.adapter and event.purpose in (EVERY_PURPOSE, purpose)
+    ]
+    told = [(acted, confirmed is not None) for acted, confirmed in look.stops] if there is There.LEFT else []
+    last = max(
+        (stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time), default=None
+    )
+    return last is not None and last[1]
+
+
+def _taken(look: Look, purpose: str) -> datetime | None:
+    """When the last yes to it was given that this ESP took: what stood there before, that one lifted."""
+    told = look.push.history[: look.push.put]
+    return max(
+        (event.time for event in told if event.type is EventType.GIVEN and event.purpose == purpose), default=None
+    )
 
 
 def _here(told: Member, purpose: str, state: Status, by: ConsentEvent | None, *, shut: bool) -> Here:
@@ -84,18 +114,15 @@ def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -
     return by.asked is not None and whole(min(by.asked, by.time)) > whole(since)
 
 
-def _is_echo(look: Look, by: ConsentEvent | None, there: There, since: datetime | None) -> bool:
+def _is_echo(look: Look, by: ConsentEvent | None, theirs: Stands) -> bool:
     """Whether the stop there is one that she said here before her yes, or that followed from a block of hers, and that
-    we wrote there after it. Whoever is off there cannot leave anew."""
-    if by is None or since is None or there is not There.LEFT:
+    we may have written there after it: by a call that was under way."""
+    if by is None or theirs.since is None or theirs.there is not There.LEFT or theirs.since > by.time + LEASE:
         return False
-    if since <= by.time + LEASE and any(e.type in CLOSERS and e.time <= by.time for e in look.push.history):
-        return True
-    return any(
-        acted <= by.time
-        and ((confirmed is not None and since <= confirmed + _APART) or (look.push.shaken and since <= by.time + LEASE))
-        for acted, confirmed in look.stops
-    )
+    taken = _taken(look, theirs.purpose)
+    acted = [acted for acted, confirmed in look.stops if confirmed is None] if look.push.shaken else []
+    acted += [event.time for event in look.push.history if event.type in CLOSERS and event.time <= theirs.since]
+    return any(moment <= by.time and (taken is None or taken < moment) for moment in acted)
 
 
 def _may_be_ours(adapter: Adapter, history: Sequence[ConsentEvent], by: ConsentEvent | None, purpose: str) -> bool:

@@ -15,14 +15,14 @@ from bridge.bootstrap import Bridge
 from bridge.jobs.asking import unheard
 from bridge.jobs.circuit import Circuit, Turn
 from bridge.jobs.members import asked_for, hidden, is_held, member
-from bridge.store import Busy, Job, Push, StoreAway, open_jobs
+from bridge.store import Busy, Job, Push, StoreAway, StoreBroken, open_jobs
 from bridge.vocabulary import (
     ALONE,
     DONE,
     HELD_BACK,
     HIDDEN,
     RESTING,
-    STOPPED_THERE,
+    UNASKED,
     Limits,
     Member,
     Outcome,
@@ -39,7 +39,7 @@ _CLAIM_SECONDS = 30.0
 _STUMBLE_SECONDS = 60.0
 
 _UNTIL_MENDED = 300.0
-_UNASKED = 60.0
+_UNASKED_SECONDS = 60.0
 _LONGEST_JOB = timedelta(days=1)
 _OPEN = 3600.0  # who is in a job waits for its end; this is only how often a row is looked at all the same
 _NOBODY = Member(email="")
@@ -235,25 +235,27 @@ class Pusher:
         if oldest is None:
             return list(ready), []
         try:
-            reports = unheard(self.bridge, self.name, [(errand.push, errand.member) for errand in new], oldest)
-        except AdapterError as error:
-            log.warning("%s: %s while asking what is stopped there", self.name, error.reason)
-            wait = _UNTIL_MENDED if isinstance(error, Misconfigured) else error.wait
-            turn.failed(error.reason, wait)
-            waiting = Outcome(OutcomeKind.LATER, error.reason, wait, away=True)
-            held = [errand for errand in new if not errand.push.stop]
-            calm = [(_calm(errand, error.reason), jobs) for errand, jobs in ready if errand not in held]
-            return calm, [(errand.push, waiting) for errand in held]
-        if not reports:
-            return list(ready), []
-        log.info("%s: %d stops there that nobody had told", self.name, len(reports))
-        heard = self.bridge.store.hear(self.name, reports)
-        again = _AGAIN if heard == len(reports) else Outcome(OutcomeKind.LATER, STOPPED_THERE, _UNTIL_MENDED)
-        stopped = {report.email for report in reports}
-        return (
-            [pair for pair in ready if pair[0].member.email not in stopped],
-            [(errand.push, again) for errand in new if errand.member.email in stopped],
-        )
+            found = unheard(self.bridge, self.name, [(errand.push, errand.member) for errand in new], oldest)
+        except (StoreAway, StoreBroken):
+            raise
+        except Exception as error:  # stops need no answer to this, and an adapter's own mistake holds back no stop
+            reason: str = "adapter failed"
+            wait: float | None = _UNTIL_MENDED
+            if isinstance(error, AdapterError):
+                reason, wait = error.reason, _UNTIL_MENDED if isinstance(error, Misconfigured) else error.wait
+            log.warning("%s: %s (%s) while asking what is stopped there", self.name, reason, type(error).__name__)
+            self.circuit.failed(reason, wait, urgent=False)
+            everybody = {errand.member.email for errand in new}
+            return _without_new(ready, everybody, Outcome(OutcomeKind.LATER, reason, wait))
+        ready, unasked = _without_new(ready, found.unasked, Outcome(OutcomeKind.LATER, UNASKED))
+        heard = self.bridge.store.hear(self.name, found.reports) if found.reports else 0
+        if not heard:  # nothing, or what the rules know already: they have decided with it
+            return ready, unasked
+        log.info("%s: %d stops there that nobody had told", self.name, heard)
+        stopped = {report.email for report in found.reports}
+        again = [(errand.push, _AGAIN) for errand, _ in ready if errand.member.email in stopped]
+        left, others = self._hear_first(turn, [pair for pair in ready if pair[0].member.email not in stopped])
+        return left, unasked + again + others
 
     def _call(self, turn: Turn, members: Sequence[Member], began: float) -> list[Outcome]:
         """Call the ESP. Whatever happens there gives each person an outcome."""
@@ -273,8 +275,11 @@ class Pusher:
             return [failed._replace(job=job) for job in error.jobs or [""] * len(members)]
         except Exception as error:  # an adapter's own mistake with one person must not hold back the others
             if len(members) > 1 and time.monotonic() - began < _STUMBLE_SECONDS:
+                # What was asked was asked for all of them together: alone a new yes may be told another way.
+                calm = [msgspec.structs.replace(one, fresh=frozenset()) for one in members]
                 middle = len(members) // 2
-                return [*self._call(turn, members[:middle], began), *self._call(turn, members[middle:], began)]
+                told = [*self._call(turn, calm[:middle], began), *self._call(turn, calm[middle:], began)]
+                return [_not_told(one, outcome) for one, outcome in zip(members, told, strict=True)]
             log.error("%s: %s in the adapter", self.name, type(error).__name__)
             turn.failed("adapter failed")
             return [Outcome(OutcomeKind.LATER, "adapter failed", maybe=True)] * len(members)
@@ -355,7 +360,8 @@ class Pusher:
             said |= {push.person.number: outcome for push, outcome in unanswered}
             if ready:
                 outcomes = self._call(turn, [errand.member for errand, _ in ready], began)
-                said |= {e.push.person.number: told for (e, _), told in zip(ready, outcomes, strict=True)}
+                pairs_now = zip(ready, outcomes, strict=True)
+                said |= {e.push.person.number: _unless_hidden(e, told) for (e, _), told in pairs_now}
         return [(errand, said.get(errand.push.person.number, told)) for errand, told in pairs]
 
     def _still_open(self, job: Job, carried: "_Carried", wait: float | None) -> None:
@@ -466,18 +472,38 @@ def _text(jobs: Collection[int], state: str) -> str:
     return f"{' '.join(map(str, sorted(jobs)))}|{state}"
 
 
-def _calm(errand: Errand, why: str) -> Errand:
+def _calm(errand: Errand) -> Errand:
     """Only her stops: whatever new yes is in it is told later."""
-    if not errand.member.fresh:
-        return errand
     calm = msgspec.structs.replace(errand.member, fresh=frozenset())
     unsaid = msgspec.structs.replace(errand.push, told=None)  # so that a job's end is not the end of it
-    return errand._replace(push=unsaid, member=calm, hidden=_UNASKED, why=why)
+    return errand._replace(push=unsaid, member=calm, hidden=_UNASKED_SECONDS, why=UNASKED)
+
+
+def _without_new(
+    ready: Sequence[_Ready], whose: Collection[str], later: Outcome
+) -> tuple[list[_Ready], list[tuple[Push, Outcome]]]:
+    """Their new yeses are told later; whoever has a stop too is told only that."""
+    calm, waiting = [], []
+    for errand, jobs in ready:
+        if not errand.member.fresh or errand.member.email not in whose:
+            calm.append((errand, jobs))
+        elif errand.push.stop:
+            calm.append((_calm(errand), jobs))
+        else:
+            waiting.append((errand.push, later))
+    return calm, waiting
+
+
+def _not_told(told: Member, outcome: Outcome) -> Outcome:
+    """What became of somebody whose new yes was left out of the call."""
+    if not told.fresh or outcome.kind is OutcomeKind.LATER:
+        return outcome
+    return _AGAIN._replace(job=outcome.job)
 
 
 def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
     """A new yes that was not told now is not taken for told, whatever the ESP says of the rest."""
-    told = outcome.kind is OutcomeKind.DONE or outcome.reason in RESTING
+    told = outcome.kind is OutcomeKind.DONE or (errand.why == UNASKED and outcome.reason in RESTING)
     if errand.hidden is None or not told:
         return outcome
     return Outcome(OutcomeKind.LATER, errand.why, errand.hidden)

@@ -173,7 +173,7 @@ class Database:
         if self._changed >= _CLEARED_EVERY:
             # Where others write all the time it is tried again, and waited for at last.
             wait = _SHORT_WAIT if self._changed >= 10 * _CLEARED_EVERY else 0.0
-            with suppress(StoreAway), self._turns.clearing(wait) as alone:
+            with suppress(StoreAway, StoreBroken), self._turns.clearing(wait) as alone:
                 if alone:
                     self._checkpoint("PASSIVE")
 

@@ -23,6 +23,8 @@ _AHEAD = timedelta(minutes=5)
 #: Two roads may give one moment so differently.
 _SAME = timedelta(minutes=1)
 
+_YES = frozenset({EventType.REQUESTED, EventType.GIVEN})
+
 #: What is about an address, and not about whoever had it before.
 _OF_THE_ADDRESS = frozenset({EventType.BOUNCED, EventType.DEFERRED, EventType.SUBSCRIBED, EventType.MOVED})
 
@@ -45,6 +47,12 @@ def hashed(vault: Vault, adapter: str, report: Report) -> News:
 def report_keys(vault: Vault, adapter: str, report: Report) -> list[str]:
     """What a report is known again by."""
     return vault.report_keys(f"{adapter}\n{report.key}\n{report.purpose}")
+
+
+def _said_between(history: Sequence[ConsentEvent], one: datetime, other: datetime) -> bool:
+    """Whether she asked or said yes between two moments: then these are two stops."""
+    first, last = min(one, other), max(one, other)
+    return any(first < event.time <= last and event.type in _YES for event in history)
 
 
 class Hearing:
@@ -111,6 +119,7 @@ class Hearing:
             if (event.type, event.source) == (one.type, self._adapter)
             and event.method in REPORTED - {one.method}
             and abs(event.time - one.time) <= _SAME
+            and not _said_between(history, event.time, one.time)
         }
         about = {one.purpose} if one.purpose else {event.purpose for event in history} - {EVERY_PURPOSE}
         return EVERY_PURPOSE in told or (bool(told) and about <= told)

@@ -40,7 +40,17 @@ from bridge.store.values import Push
 from bridge.store.waiting import LEASE, LONGEST_WAIT, UNSURE, back_off, free, held, is_held
 from bridge.tables import AwareDateTime, events, pushes, retired, stop_clocks, subjects
 from bridge.vault import Sealed, new_id
-from bridge.vocabulary import GONE_THERE, HELD_BACK, HIDDEN, RESTING, ConsentEvent, EventType, Outcome, OutcomeKind
+from bridge.vocabulary import (
+    GONE_THERE,
+    HELD_BACK,
+    HIDDEN,
+    RESTING,
+    UNASKED,
+    ConsentEvent,
+    EventType,
+    Outcome,
+    OutcomeKind,
+)
 
 log = logging.getLogger("bridge.work")
 
@@ -229,7 +239,7 @@ class PushQueue:
             if lost:
                 # Whoever took over may have been overtaken by our late call: tell the ESP once more. The lease is
                 # taken from them too, so that their own finish leaves it due.
-                again = {"stop": True, "due": now, "leased": None, "lease": None, "told": None}
+                again = {"stop": True, "due": now, "leased": None, "lease": None, "told": None, "reason": UNSURE}
                 db.execute(update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(lost)).values(again))
 
     def _claim(self, due: Any, adapter: str, now: datetime, lease: str) -> list[_Row]:
@@ -384,14 +394,16 @@ _KINDS: tuple[tuple[str, TypeEngine[Any]], ...] = (
 
 def _after(push: Push, outcome: Outcome, now: datetime) -> _After:
     """The row after one outcome. Stops are never given up (decision 23)."""
-    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN, HELD_BACK}
+    ended = outcome.kind is not OutcomeKind.PENDING and outcome.reason in {*RESTING, HIDDEN, HELD_BACK, UNASKED}
     stopped = outcome.kind is OutcomeKind.DONE or ended
     row = _After(push.person.number, push.number, None, 0, None, min(push.attempts + 1, 1000), stopped=int(stopped))
     match outcome.kind:
         case OutcomeKind.DONE:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
         case OutcomeKind.PENDING:
-            return row._replace(due=now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait), job=outcome.job)
+            unsure = UNSURE if push.shaken or outcome.maybe else None
+            due = now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait)
+            return row._replace(due=due, job=outcome.job, reason=unsure)
         case OutcomeKind.REFUSED if not push.stop or outcome.reason in RESTING:  # what had to stop, is stopped
             reason = journeys.still(push.reason, outcome.reason)
             return row._replace(put=push.number, attempts=push.attempts, reason=reason[:64])

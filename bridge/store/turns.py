@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from bridge.store.errors import StoreAway
 
@@ -22,7 +23,8 @@ class Turns:
     """The turns of one SQLite file; without a path it has a single process for itself, or is another database."""
 
     def __init__(self, path: str, patience: float) -> None:
-        self._path = f"{path}.lock" if path else ""
+        self._database = os.path.realpath(path) if path and path != ":memory:" else ""
+        self._path = f"{self._database}.lock" if self._database else ""
         self._patience = patience
         self._thread = threading.Lock()
         self._file: tuple[int, int] | None = None  # whose process, and the file
@@ -71,7 +73,7 @@ class Turns:
         me = os.getpid()
         if self._file is None or self._file[0] != me:
             try:
-                self._file = (me, os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                self._file = (me, _open(self._path, self._database))
             except OSError as error:
                 raise StoreAway(f"no lock file: {type(error).__name__}") from None
         return self._file[1]
@@ -84,9 +86,25 @@ class Turns:
         self._file = None
 
 
+def _open(path: str, database: str) -> int:
+    """The file, made for everybody who may open the database: as SQLite does with its log."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with suppress(OSError):  # no database yet: it is made by whoever made this
+        there = Path(database).stat()
+        os.fchmod(file, there.st_mode & 0o777)
+        if os.geteuid() == 0:
+            os.fchown(file, there.st_uid, there.st_gid)
+    return file
+
+
 def _locked(file: int, how: int) -> bool:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:
+        raise StoreAway(f"files cannot be locked here: {type(error).__name__}") from None
     return True

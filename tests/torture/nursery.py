@@ -71,6 +71,7 @@ class Nursery:
         import sendgrid
 
         self._loaded = mailchimp_marketing, sendgrid
+        bridge.database.engine.dispose()  # no open file of SQLite's may go into a child: it would believe in its locks
         for made in ("database", "store", "acts"):
             vars(bridge).pop(made, None)
         self.children: set[int] = set()
