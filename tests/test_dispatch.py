@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from adapters.memory import Memory, account
 from bridge.adapter import AdapterError, MailLater, Misconfigured, Transport
@@ -22,7 +23,11 @@ from bridge.jobs.circuit import Circuit
 from bridge.jobs.dispatch import Dispatcher
 from bridge.links import Action, Claim
 from bridge.store import StoreAway
+from bridge.store.engine import Database
+from bridge.store.values import Mail
 from bridge.store.waiting import LEASE
+from bridge.store.work import WorkQueue
+from bridge.tables import outbox
 from bridge.vault import new_id
 from bridge.vocabulary import (
     DONE,
@@ -1143,3 +1148,39 @@ def test_a_mail_that_may_have_left_goes_once_whatever_went_wrong(
     house.clock.forward(hours=2)
     house.dispatch()
     assert len(left) == 1
+
+
+class Gate:
+    """A lock that says when somebody asks for it, and opens when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.open = threading.Event(), threading.Event()
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for it."""
+        self.asked.set()
+        return self.open.wait(timeout)
+
+    def release(self) -> None:
+        """Whoever asks next has it at once."""
+
+
+def test_who_waited_long_for_the_database_shortens_nobodys_lease(home: House) -> None:
+    """Decision 25: a claim that began before a long wait judges leases by the time it is, not by the time it was."""
+    Reader(home, "an.vandenberg@lezer.example").signs_up("newsletter")
+    other = WorkQueue(Database(home.environment["BRIDGE_DATABASE_URL"]), home.store.rows, home.clock)
+    gate, claimed = Gate(), list[Mail]()
+    home.bridge.database._turns._thread = gate  # type: ignore[assignment]  # somebody else of this process writes
+    late = threading.Thread(target=lambda: claimed.extend(home.store.queue.claim_mails()))
+    late.start()
+    assert gate.asked.wait(5)
+    home.clock.forward(minutes=6)
+    (mine,) = other.claim_mails()
+    gate.open.set()
+    late.join(10)
+
+    assert claimed == []
+    with other.database.reading() as db:
+        assert db.scalar(select(outbox.c.leased)) == home.clock() + LEASE
+    assert other.hand_over(mine)
+    other.database.engine.dispose()

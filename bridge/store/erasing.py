@@ -115,8 +115,9 @@ class ErasureBook:
 
     def claim(self, adapter: str, most: int) -> list[Erasure]:
         """Who is due, leased to the caller, and whether what the ESP says now can be its last word."""
-        now, lease = self.clock(), new_id()
+        lease = new_id()
         with self.database.writing() as db:
+            now = self.clock()
             rows = db.execute(self._due(adapter).limit(most).with_for_update(skip_locked=True)).all()
             if not rows:
                 return []

@@ -149,10 +149,11 @@ class Connections:
 
     def take(self, adapter: str, most: int, *, urgent: bool) -> str | None:
         """A lease on a free one, or None. The last two are kept for what is urgent."""
-        now, lease = self.clock(), new_id()
+        lease = new_id()
         room = most if urgent else max(1, most - _FOR_STOPS)
-        mine = and_(connections.c.adapter == adapter, held(connections.c.until, now))
         with self.database.writing() as db:
+            now = self.clock()
+            mine = and_(connections.c.adapter == adapter, held(connections.c.until, now))
             taken = set(db.scalars(select(connections.c.slot).where(mine)))
             for slot in range(most):
                 if slot in taken:

@@ -93,21 +93,24 @@ class PushQueue:
 
         What the ESP was told last is forgotten here: it is sure again only when the caller has finished.
         """
-        now, lease = self.clock(), new_id()
-        claimed: list[_Row] = []
-        while len(claimed) < most:
-            wanted = min(SLICE, most - len(claimed))
-            part = self._claim(_due(adapter, now, stops).limit(wanted), adapter, now, lease)
-            claimed += part
+        lease = new_id()
+        found: list[Push] = []
+        taken = 0
+        while taken < most:
+            wanted = min(SLICE, most - taken)
+            part, now = self._claim(adapter, stops, wanted, lease)
+            taken += len(part)
+            found += self._opened(part, now, lease)
             if len(part) < wanted:
                 break
-        return [push for part in _sliced(claimed) for push in self._opened(part, now, lease)]
+        return found
 
     def claim_carried(self, adapter: str, numbers: Sequence[int], job: int) -> Iterator[list[Push]]:
         """The people a job carried who are still in it, leased to the caller. Raises `Busy` when one is held."""
-        now, lease = self.clock(), new_id()
+        lease = new_id()
         for part in _sliced(numbers):
             mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
+            now = self.clock()
             with self.database.reading() as db:
                 rows = db.execute(select(pushes.c.subject, pushes.c.job, pushes.c.leased).where(mine)).all()
             if any(is_held(row.leased, now) and job in open_jobs(row.job) for row in rows):
@@ -115,6 +118,7 @@ class PushQueue:
         for part in _sliced(numbers):
             there = select(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
             with self.database.writing() as db:
+                now = self.clock()
                 found = db.execute(there.order_by(pushes.c.subject).with_for_update()).all()
                 named = [row for row in found if job in open_jobs(row.job)]
                 if any(is_held(row.leased, now) for row in named):
@@ -124,13 +128,13 @@ class PushQueue:
 
     def tell_again(self, adapter: str, numbers: Sequence[int]) -> list[int]:
         """Make these people due, whatever the ESP was told; gives those who are held or in a job now."""
-        now = self.clock()
         busy: list[int] = []
         for part in _sliced(numbers):
             mine = and_(pushes.c.adapter == adapter, pushes.c.subject.in_(part))
-            taken = or_(held(pushes.c.leased, now), pushes.c.job.is_not(None))
-            look = select(pushes.c.subject, taken.label("taken")).where(mine).order_by(pushes.c.subject)
             with self.database.writing() as db:
+                now = self.clock()
+                taken = or_(held(pushes.c.leased, now), pushes.c.job.is_not(None))
+                look = select(pushes.c.subject, taken.label("taken")).where(mine).order_by(pushes.c.subject)
                 rows = db.execute(look.with_for_update()).all()  # in the one order, and nobody claims them meanwhile
                 busy += [row.subject for row in rows if row.taken]
                 others = and_(mine, pushes.c.subject.in_([row.subject for row in rows if not row.taken]))
@@ -242,11 +246,12 @@ class PushQueue:
                 again = {"stop": True, "due": now, "leased": None, "lease": None, "told": None, "reason": UNSURE}
                 db.execute(update(pushes).where(pushes.c.adapter == adapter, pushes.c.subject.in_(lost)).values(again))
 
-    def _claim(self, due: Any, adapter: str, now: datetime, lease: str) -> list[_Row]:
+    def _claim(self, adapter: str, stops: bool | None, most: int, lease: str) -> tuple[list[_Row], datetime]:
         with self.database.writing() as db:
-            rows = list(db.execute(due.with_for_update(skip_locked=True)))
+            now = self.clock()  # and not as it was before somebody waited for the database
+            rows = list(db.execute(_due(adapter, now, stops).limit(most).with_for_update(skip_locked=True)))
             _lease(db, adapter, rows, now, lease)
-            return rows
+            return rows, now
 
     def _opened(self, rows: Sequence[_Row], now: datetime, lease: str) -> list[Push]:
         """People, histories and stops of some rows, in a few statements. A row that cannot be opened fails no other."""

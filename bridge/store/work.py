@@ -41,11 +41,12 @@ class WorkQueue(PushQueue):
 
     def claim_mails(self, most: int = 20) -> list[Mail]:
         """Mails that are due, leased to the caller."""
-        now, lease = self.clock(), new_id()
-        # No mail waits so long: one that does was promised before the clock was set back.
-        due = or_(outbox.c.due <= now, outbox.c.due > now + 2 * LONGEST_WAIT)
-        query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased, now))
+        lease = new_id()
         with self.database.writing() as db:
+            now = self.clock()  # whoever waited for the database for minutes must not judge leases by the time before
+            # No mail waits so long: one that does was promised before the clock was set back.
+            due = or_(outbox.c.due <= now, outbox.c.due > now + 2 * LONGEST_WAIT)
+            query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased, now))
             found = db.execute(query.order_by(outbox.c.due).limit(most).with_for_update(skip_locked=True)).all()
             # A lease of the time before the clock was set back may still have its holder: it gets one whole lease more,
             # for a mail that was taken too early goes twice.
