@@ -1,5 +1,6 @@
 """No checkpoint beside a commit: SQLite before 3.51.3 may lose what was committed then (the WAL-reset bug; promise 2)."""
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -166,3 +167,13 @@ def test_whoever_may_open_the_database_may_take_a_turn(tmp_path: Path) -> None:
             raise AssertionError("it wrote")
     assert (tmp_path / "consent.db.lock").stat().st_mode & 0o777 == 0o660
     assert not (tmp_path / "link.db.lock").exists()
+
+
+def test_its_file_is_closed_with_it(path: str) -> None:
+    """A program that opens many databases, one after the other, runs out of nothing."""
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(20):
+        with Turns(path, 1.0).writing():
+            pass
+    gc.collect()
+    assert len(list(Path("/dev/fd").iterdir())) <= before + 1

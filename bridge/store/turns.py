@@ -10,6 +10,7 @@ import fcntl
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -73,17 +74,11 @@ class Turns:
         me = os.getpid()
         if self._file is None or self._file[0] != me:
             try:
-                self._file = (me, _open(self._path, self._database))
+                self._file = (me, file := _open(self._path, self._database))
+                weakref.finalize(self, _close, file)
             except OSError as error:
                 raise StoreAway(f"no lock file: {type(error).__name__}") from None
         return self._file[1]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None and self._file[0] == os.getpid():
-            with suppress(OSError):
-                os.close(self._file[1])
-        self._file = None
 
 
 def _open(path: str, database: str) -> int:
@@ -98,6 +93,11 @@ def _open(path: str, database: str) -> int:
         if os.geteuid() == 0:
             os.fchown(file, there.st_uid, there.st_gid)
     return file
+
+
+def _close(file: int) -> None:
+    with suppress(OSError):
+        os.close(file)
 
 
 def _locked(file: int, how: int) -> bool:

@@ -81,10 +81,12 @@ class Nursery:
         """Bear children until the one who leads the play is gone; then end them all."""
         gc.collect()
         gc.freeze()
+        asked = select.poll()
+        asked.register(self.line, select.POLLIN)
         try:
             while True:
                 self._bury()
-                if not select.select([self.line], [], [], 0.1)[0]:
+                if not asked.poll(100):
                     continue
                 message, ends, _flags, _address = socket.recv_fds(self.line, 65_536, 1)
                 if not message:
