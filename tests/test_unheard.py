@@ -65,6 +65,17 @@ def test_a_yes_to_another_purpose_does_not_take_her_stop_away(far: Bulk, an: Rea
     assert compares(far) == 0, "and both sides say the same"
 
 
+def test_a_stop_there_to_what_she_never_asked_for_is_heard_too(far: Bulk, an: Reader) -> None:
+    """ESP-02: of a purpose without any word of hers here the platform's no is the only one: a comparison keeps it."""
+    an.has_consented("newsletter")
+    far.settle()
+    leaves(far, an, purpose="offers" if far.names == ["sendgrid"] else "")
+    compares(far)
+
+    assert [event.type for event in an.story() if event.purpose == "offers"] == [EventType.UNSUBSCRIBED]
+    assert an.may("newsletter").may is (far.names == ["sendgrid"])
+
+
 def test_her_later_stop_there_is_not_overtaken_by_her_earlier_yes(far: Bulk, an: Reader) -> None:
     """R2, R3: yes here at ten, no there at eleven, told at twelve: the no is the last word, for that yes too."""
     an.has_consented("newsletter")

@@ -43,7 +43,7 @@ def compare(
         here,
         there,
         known=_is_known(there, here, state, history, shut),
-        answered=answered or is_explained(look, purpose, there) or _is_echo(look, by, theirs),
+        answered=there in NEWS and (answered or is_explained(look, purpose, there) or _is_echo(look, by, theirs)),
         ours=_may_be_ours(adapter, history, by, purpose),
         refused=bool(look.reason),
     )
@@ -56,8 +56,8 @@ def is_explained(look: Look, purpose: str, there: There) -> bool:
     While that one stands there she cannot leave, complain or die there anew, whatever time it bears by now.
     """
     by = standing(look.push.history, purpose).by
-    if by is None or there not in NEWS:
-        return by is None
+    if by is None:  # no word of hers could have answered it
+        return False
     taken = _taken(look, purpose)
     heard = [
         (event.time, True)
