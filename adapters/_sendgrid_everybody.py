@@ -67,7 +67,7 @@ def left(api: SendGridApi, places: Mapping[str, Mapping[str, str]], members: Seq
 
     Of a few each account-wide list is asked for each, of many it is read once from that moment on.
     """
-    emails = {_low(member.email): member.email for member in members}
+    emails = {exports.low(member.email): member.email for member in members}
     start = max(0, int(since.timestamp()) - _SLACK)
     seen: list[Seen] = []
     for name, kind in _LIFTED.items():
@@ -88,7 +88,7 @@ def left(api: SendGridApi, places: Mapping[str, Mapping[str, str]], members: Seq
 
 def exact(api: SendGridApi, places: Mapping[str, Mapping[str, str]], members: Sequence[Member]) -> Left:
     """When they left groups: SendGrid tells that nowhere but in the list of everybody's."""
-    emails = {_low(member.email): member.email for member in members}
+    emails = {exports.low(member.email): member.email for member in members}
     return Left([part for seen in _groups(api, places) for part in _only(seen, emails)])
 
 
@@ -108,7 +108,7 @@ def _in_group(api: SendGridApi, group: str, emails: Sequence[str], unasked: set[
 
 def _only(seen: Seen, emails: Mapping[str, str]) -> Iterator[Seen]:
     """What is said of these, under the names they were asked for."""
-    every = zip(map(_low, seen.emails), seen.times, strict=True)
+    every = zip(map(exports.low, seen.emails), seen.times, strict=True)
     told = [(emails[low], time) for low, time in every if low in emails]
     if told:
         yield seen._replace(emails=[email for email, _ in told], times=[time for _, time in told])
@@ -143,10 +143,6 @@ def _groups(api: SendGridApi, places: Mapping[str, Mapping[str, str]]) -> Iterat
         for purpose, told in left.items():
             emails, times = [email for email, _ in told], [time for _, time in told]
             yield Seen(emails, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}), times=times)
-
-
-def _low(email: str) -> str:
-    return email.strip().lower()
 
 
 def _seconds(value: object) -> int:

@@ -201,8 +201,12 @@ def in_group(api: SendGridApi, group: str, emails: Sequence[str]) -> set[str]:
     """Who of these (at most 1,000) left a group, lower case."""
     body = {"recipient_emails": [email.strip() for email in emails]}
     found = api.post("asm", "groups", group, "suppressions", "search", body=body)
-    wanted = {email.strip().lower() for email in emails}
-    return {str(email).strip().lower() for email in found} & wanted if isinstance(found, list) else set()
+    return {low(str(email)) for email in found} & set(map(low, emails)) if isinstance(found, list) else set()
+
+
+def low(email: str) -> str:
+    """An address as SendGrid compares it."""
+    return email.strip().lower()
 
 
 def pages(

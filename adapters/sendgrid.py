@@ -131,7 +131,7 @@ class SendGrid(Adapter):
         """Take them from the lists by ids from a search; a removal is a job like any other (decisions 24 and 27)."""
         there = self._search([members[i].email for i in who])
         for purpose, place in self.places.items():
-            off = {i: there.get(_low(members[i].email)) for i in who if purpose in self._leaving(members[i])}
+            off = {i: there.get(exports.low(members[i].email)) for i in who if purpose in self._leaving(members[i])}
             ids = {i: contact.id for i, contact in off.items() if contact and place["list"] in contact.lists}
             if ids:
                 query = {"contact_ids": ",".join(ids.values())}
@@ -161,7 +161,7 @@ class SendGrid(Adapter):
         for index in sorted(alone):
             batch.one(index, partial(self._lift, members[index]))
         together = [index for index in fresh if index not in alone]
-        lows = {index: _low(members[index].email) for index in together}
+        lows = {index: exports.low(members[index].email) for index in together}
         for purpose, place in self.places.items():
             said = [i for i in together if purpose in members[i].fresh & _on(members[i])]
             for who in _chunks(said, _SUPPRESS):
@@ -180,15 +180,13 @@ class SendGrid(Adapter):
             everywhere = set(exports.listed(self._api, "unsubscribes", most=len(who)))
         except exports.TooLongError:
             return DONE
-        there = (index for index in who if _low(members[index].email) in everywhere) if everywhere else ()
+        there = (index for index in who if exports.low(members[index].email) in everywhere) if everywhere else ()
         alone.intersection_update(there)
         return DONE
 
     def _left_group(self, group: str, lows: Mapping[int, str], left: list[int], who: Sequence[int]) -> Outcome:
         """Who of these left a group."""
-        body = {"recipient_emails": [lows[index] for index in who]}
-        answer = self._api.post("asm", "groups", group, "suppressions", "search", body=body)
-        there = {_low(str(email)) for email in answer} if isinstance(answer, list) else set()
+        there = exports.in_group(self._api, group, [lows[index] for index in who])
         left += [index for index in who if lows[index] in there]
         return DONE
 
@@ -199,7 +197,7 @@ class SendGrid(Adapter):
 
     def _lift(self, member: Member) -> Outcome:
         """Take back the stops of one person."""
-        email = _low(member.email)
+        email = exports.low(member.email)
         on = _on(member).intersection(self.places)
         if (old := on - member.fresh) and self._is_stopped_everywhere(email):
             for purpose in sorted(old):  # she left everything there: only what she said yes to again comes back
@@ -295,7 +293,7 @@ class SendGrid(Adapter):
         if len(members) == 1:
             return [refused("row_refused")]
         bad = self._bad_rows(str(results.get("errors_url") or ""))
-        named = [_low(member.email) in bad for member in members]
+        named = [exports.low(member.email) in bad for member in members]
         if sum(named) == results.get("errored_count"):
             return [refused("row_refused") if is_bad else DONE for is_bad in named]
         self._most = max(1, min(self._most, len(members)) // 2)
@@ -334,7 +332,7 @@ class SendGrid(Adapter):
             if ids:  # without ids the same call could be read as "all"
                 self._api.delete("marketing", "contacts", query={"ids": ",".join(ids)})
                 still = self._search(wanted)
-                left.update({i: later("still_there", _GONE_SECONDS) for i in who if _low(emails[i]) in still})
+                left.update({i: later("still_there", _GONE_SECONDS) for i in who if exports.low(emails[i]) in still})
             return DONE
 
         batch.attempt(who, erase)
@@ -396,10 +394,6 @@ def _pending(job: str) -> Outcome:
 
 def _on(member: Member) -> frozenset[str]:
     return frozenset() if member.blocked else member.on
-
-
-def _low(email: str) -> str:
-    return email.strip().lower()
 
 
 def _recipients(members: Sequence[Member], who: Sequence[int]) -> dict[str, list[str]]:

@@ -13,13 +13,11 @@ import msgspec
 from bridge.bootstrap import Bridge
 from bridge.decide import blocks
 from bridge.decide.sides import Repair, There
-from bridge.jobs.comparing import NEWS, Stands, compare, is_explained
+from bridge.jobs.comparing import NEWS, THERE, Stands, compare, is_explained
 from bridge.jobs.members import member
 from bridge.store import Push
 from bridge.store.pushes import Look
 from bridge.vocabulary import EVERY_PURPOSE, EventType, Member, Method, Report, Seen, normal_email
-
-_THERE = {kind: there for there, kind in NEWS.items()}
 
 #: What there is of the whole person, whatever the purpose.
 _WHOLE = frozenset({There.DEAD, There.COMPLAINED})
@@ -82,7 +80,7 @@ def _by_address(seen: Iterable[Seen]) -> dict[str, list[_Stop]]:
     for one in seen:
         if one.stop is None:
             continue
-        there = _THERE[one.stop]
+        there = THERE[one.stop]
         purposes = frozenset({EVERY_PURPOSE}) if there in _WHOLE else one.purposes
         for email, seconds in zip(one.emails, one.times or [0] * len(one.emails), strict=True):
             since = datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LATEST else None
@@ -105,8 +103,6 @@ def _reports(bridge: Bridge, name: str, look: Look, stops: Sequence[_Stop]) -> I
     for stop in stops:
         everything = EVERY_PURPOSE in stop.purposes
         for purpose in sorted(told.on if everything else stop.purposes & told.on):
-            if stop.since is None and is_explained(look, purpose, stop.there):
-                continue
             _, _, repair = compare(adapter, look, told, Stands(purpose, stop.there, stop.since), shut)
             if repair in (Repair.STOP_HERE, Repair.BOUNCE_HERE):
                 about = EVERY_PURPOSE if everything else purpose

@@ -18,6 +18,7 @@ NEWS = {
     There.DEAD: EventType.BOUNCED,
     There.COMPLAINED: EventType.COMPLAINED,
 }
+THERE = {kind: there for there, kind in NEWS.items()}
 
 
 class Stands(NamedTuple):

@@ -211,7 +211,7 @@ class Pusher:
                 results.append((push, _unless_hidden(errand, DONE)))  # it was told just this, and took it
             else:
                 ready.append((errand, frozenset()))
-        ready, unanswered = self._hear_first(turn, ready)
+        ready, unanswered = self._hear_first(ready)
         results += unanswered
         if not ready:
             self._finish(results)
@@ -227,7 +227,7 @@ class Pusher:
             maybe = [e.push.person.number for (e, _), told in zip(ready, outcomes, strict=True) if told.maybe]
             queue.jobs.settle(note, maybe)
 
-    def _hear_first(self, turn: Turn, ready: Sequence[_Ready]) -> tuple[list[_Ready], list[tuple[Push, Outcome]]]:
+    def _hear_first(self, ready: Sequence[_Ready]) -> tuple[list[_Ready], list[tuple[Push, Outcome]]]:
         """Who can be told now, and what became of the others: somebody whose stop there was not heard yet is decided
         about anew; where nobody can say whether there is one, new yeses wait and only stops are sent."""
         new = [errand for errand, _ in ready if errand.member.fresh]
@@ -254,7 +254,7 @@ class Pusher:
         log.info("%s: %d stops there that nobody had told", self.name, heard)
         stopped = {report.email for report in found.reports}
         again = [(errand.push, _AGAIN) for errand, _ in ready if errand.member.email in stopped]
-        left, others = self._hear_first(turn, [pair for pair in ready if pair[0].member.email not in stopped])
+        left, others = self._hear_first([pair for pair in ready if pair[0].member.email not in stopped])
         return left, unasked + again + others
 
     def _call(self, turn: Turn, members: Sequence[Member], began: float) -> list[Outcome]:
@@ -356,7 +356,7 @@ class Pusher:
             if time.monotonic() - began > _STUMBLE_SECONDS:
                 break
             part = [(errand, frozenset[int]()) for errand in alone[first : first + self.adapter.batch]]
-            ready, unanswered = self._hear_first(turn, part)
+            ready, unanswered = self._hear_first(part)
             said |= {push.person.number: outcome for push, outcome in unanswered}
             if ready:
                 outcomes = self._call(turn, [errand.member for errand, _ in ready], began)

@@ -17,7 +17,7 @@ from bridge.adapter import Adapter, AdapterError
 from bridge.bootstrap import Bridge
 from bridge.decide import blocks, may_mail, status
 from bridge.decide.sides import Here, Repair, There, Verdict, judge
-from bridge.jobs.comparing import NEWS, Stands, compare
+from bridge.jobs.comparing import NEWS, THERE, Stands, compare
 from bridge.jobs.members import member
 from bridge.jobs.sight import BUSY, SPECIAL, Sight
 from bridge.store.pushes import SLICE, Look
@@ -47,8 +47,6 @@ _SETTLES = timedelta(minutes=10)
 
 #: What a killed comparison read is believed so long.
 _KEPT_FOR = timedelta(hours=6)
-
-_THERE = {kind: there for there, kind in NEWS.items()}
 
 #: What is done by hearing the ESP: its stop, or that it says "on", which has it set right (ESP-01).
 _BY_HEARING = frozenset({Repair.STOP_HERE, Repair.BOUNCE_HERE, Repair.UNSUBSCRIBE, Repair.SWITCH_OFF})
@@ -263,7 +261,7 @@ class Reconciler:
         facts = [(purpose, There.ON) for purpose in self.purposes if purpose in seen.on - left]
         if seen.stop is EventType.UNSUBSCRIBED:
             return [*facts, *((purpose, There.LEFT) for purpose in sorted(seen.purposes))]
-        return [*facts, (EVERY_PURPOSE, _THERE[seen.stop])] if seen.stop else facts
+        return [*facts, (EVERY_PURPOSE, THERE[seen.stop])] if seen.stop else facts
 
     def _switch_off(self, emails: Sequence[str]) -> None:
         """Said no here once and is on there. No row of ours can hold this work, so it is done at once or next time."""

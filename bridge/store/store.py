@@ -202,9 +202,7 @@ class Store(Reads):
         keys = [report_keys(self.vault, adapter, report) for report in reports]
         with self.database.looking() as db:
             known = {key for (key,) in listed(REPORTS, db, [key for mine in keys for key in mine])}
-        return (
-            [report for report, mine in zip(reports, keys, strict=True) if known.isdisjoint(mine)] if known else reports
-        )
+        return [report for report, mine in zip(reports, keys, strict=True) if known.isdisjoint(mine)]
 
     def news(self, adapter: str, reports: Sequence[Report]) -> list[News]:
         """Reports without their addresses, so that they may wait on disk while the database is away (decision 21)."""
