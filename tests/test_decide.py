@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.decide import (
@@ -1089,11 +1089,13 @@ ESP_SAYS_ON = told(T.SUBSCRIBED, 20)
         ([*YES, told(T.RESTRICTED, 5)], ESP_SAYS_ON, "stop"),
         ([told(T.GIVEN, -1096 * DAY)], ESP_SAYS_ON, "stop"),  # too old, though no event says so yet
         (YES, told(T.SUBSCRIBED, 20, "offers"), "stop"),
+        (YES, told(T.MOVED, 20, "", source="mailchimp", method=M.WEBHOOK), "stop"),  # the new mailbox has not answered
         # told though no status changed
         (YES, told(T.PAUSED, 20, "", until=at(DAY)), "push"),
         (YES, told(T.RESUMED, 20), "push"),
         (YES, told(T.CORRECTED, 20, ""), "push"),
-        (YES, told(T.MOVED, 20, ""), "push"),
+        (LEFT, told(T.MOVED, 20, "", source="mailchimp", method=M.WEBHOOK), "push"),
+        (YES, told(T.MOVED, 20, "", method=M.CONFIRM_PAGE), "push"),  # the new mailbox has answered
         ([*YES, told(T.RESTRICTED, 5)], told(T.UNRESTRICTED, 20), "push"),
         ([*YES, told(T.BOUNCED, 5)], told(T.GIVEN, 20), "push"),  # the block is lifted
         (YES, told(T.IMPORTED, 20), ""),
@@ -1349,6 +1351,7 @@ def test_a_stop_after_everything_else_ends_the_mail(
 
 @MOST
 @given(_histories(), _events(), _LIMITS)
+@example(YES, told(T.MOVED, 20, "", source="mailchimp", method=M.WEBHOOK), LIMITS)
 def test_whoever_may_no_longer_be_mailed_is_told_to_the_esps_first(
     history: list[ConsentEvent], event: ConsentEvent, limits: Limits
 ) -> None:
