@@ -1095,7 +1095,7 @@ ESP_SAYS_ON = told(T.SUBSCRIBED, 20)
         (YES, told(T.RESUMED, 20), "push"),
         (YES, told(T.CORRECTED, 20, ""), "push"),
         (LEFT, told(T.MOVED, 20, "", source="mailchimp", method=M.WEBHOOK), "push"),
-        (YES, told(T.MOVED, 20, "", method=M.CONFIRM_PAGE), "push"),  # the new mailbox has answered
+        (YES, told(T.MOVED, 20, "", source="reader", method=M.CONFIRM_PAGE), "push"),  # the new mailbox has answered
         ([*YES, told(T.RESTRICTED, 5)], told(T.UNRESTRICTED, 20), "push"),
         ([*YES, told(T.BOUNCED, 5)], told(T.GIVEN, 20), "push"),  # the block is lifted
         (YES, told(T.IMPORTED, 20), ""),
