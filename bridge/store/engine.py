@@ -168,14 +168,14 @@ class Database:
         if self.dialect != "sqlite":
             yield
             return
-        with self._turns.writing():
-            yield
-        if self._changed >= _CLEARED_EVERY:
+        if self._changed >= _CLEARED_EVERY:  # before, and not after: whoever has written is answered at once
             # Where others write all the time it is tried again, and waited for at last.
             wait = _SHORT_WAIT if self._changed >= 10 * _CLEARED_EVERY else 0.0
             with suppress(StoreAway, StoreBroken), self._turns.clearing(wait) as alone:
                 if alone:
                     self._checkpoint("PASSIVE")
+        with self._turns.writing():
+            yield
 
     @contextmanager
     def _counted(self, connection: Any) -> Iterator[None]:
