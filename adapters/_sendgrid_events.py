@@ -108,7 +108,8 @@ class SendGridEvents(Ears):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             events = list(_one_by_one(call.body))
         fresh, now = self._is_fresh(call), self._clock()
-        return [report for event in events for report in self._read(event, now, fresh=fresh)]
+        news = [event for event in events if event.event in _MEANINGS]  # opens and clicks are not ours to know
+        return [report for event in news for report in self._read(event, now, fresh=fresh)]
 
     def _is_fresh(self, call: Incoming) -> bool:
         stamp = call.headers.get(_TIMESTAMP, "")
@@ -117,7 +118,7 @@ class SendGridEvents(Ears):
         return abs(self._clock().timestamp() - int(stamp)) <= _FRESH
 
     def _read(self, event: _Event, now: datetime, *, fresh: bool) -> list[Report]:
-        meaning = _meaning(event)
+        meaning = _MEANINGS[event.event](event)
         if meaning is None or "@" not in event.email or (meaning is EventType.SUBSCRIBED and not fresh):
             return []
         time = _time(event.timestamp) or now
@@ -155,24 +156,6 @@ def _one_by_one(body: bytes) -> Iterator[_Event]:
             yield _EVENT.decode(element)
 
 
-def _meaning(event: _Event) -> EventType | None:
-    """Their word in ours. A resubscribe there is no consent here; opens and clicks are not ours to know."""
-    match event.event:
-        case "bounce":
-            return _bounce(event)
-        case "dropped":
-            return DROPPED.get(_text(event.reason))
-        case "spamreport":
-            return EventType.COMPLAINED
-        case "unsubscribe" | "group_unsubscribe":
-            return EventType.UNSUBSCRIBED
-        case "group_resubscribe":
-            return EventType.SUBSCRIBED
-        case "deferred":
-            return _deferred(event)
-    return None
-
-
 def _bounce(event: _Event) -> EventType | None:
     """`bounce` puts the address on SendGrid's list; `blocked` is this one message, which never stops the reader."""
     kind = _text(event.bounce_classification)
@@ -193,6 +176,23 @@ def _deferred(event: _Event) -> EventType | None:
         return None
     code = enhanced_code(_text(event.response))
     return EventType.DEFERRED if not code or bounce_type(code) is EventType.DEFERRED else None
+
+
+def _dropped(event: _Event) -> EventType | None:
+    """A mail that was not sent, because of what SendGrid's lists say."""
+    return DROPPED.get(_text(event.reason))
+
+
+#: Their word in ours, by the event's name. A resubscribe there is no consent here.
+_MEANINGS: Mapping[str, Callable[[_Event], EventType | None]] = {
+    "bounce": _bounce,
+    "dropped": _dropped,
+    "spamreport": lambda _event: EventType.COMPLAINED,
+    "unsubscribe": lambda _event: EventType.UNSUBSCRIBED,
+    "group_unsubscribe": lambda _event: EventType.UNSUBSCRIBED,
+    "group_resubscribe": lambda _event: EventType.SUBSCRIBED,
+    "deferred": _deferred,
+}
 
 
 def _code(event: _Event) -> str:

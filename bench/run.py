@@ -87,9 +87,8 @@ class Pair:
         """Readers who did not click yet, spread over everybody."""
         if self._used + count > self.people:
             raise SystemExit(f"{self.people} people are too few: this run needs {count} more who did not click yet")
-        some = [self._nth(n) for n in range(self._used, self._used + count)]
         self._used += count
-        return some
+        return spread(self.people, self._used - count, count)
 
     def left(self) -> int:
         """How many did not click yet."""
@@ -101,11 +100,7 @@ class Pair:
 
     def anybody(self, count: int, rounds: int) -> list[list[int]]:
         """Readers to look at, spread over everybody, as many rounds as `drawn` gives."""
-        return [[self._nth((turn * count + n) % self.people) for n in range(count)] for turn in range(rounds + 1)]
-
-    def _nth(self, n: int) -> int:
-        """The n-th of all, hopping so that neighbours in the file are not asked one after the other."""
-        return 1 + n * _hop(self.people) % self.people
+        return [spread(self.people, turn * count, count) for turn in range(rounds + 1)]
 
     def tokens(self, numbers: list[int]) -> list[str]:
         """Our links of these readers."""
@@ -132,6 +127,12 @@ class Pair:
         seen = partial(self.place.backends, self._floor_url)
         with load.server("bench.floor:application", settings, threads=threads, backends=seen) as theirs:
             yield theirs
+
+
+def spread(people: int, first: int, count: int) -> list[int]:
+    """So many of these people, hopping so that neighbours in the file are not asked one after the other."""
+    hop = _hop(people)
+    return [1 + n * hop % people for n in range(first, first + count)]
 
 
 def _hop(people: int) -> int:

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.sendgrid import SendGrid
-from bench import crowd, house, inbox, machine
+from bench import anymail, crowd, house, inbox, machine
 from bench.figures import Row, Verdict, at_least, at_most, row
 from bench.places import Place
-from bench.run import Run
+from bench.run import Run, spread
 from bridge.bootstrap import Bridge
 from bridge.vocabulary import Incoming
 
@@ -94,10 +94,10 @@ def webhooks(run: Run) -> list[Row]:
 def _on(run: Run, place: Place) -> list[Row]:
     sender, batches = Sender(), run.size.batches
     settings = {**house.environment(run.folder, place.url("news")), "SENDGRID_WEBHOOK_PUBLIC_KEY": sender.public}
-    few = house.open_house(settings)
-    crowd.fill(few, batches * RELEVANT)
-    many = run.pair(place, run.size.large)
-    told = [sender.batch(f"few-{n}", range(1 + n * RELEVANT, 1 + (n + 1) * RELEVANT)) for n in range(batches)]
+    few, people = house.open_house(settings), max(run.size.small, batches * RELEVANT)
+    crowd.fill(few, people)
+    about = [spread(people, n * RELEVANT, RELEVANT) for n in range(batches)]
+    told = [sender.batch(f"few-{n}", who) for n, who in enumerate(about)]
     ours = _measure(place, few.settings.database_url, partial(_hear, few, _adapter(few, sender)), told)
     few.database.engine.dispose()
     theirs = _floor(place, sender, told)
@@ -112,13 +112,19 @@ def _on(run: Run, place: Place) -> list[Row]:
     rows = [line("new", at_least(rates / floors, 0.4), rates, floors)]
     again = batches * BATCH / ours.again
     rows.append(line("told again, beside new", at_least(again / rates, 5.0), again, rates))
+    peer = _anymail(place, sender, told[: max(1, batches // 10)])
+    rows.append(
+        line("new, beside django-anymail with one get_or_create an event", at_least(rates / peer, 20.0), rates, peer)
+    )
+    many = run.pair(place, run.size.large)
     if many.left() >= batches * RELEVANT:
         drawn = [sender.batch(f"many-{n}", many.unused(RELEVANT)) for n in range(batches)]
         hear = partial(_hear, many.bridge, _adapter(many.bridge, sender))
         large = _measure(place, many.bridge.settings.database_url, hear, drawn)
         rate = large.rate(batches)
-        people = f"{many.people:,} people, beside {batches * RELEVANT:,}"
-        rows.append(line(f"CPU with {people}", at_most(rates / rate, 1.15), rate, rates))
+        rows.append(
+            line(f"CPU with {many.people:,} people, beside {people:,}", at_most(rates / rate, 1.15), rate, rates)
+        )
     return rows
 
 
@@ -149,6 +155,18 @@ def _cpu(place: Place, url: str, work: Callable[[], int]) -> tuple[int, float]:
     before, mine = machine.cpu_seconds(theirs), time.process_time()
     given = work()
     return given, time.process_time() - mine + machine.cpu_seconds(place.backends(url)) - before
+
+
+def _anymail(place: Place, sender: Sender, calls: Sequence[Incoming]) -> float:
+    """Events a CPU second."""
+    url = place.url("news_anymail")
+    peer = anymail.Anymail(url, sender.public)
+    requests = peer.requests(calls)
+    heard, cpu = _cpu(place, url, lambda: sum(map(peer.hear, requests)))
+    peer.close()
+    if heard != len(calls) * BATCH:
+        raise SystemExit(f"{heard} of {len(calls) * BATCH} events were new: the figures would mean nothing")
+    return heard / cpu
 
 
 def _floor(place: Place, sender: Sender, calls: Sequence[Incoming]) -> Told:
