@@ -22,7 +22,7 @@ from bridge.decide import gate
 from bridge.jobs.circuit import Circuit
 from bridge.jobs.dispatch import Dispatcher
 from bridge.links import Action, Claim
-from bridge.store import StoreAway
+from bridge.store import StoreAway, StoreBroken
 from bridge.store.engine import Database
 from bridge.store.values import Mail
 from bridge.store.waiting import LEASE
@@ -514,6 +514,29 @@ def test_a_job_that_cannot_be_looked_at_is_still_open(house, an):
     settle(house)
     assert esp.account.people[an.email].on == {"newsletter"}
     assert len(esp.account.calls) == 1
+
+
+@pytest.mark.parametrize("error", [StoreAway, StoreBroken])
+def test_a_store_that_cannot_read_who_is_in_a_job_is_no_mistake_of_the_platform(house, an, caplog, error):
+    """Decision 24: its line is not given up for that, and the job is followed to its end."""
+    esp = with_esp(house, Jobs)
+    an.has_consented()
+    follow = esp.follow
+
+    def reads_members(job: str, members: Sequence[Member]) -> list[Outcome]:
+        raise error("who is in it could not be read")
+
+    esp.follow = reads_members
+    house.clock.forward(minutes=2)
+    with pytest.raises(error):
+        house.dispatch()
+    assert "in the adapter" not in caplog.text
+    assert "while following" not in caplog.text
+
+    esp.follow = follow
+    esp.end_jobs()
+    settle(house, hours=1)
+    assert esp.account.people[an.email].on == {"newsletter"}
 
 
 def test_a_contract_that_runs_out_forgets_no_open_job(house, an):

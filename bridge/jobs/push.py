@@ -315,8 +315,8 @@ class Pusher:
             log.warning("%s: %s while following a job", self.name, error.reason)
             self._still_open(job, carried, error.wait)
             return
-        except StoreAway:
-            raise  # the ESP is well: who is in the job could not be read just now; its lease ends by itself
+        except (StoreAway, StoreBroken):
+            raise  # the ESP is well: who is in the job could not be read; its lease ends by itself
         except Exception as error:  # an adapter's own mistake: the job may still be open
             turn.failed("adapter failed")
             log.error("%s: %s while following a job", self.name, type(error).__name__)
