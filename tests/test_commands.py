@@ -27,7 +27,7 @@ from bridge.cli import main
 from bridge.cli.options import progress
 from bridge.handlers import server
 from bridge.vault import parse_keys
-from bridge.vocabulary import EventType, rfc3339
+from bridge.vocabulary import EventType, Report, rfc3339
 from tests.conftest import House, Reader
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -465,6 +465,22 @@ def test_erase_asks_first_and_without_anybody_to_ask_does_nothing(run, shop, an)
     code, said = _types_on_a_terminal(shop, "y", "erase", an.email)
     assert code == 0, said
     assert shop.store.person(an.email) is None
+
+
+def test_erase_by_an_address_that_she_had_before_asks_whether_it_is_she(run, shop, an):
+    """RGT-04, R13: she is here under a newer address that the letter does not name."""
+    an.has_consented()
+    to = "an.new@lezer.example"
+    moved = Report(type=EventType.MOVED, email=an.email, to=to, time=shop.clock.now, key="moved")
+    shop.store.hear("memory", [moved])
+    code, said = _types_on_a_terminal(shop, "n", "erase", an.email)
+    assert code == 1
+    assert "had it before she moved to a newer one. Is it she who asks?" in said
+    assert shop.store.person(to) is not None
+    result = run("erase", an.email, "--yes", "--json")
+    assert json.loads(result.stdout)["moved"] is True
+    assert shop.store.person(to) is None
+    assert "under a newer" not in run("erase", an.email, "--yes").stdout
 
 
 def _types_on_a_terminal(shop: House, answer: str, *words: str) -> tuple[int, str]:

@@ -604,6 +604,45 @@ def test_an_address_that_changes_takes_the_person_along(hooks: Hooks) -> None:
     assert not hooks.house.verify().problems
 
 
+@pytest.mark.parametrize("by", ["old", "new"])
+def test_who_moved_and_is_erased_by_either_address_is_gone_and_nobody_mails_her_at_the_newer_one(
+    hooks: Hooks, by: str
+) -> None:
+    """RGT-04, SUP-05, R13: her letter may name the address she had when she signed up."""
+    an, new, store = reads(hooks, "an"), somebody(hooks, "an.new"), hooks.house.store
+    hooks.house.dispatch()
+    hooks.house.clock.forward(hours=1)
+    assert ok(moves(hooks, an, new))
+    assert (store.has_moved(an.email), store.has_moved(new.email)) == (True, False)
+
+    done = store.erase_person(an.email if by == "old" else new.email)
+
+    assert (done.known, done.moved) == (True, by == "old")
+    assert store.person(new.email) is None
+    assert not store.has_moved(an.email)
+    assert new.email not in everything_stored(hooks.house)
+    assert an.email not in everything_stored(hooks.house)
+    stopped = [an, new] if by == "old" else [new]
+    assert all([stop.type for stop in store.stops(one.email)] == [EventType.ERASED] for one in stopped)
+    hooks.house.clock.forward(minutes=1)
+    hooks.house.dispatch()
+    assert not {an.email, new.email} & hooks.house.esp.people.keys()
+
+
+def test_an_old_address_with_a_new_reader_erases_the_new_reader_only(hooks: Hooks) -> None:
+    """R13: whoever has the address now is meant; the one who moved away is left alone."""
+    an, new, store = reads(hooks, "an"), somebody(hooks, "an.new"), hooks.house.store
+    assert ok(moves(hooks, an, new))
+    hooks.house.clock.forward(days=1)
+    an.has_consented("newsletter")  # somebody else's mailbox by now
+
+    done = store.erase_person(an.email)
+
+    assert (done.known, done.moved) == (True, False)
+    assert store.person(an.email) is None
+    assert store.person(new.email) is not None
+
+
 def test_told_again_she_moves_once(hooks: Hooks) -> None:
     """HOOK-02: one event, one mail."""
     an, new = reads(hooks, "an"), somebody(hooks, "an.new")

@@ -29,7 +29,7 @@ def erase(email: str, yes: bool, json_: bool) -> None:
     """
     bridge = make_bridge()
     wanted = address(email)
-    if not bridge.store.knows(wanted):
+    if not bridge.store.knows(wanted) and not bridge.store.has_moved(wanted):
         _check(wanted)
         if not bridge.adapters:
             fail("nobody of that address is here, and no platform is switched on: nothing was written")
@@ -41,7 +41,10 @@ def erase(email: str, yes: bool, json_: bool) -> None:
     waiting = {name: _waiting(bridge, name) for name in done.platforms}
     if json_:
         warnings = list(_warnings(bridge, done))
-        show({"known": done.known, "platforms": list(done.platforms), "waiting": waiting, "warnings": warnings})
+        moved = {"moved": True} if done.moved else {}
+        show(
+            {"known": done.known, **moved, "platforms": list(done.platforms), "waiting": waiting, "warnings": warnings}
+        )
         return
     for line in _told(bridge, done, waiting):
         click.echo(line)
@@ -57,15 +60,20 @@ def _check(wanted: str) -> None:
 
 def _question(bridge: Bridge, wanted: str) -> str:
     if bridge.store.knows(wanted):
-        return "Erase this person for good, with all proof, here and at " + (_list(bridge) or "no platform") + "?"
+        return f"Erase this person for good, with all proof, here and at {_list(bridge)}?"
+    if bridge.store.has_moved(wanted):
+        who = "Nobody of that address is here, but somebody who had it before she moved to a newer one."
+        return f"{who} Is it she who asks? Erase her for good, with all proof, here and at {_list(bridge)}?"
     return f"Nobody of that address is here. Erase it at {_list(bridge)} all the same, and never mail it?"
 
 
 def _list(bridge: Bridge) -> str:
-    return ", ".join(bridge.adapters)
+    return ", ".join(bridge.adapters) or "no platform"
 
 
 def _told(bridge: Bridge, done: Erased, waiting: dict[str, int]) -> Iterator[str]:
+    if done.moved:
+        yield "She was here under a newer address: erased under both."
     if done.known:
         yield "Erased here: profile, proof, and all that waited for her."
     else:

@@ -16,7 +16,7 @@ from bridge.store.errors import UnknownSubject
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
 from bridge.store.values import Confirmation, Person, StopTimes, Task
-from bridge.tables import erase_work, events, outbox, pushes, subjects, throttle, wordings
+from bridge.tables import erase_work, events, former, outbox, pushes, subjects, throttle, wordings
 from bridge.vault import Vault
 from bridge.vocabulary import Answer, ConsentEvent, Limits
 
@@ -68,6 +68,13 @@ class Reads:
         hashes = [entry.value for entry in self.vault.lookups(email)]
         with self.database.reading() as db:
             return db.execute(select(subjects.c.number).where(subjects.c.lookup.in_(hashes))).first() is not None
+
+    def has_moved(self, email: str) -> bool:
+        """Whether nobody of that address is here, but somebody who had it before."""
+        hashes = [entry.value for entry in self.vault.lookups(email)]
+        with self.database.reading() as db:
+            had = db.execute(select(former.c.subject).where(former.c.lookup.in_(hashes))).first() is not None
+        return had and not self.knows(email)
 
     def history(self, person: Person) -> list[ConsentEvent]:
         """What happened to one person and what the stop list knows of her address: enough to decide."""

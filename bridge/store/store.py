@@ -45,6 +45,10 @@ log = logging.getLogger("bridge.store")
 
 _IDS = Sql("SELECT id, lookup FROM subjects WHERE lookup IN ({})")
 _LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
+_LOCKED_FORMER = Sql(
+    "SELECT s.number FROM former f JOIN subjects s ON s.number = f.subject "
+    "WHERE f.lookup IN ({}) ORDER BY s.number [FOR UPDATE OF s]"
+)
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
 #: What is no ground to keep the address of someone who never confirmed (CON-06).
@@ -243,26 +247,30 @@ class Store(Reads):
         """Erase whoever is behind an address, here and at every ESP (RGT-04, SUP-04, R12).
 
         At once, in one transaction: the stop list keeps the keyed hash, everything else of her goes dark, and each ESP
-        is promised her erasure there. An ESP may hold an address that is not here, from before; without any ESP nothing
-        is written then.
+        is promised her erasure there. Whoever had the address before she moved to a newer one is erased under both. An
+        ESP may hold an address that is not here, from before; without any ESP nothing is written then.
         """
         now = self.clock()
         with self.database.writing() as db:
             hashes = [entry.value for entry in self.vault.lookups(email)]
             numbers = [number for (number,) in _LOCKED.rows(db, hashes, len(hashes))]
+            moved = [] if numbers else [number for (number,) in _LOCKED_FORMER.rows(db, hashes, len(hashes))]
+            numbers = numbers or moved
             if not numbers and not self.adapters:
                 return Erased(known=False, platforms=())
             # The last word also where the clock was set back, as every stop.
             received = func.max(func.coalesce(events.c.received, events.c.time))
             last = db.scalar(select(received).where(events.c.subject.in_(numbers))) or now
-            newest = self.vault.stop_hashes(email)[0]
-            remember_stops(Hand.of(db), [Stop(newest, EVERY_PURPOSE, EventType.ERASED, max(now, last))])
             people = dict.fromkeys(numbers, email) | self._addresses(db, numbers)
-            platforms = promise(db, self.vault, people or {NOBODY: email}, now, self.adapters)
+            people |= {NOBODY: email} if moved or not numbers else {}
+            newest = [self.vault.stop_hashes(address)[0] for address in {email, *people.values()}]
+            said = max(now, last)
+            remember_stops(Hand.of(db), [Stop(each, EVERY_PURPOSE, EventType.ERASED, said) for each in newest])
+            platforms = promise(db, self.vault, people, now, self.adapters)
             erase(db, numbers, now)
         self.database.forget_log()
         self.nudge()
-        return Erased(known=bool(numbers), platforms=tuple(platforms))
+        return Erased(known=bool(numbers), moved=bool(moved), platforms=tuple(platforms))
 
     def erase_there(self, adapter: str, emails: Sequence[str]) -> int:
         """Promise the erasure at one ESP of people who were erased here before and are there again (ESP-04).

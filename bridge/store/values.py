@@ -101,6 +101,7 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an address that was to be erased."""
 
     known: bool  # somebody of that address was here
+    moved: bool = False  # under a newer address: she was erased under both
     platforms: tuple[str, ...]  # ESPs that were promised her erasure there
 
 
