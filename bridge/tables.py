@@ -158,6 +158,7 @@ former = Table(
     Column("lookup", LargeBinary, primary_key=True),
     Column("kid", String(16), nullable=False),
     Column("subject", _Number, nullable=False, index=True),
+    Column("stop", LargeBinary),  # the address as the stop list knows it, for the day she is erased; kept since 0010
 )
 
 #: The wrapped key of each person, apart: a backup without it is dark (SUP-04).

@@ -622,11 +622,23 @@ def test_who_moved_and_is_erased_by_either_address_is_gone_and_nobody_mails_her_
     assert not store.has_moved(an.email)
     assert new.email not in everything_stored(hooks.house)
     assert an.email not in everything_stored(hooks.house)
-    stopped = [an, new] if by == "old" else [new]
-    assert all([stop.type for stop in store.stops(one.email)] == [EventType.ERASED] for one in stopped)
+    assert [[stop.type for stop in store.stops(one.email)] for one in (an, new)] == [[EventType.ERASED]] * 2
     hooks.house.clock.forward(minutes=1)
     hooks.house.dispatch()
     assert not {an.email, new.email} & hooks.house.esp.people.keys()
+
+
+def test_whoever_is_erased_stops_nobody_who_has_her_old_address_now(hooks: Hooks) -> None:
+    """R13: a mailbox with a new reader, who said yes herself."""
+    an, new, store = reads(hooks, "an"), somebody(hooks, "an.new"), hooks.house.store
+    assert ok(moves(hooks, an, new))
+    hooks.house.clock.forward(days=1)
+    an.has_consented("newsletter")
+
+    store.erase_person(new.email)
+
+    assert an.may().may
+    assert store.stops(an.email) == []
 
 
 def test_an_old_address_with_a_new_reader_erases_the_new_reader_only(hooks: Hooks) -> None:

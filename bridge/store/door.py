@@ -49,8 +49,8 @@ _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
 _MOVE = Sql("UPDATE subjects SET kid = ?, lookup = ?, mark = ?, profile = ? WHERE number = ?")
 _FORMER = Sql(
-    "INSERT INTO former (lookup, kid, subject) VALUES (?, ?, ?) "
-    "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject"
+    "INSERT INTO former (lookup, kid, subject, stop) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject, stop = excluded.stop"
 )
 _VOID = Sql("DELETE FROM outbox WHERE subject = ?")
 _BACK = Sql("DELETE FROM former WHERE lookup IN ({})")
@@ -224,7 +224,8 @@ class Batch:
         profile = seal(opened.key, profile_bytes(person), person.id)
         _MOVE.run(self.db, (new[0].kid, new[0].value, mark, profile, person.number))
         _VOID.run(self.db, (person.number,))
-        _FORMER.many(self.db, [(entry.value, entry.kid, person.number) for entry in old[:1]])
+        gone = self.vault.stop_hashes(opened.person.email)[0]  # of the same root as the newest of `old`
+        _FORMER.many(self.db, [(old[0].value, old[0].kid, person.number, gone.value)])
         _BACK.run(self.db, [entry.value for entry in new], len(new))
         self.people[opened.number] = Opened(person=person, key=opened.key)
         return self.people[opened.number]

@@ -25,7 +25,7 @@ from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
 from bridge.tables import events, keys_used, pushes, records, subjects, throttle
-from bridge.vault import Sealed, Vault, new_id
+from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
     PREFERENCES,
@@ -48,6 +48,11 @@ _LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number 
 _LOCKED_FORMER = Sql(
     "SELECT s.number FROM former f JOIN subjects s ON s.number = f.subject "
     "WHERE f.lookup IN ({}) ORDER BY s.number [FOR UPDATE OF s]"
+)
+#: Addresses these people had before and that are nobody's now, as the stop list knows them.
+_LEFT = Sql(
+    "SELECT f.kid, f.stop FROM former f WHERE f.stop IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.lookup = f.lookup) AND f.subject IN ({})"
 )
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
@@ -252,9 +257,9 @@ class Store(Reads):
         """
         now = self.clock()
         with self.database.writing() as db:
-            hashes = [entry.value for entry in self.vault.lookups(email)]
-            numbers = [number for (number,) in _LOCKED.rows(db, hashes, len(hashes))]
-            moved = [] if numbers else [number for (number,) in _LOCKED_FORMER.rows(db, hashes, len(hashes))]
+            lookups = [entry.value for entry in self.vault.lookups(email)]
+            numbers = [number for (number,) in _LOCKED.rows(db, lookups, len(lookups))]
+            moved = [] if numbers else [number for (number,) in _LOCKED_FORMER.rows(db, lookups, len(lookups))]
             numbers = numbers or moved
             if not numbers and not self.adapters:
                 return Erased(known=False, platforms=())
@@ -263,9 +268,10 @@ class Store(Reads):
             last = db.scalar(select(received).where(events.c.subject.in_(numbers))) or now
             people = dict.fromkeys(numbers, email) | self._addresses(db, numbers)
             people |= {NOBODY: email} if moved or not numbers else {}
-            newest = [self.vault.stop_hashes(address)[0] for address in {email, *people.values()}]
+            hashes = {self.vault.stop_hashes(address)[0] for address in {email, *people.values()}}
+            hashes |= {Hash(kid, stop) for kid, stop in _LEFT.rows(db, numbers, len(numbers))}
             said = max(now, last)
-            remember_stops(Hand.of(db), [Stop(each, EVERY_PURPOSE, EventType.ERASED, said) for each in newest])
+            remember_stops(Hand.of(db), [Stop(each, EVERY_PURPOSE, EventType.ERASED, said) for each in hashes])
             platforms = promise(db, self.vault, people, now, self.adapters)
             erase(db, numbers, now)
         self.database.forget_log()
