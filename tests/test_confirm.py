@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.links import Action, Claim
-from bridge.vocabulary import EventType, Method, Status
+from bridge.vocabulary import EventType, Method, Report, Status
 from tests.conftest import House, Reader
 from tests.test_subscribe import everything_stored, html
 
@@ -144,6 +144,20 @@ def test_who_never_confirms_is_forgotten(house: House, an: Reader) -> None:
     assert house.store.person(an.email) is None
     assert house.client.post(link).status_code == 410
     assert not house.verify().problems
+
+
+def test_who_never_confirms_is_forgotten_also_where_a_platform_says_that_she_moved(house: House, an: Reader) -> None:
+    """CON-06, R13: a change of address there is no ground to keep the new one."""
+    to = "an.new@lezer.example"
+    an.signs_up("newsletter")
+    house.clock.forward(hours=1)
+    moved = Report(type=EventType.MOVED, email=an.email, to=to, time=house.clock.now, key="moved")
+    assert house.store.hear("memory", [moved]) == 1
+    house.clock.forward(seconds=PENDING.total_seconds() + 60)
+
+    assert house.store.forget_requests() == 1
+    assert house.store.person(to) is None
+    assert to not in everything_stored(house)
 
 
 def test_who_has_another_ground_stays(house: House, an: Reader) -> None:

@@ -65,6 +65,7 @@ _NO_BASIS = (
     EventType.CORRECTED.value,
     EventType.PAUSED.value,
     EventType.RESUMED.value,
+    EventType.MOVED.value,
 )
 
 
