@@ -12,8 +12,6 @@ from sqlalchemy import make_url
 
 from bridge.vocabulary import Incoming
 
-_ALIAS = "{}_news"
-
 
 class Anymail:
     """A Django application's webhook on one database."""
@@ -43,7 +41,7 @@ class Anymail:
 
         new = []
 
-        def receive(sender: Any, event: Any, **_more: Any) -> None:  # noqa: ARG001  (the signal's names)
+        def receive(event: Any, **_more: Any) -> None:
             given = {"email": event.recipient, "type": event.event_type, "time": event.timestamp}
             _, made = _model().objects.using(self._alias).get_or_create(event_id=event.event_id, defaults=given)
             new.append(made)
@@ -91,15 +89,13 @@ def _database(url: str) -> str:
     if not settings.configured:
         settings.configure(DATABASES={"default": {}}, USE_TZ=True, ANYMAIL={}, ALLOWED_HOSTS=["*"])
         django.setup()
-    entry: dict[str, Any] = {"ENGINE": f"django.db.backends.{_ENGINES[kind]}", "NAME": address.database}
+    engine = "sqlite3" if kind == "sqlite" else kind
+    entry: dict[str, Any] = {"ENGINE": f"django.db.backends.{engine}", "NAME": address.database}
     if kind == "sqlite":
         entry["OPTIONS"] = {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"}
     else:
         host = address.query.get("host", address.host)
         entry |= {"HOST": host, "PORT": address.port or "", "USER": address.username, "PASSWORD": address.password}
-    alias = _ALIAS.format(kind)
+    alias = f"{kind}_news"
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: entry})[alias]
     return alias
-
-
-_ENGINES = {"sqlite": "sqlite3", "postgresql": "postgresql"}

@@ -97,9 +97,9 @@ def _work(
     if left and limits.goodbye:
         yield Work.GOODBYE
     blocked, blocked_now = closed_by(told, limits).keys(), closed_by(later, limits).keys()
-    on = any(status in MAILABLE for status in after.values())
-    moved = event.type is T.MOVED and on and unconfirmed_move(later)  # nothing may go to the new address yet
-    if blocked_now - blocked or moved or (event.type in STOPS and (changed or event.by_reader)):
+    moved = event.type is T.MOVED and unconfirmed_move(later)  # nothing may go to the new address yet
+    closes = blocked_now - blocked or (moved and any(status in MAILABLE for status in after.values()))
+    if closes or (event.type in STOPS and (changed or event.by_reader)):
         yield Work.STOP
         return
     if event.type is T.SUBSCRIBED and not is_on(later, event.purpose, event.received, limits):

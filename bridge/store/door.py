@@ -225,7 +225,7 @@ class Batch:
         _MOVE.run(self.db, (new[0].kid, new[0].value, mark, profile, person.number))
         _VOID.run(self.db, (person.number,))
         gone = self.vault.stop_hashes(opened.person.email)[0]  # of the same root as the newest of `old`
-        _FORMER.many(self.db, [(old[0].value, old[0].kid, person.number, gone.value)])
+        _FORMER.run(self.db, (old[0].value, old[0].kid, person.number, gone.value))
         _BACK.run(self.db, [entry.value for entry in new], len(new))
         self.people[opened.number] = Opened(person=person, key=opened.key)
         return self.people[opened.number]

@@ -70,11 +70,10 @@ class Reads:
             return db.execute(select(subjects.c.number).where(subjects.c.lookup.in_(hashes))).first() is not None
 
     def has_moved(self, email: str) -> bool:
-        """Whether nobody of that address is here, but somebody who had it before."""
+        """Whether somebody is here who had that address before; ask first who has it now (`knows`)."""
         hashes = [entry.value for entry in self.vault.lookups(email)]
         with self.database.reading() as db:
-            had = db.execute(select(former.c.subject).where(former.c.lookup.in_(hashes))).first() is not None
-        return had and not self.knows(email)
+            return db.execute(select(former.c.subject).where(former.c.lookup.in_(hashes))).first() is not None
 
     def history(self, person: Person) -> list[ConsentEvent]:
         """What happened to one person and what the stop list knows of her address: enough to decide."""
