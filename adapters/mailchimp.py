@@ -1,6 +1,6 @@
 """Mailchimp: audiences, interests and list webhooks; few people by direct calls, many by batches."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -389,6 +389,10 @@ class Mailchimp(Adapter):
     def everybody(self, since: str = "") -> Iterator[Seen]:
         """Complaints, then everybody in all audiences, page by page."""
         return read_everybody(self._api, self._audiences, since)
+
+    def shared(self, purpose: str) -> Collection[str]:
+        """All of an audience: its groups are no lists of their own."""
+        return self._audiences[self.places[purpose]["audience"]]
 
     def knows_pause(self, purpose: str) -> bool:
         """With an interest she stays a member while she is paused; without one a pause is an unsubscribe there."""

@@ -182,6 +182,10 @@ class Adapter(Ears):
         """
         return Left()
 
+    def shared(self, purpose: str) -> Collection[str]:
+        """Purposes that are left together there, this one among them: she has left only when all of them are off."""
+        return (purpose,)
+
     def knows_pause(self, purpose: str) -> bool:  # noqa: ARG002  (the name is the contract)
         """Whether somebody who is paused there looks different from somebody who left."""
         return True

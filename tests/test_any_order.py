@@ -21,8 +21,7 @@ from adapters.sandbox.control import perform
 from adapters.sandbox.courier import Delivery, Webhooks, mailchimp_signature, sendgrid_signature
 from adapters.sandbox.server import Running, start
 from adapters.sendgrid import SendGrid
-from bridge.adapter import AdapterError
-from bridge.jobs.members import member
+from bridge.jobs.push import Pusher
 from bridge.jobs.reconcile import Reconciler
 from tests.bulk import Bulk
 from tests.conftest import BASE_URL, House, Reader
@@ -59,6 +58,14 @@ class Word:
     time: datetime
 
 
+class Killed(BaseException):
+    """Here a dispatcher was killed."""
+
+
+def _killed(*_: object) -> None:
+    raise Killed
+
+
 class Patient(Reader):
     """Her mails come at once; what the platforms are told waits until somebody tells it."""
 
@@ -90,6 +97,7 @@ class World:
 
     def __init__(self, bulk: Bulk, keys: dict[str, str]) -> None:
         self.bulk, self.house, self.keys = bulk, bulk.house, keys
+        self.patch = pytest.MonkeyPatch()
         self.news: list[Delivery] = []
         self.told: list[Delivery] = []
         bulk.running.state.courier.send = lambda delivery, *_: self.news.append(delivery)  # type: ignore[method-assign]
@@ -236,15 +244,18 @@ class World:
                 self.comes(delivery)
 
     def _dies(self, name: str, *, after: bool) -> None:
-        """A dispatcher that is killed with people in its hands."""
-        pushes = self.house.store.queue.claim_pushes(name, 20)
-        now = self.house.clock()
-        limits = self.house.bridge.limits(now)
-        told = [member(self.house.bridge, push, now, limits, closed=False) for push in pushes]
-        calm = [one for one in told if not one.fresh]  # of whoever has a new yes it asks first, and dies there
-        if after and calm:
-            with suppress(AdapterError):
-                self.house.bridge.adapters[name].put(calm)
+        """A dispatcher that is killed with people in its hands, before its call or when the platform has answered."""
+        queue = self.house.store.queue
+        if not after:
+            queue.claim_pushes(name, 20)
+            return
+        self.patch.setattr(queue, "finish_pushes", _killed)
+        pusher = Pusher(self.house.bridge, name)
+        with suppress(Killed):
+            pusher.stops()
+        with suppress(Killed):
+            pusher.others()
+        self.patch.undo()
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -314,6 +325,35 @@ def world(house: House, telling: Running, keys: dict[str, str], monkeypatch: pyt
         "saves none",
         "saves newsletter",
         "leaves sendgrid newsletter",
+    ],
+    arrive=0,
+)
+@example(
+    acts=[
+        "signs up newsletter",
+        "confirms",
+        "saves both",
+        "dispatch",
+        "saves newsletter",
+        "dispatch",
+        "saves both",
+        "leaves mailchimp",
+    ],
+    arrive=0,
+)
+@example(  # a yes that was taken and not noted, then a stop that only the platform heard
+    acts=[
+        "signs up newsletter",
+        "confirms",
+        "dispatch",
+        "saves none",
+        "dispatch",
+        "saves newsletter",
+        "dies after telling sendgrid",
+        "dies after telling mailchimp",
+        "leaves sendgrid",
+        "leaves mailchimp",
+        "hours pass",
     ],
     arrive=0,
 )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bridge.adapter import Adapter
 from bridge.bootstrap import Bridge
 from bridge.decide import blocks
 from bridge.decide.sides import Repair, There
@@ -54,7 +55,7 @@ def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[Push, Member]], ol
     if not found:
         return Unheard([], unasked)
     looks = [_claimed(look, found) for look in bridge.store.queue.look_at(name, list(found))]
-    puzzling = {look.push.person.number for look in looks if _is_puzzling(look, there[_address(look)])}
+    puzzling = {look.push.person.number for look in looks if _is_puzzling(adapter, look, there[_address(look)])}
     if puzzling:
         again = adapter.left([told for push, told in asking if push.person.number in puzzling], oldest, exact=True)
         unasked |= again.unasked
@@ -88,10 +89,13 @@ def _by_address(seen: Iterable[Seen]) -> dict[str, list[_Stop]]:
     return found
 
 
-def _is_puzzling(look: Look, stops: Sequence[_Stop]) -> bool:
+def _is_puzzling(adapter: Adapter, look: Look, stops: Sequence[_Stop]) -> bool:
     """Whether one of these has no time, and nothing known here says where it comes from."""
     return any(
-        not is_explained(look, purpose, stop.there) for stop in stops if stop.since is None for purpose in stop.purposes
+        not is_explained(adapter, look, Stands(purpose, stop.there, None))
+        for stop in stops
+        if stop.since is None
+        for purpose in stop.purposes
     )
 
 

@@ -1,6 +1,6 @@
 """One person and purpose, as she stands here and at one ESP: what the difference means, and what is to be done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -44,39 +44,52 @@ def compare(
         here,
         there,
         known=_is_known(there, here, state, history, shut),
-        answered=there in NEWS and (answered or is_explained(look, purpose, there) or _is_echo(look, by, theirs)),
+        answered=there in NEWS
+        and (answered or is_explained(adapter, look, theirs) or _is_echo(adapter, look, by, theirs)),
         ours=_may_be_ours(adapter, history, by, purpose),
         refused=bool(look.reason),
     )
     return here, verdict, repair
 
 
-def is_explained(look: Look, purpose: str, there: There) -> bool:
+def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
     """Whether her yes has answered a stop that this ESP told us of, or that we had told it, since it took a yes last.
 
-    While that one stands there she cannot leave, complain or die there anew, whatever time it bears by now.
+    While that one stands there she cannot leave, complain or die there anew, whatever time it bears by now. Where a
+    yes may have got there that nobody noted, the stop there is that one only if it is no newer.
     """
+    purpose, there, since = theirs
     by = standing(look.push.history, purpose).by
     if by is None:  # no word of hers could have answered it
         return False
-    taken = _taken(look, purpose)
+    shared = adapter.shared(purpose)
+    taken = _taken(look, shared)
     heard = [
-        (event.time, True)
+        (event.time, event.time)
         for event in look.push.history
         if event.type is NEWS[there] and event.source == look.push.adapter and event.purpose in (EVERY_PURPOSE, purpose)
     ]
-    told = [(acted, confirmed is not None) for acted, confirmed in look.stops] if there is There.LEFT else []
-    last = max(
-        (stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time), default=None
-    )
-    return last is not None and last[1]
+    told = _told(look, shared) if there is There.LEFT else []
+    stops = [stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time]
+    seen = max(stops, key=lambda stop: stop[0])[1] if stops else None
+    return seen is not None and (not look.push.shaken or (since is not None and whole(since) <= whole(seen)))
 
 
-def _taken(look: Look, purpose: str) -> datetime | None:
-    """When the last yes to it was given that this ESP took: what stood there before, that one lifted."""
+def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, datetime | None]]:
+    """Her stops here, and when the ESP had done them, as far as nothing was left on of what shares one status there."""
+    histories = [(look.push.history[: stop.number], stop) for stop in look.stops]
+    return [
+        (stop.acted, stop.confirmed)
+        for history, stop in histories
+        if not any(standing(history, purpose).status in MAILABLE for purpose in shared)
+    ]
+
+
+def _taken(look: Look, shared: Collection[str]) -> datetime | None:
+    """When the last yes was given that this ESP took for one of these: what stood there before, that one lifted."""
     told = look.push.history[: look.push.put]
     return max(
-        (event.time for event in told if event.type is EventType.GIVEN and event.purpose == purpose), default=None
+        (event.time for event in told if event.type is EventType.GIVEN and event.purpose in shared), default=None
     )
 
 
@@ -115,13 +128,13 @@ def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -
     return by.asked is not None and whole(min(by.asked, by.time)) > whole(since)
 
 
-def _is_echo(look: Look, by: ConsentEvent | None, theirs: Stands) -> bool:
+def _is_echo(adapter: Adapter, look: Look, by: ConsentEvent | None, theirs: Stands) -> bool:
     """Whether the stop there is one that she said here before her yes, or that followed from a block of hers, and that
     we may have written there after it: by a call that was under way."""
     if by is None or theirs.since is None or theirs.there is not There.LEFT or theirs.since > by.time + LEASE:
         return False
-    taken = _taken(look, theirs.purpose)
-    acted = [acted for acted, confirmed in look.stops if confirmed is None] if look.push.shaken else []
+    taken = _taken(look, adapter.shared(theirs.purpose))
+    acted = [stop.acted for stop in look.stops if stop.confirmed is None] if look.push.shaken else []
     acted += [event.time for event in look.push.history if event.type in CLOSERS and event.time <= theirs.since]
     return any(moment <= by.time and (taken is None or taken < moment) for moment in acted)
 

@@ -68,13 +68,21 @@ class Busy(Exception):
     """Somebody else holds a person of this job at this moment."""
 
 
+class Stopped(NamedTuple):
+    """A stop of hers, by the number of its event: when she said it, and when the ESP had done it."""
+
+    number: int
+    acted: datetime
+    confirmed: datetime | None
+
+
 class Look(NamedTuple):
     """One person as an ESP would be told of her now, and how far telling has come."""
 
     push: Push
     busy: bool  # the ESP is being told of her, or will be
     reason: str  # why it did not take what it was told last
-    stops: tuple[tuple[datetime, datetime | None], ...] = ()  # her stops: when she said them, and when it had done them
+    stops: tuple[Stopped, ...] = ()
 
 
 class PushQueue:
@@ -356,14 +364,13 @@ def _look(
     return Look(push, busy=bool(row.job) or is_held(row.leased, now) or waits, reason=row.reason or "")
 
 
-def _clocks(db: Connection, adapter: str, numbers: Sequence[int]) -> dict[int, list[tuple[datetime, datetime | None]]]:
-    """When these people said their stops, and when this ESP had carried them out."""
-    query = select(stop_clocks.c.subject, stop_clocks.c.acted, stop_clocks.c.confirmed)
-    found: dict[int, list[tuple[datetime, datetime | None]]] = {}
-    for number, acted, confirmed in db.execute(
-        query.where(stop_clocks.c.adapter == adapter, stop_clocks.c.subject.in_(numbers))
-    ):
-        found.setdefault(number, []).append((acted, confirmed))
+def _clocks(db: Connection, adapter: str, numbers: Sequence[int]) -> dict[int, list[Stopped]]:
+    """The stops of these people that this ESP was to carry out."""
+    clock = stop_clocks.c
+    query = select(clock.subject, clock.number, clock.acted, clock.confirmed)
+    found: dict[int, list[Stopped]] = {}
+    for subject, *stop in db.execute(query.where(clock.adapter == adapter, clock.subject.in_(numbers))):
+        found.setdefault(subject, []).append(Stopped(*stop))
     return found
 
 
