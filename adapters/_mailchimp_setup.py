@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from adapters._mailchimp_api import MailchimpApi
 from adapters._mailchimp_members import PAGE, PREFS, Purposes
 from adapters._mailchimp_permissions import Permissions
+from adapters._mailchimp_webhooks import SIGNING, signing_secrets
 from adapters._outcomes import Told
 from adapters._plans import contacts_of_plan
 from bridge.adapter import AdapterError, Misconfigured
@@ -14,8 +15,6 @@ from bridge.vocabulary import Finding, Step
 
 #: Groups that `setup` makes are in this category, which shows on no form of Mailchimp's.
 CATEGORY = "Consent Bridge"
-
-SIGNING = "MAILCHIMP_WEBHOOK_SIGNING_SECRET"
 
 #: What we want to hear of, and from whom: what the API does is our own echo.
 EVENTS = {"subscribe": True, "unsubscribe": True, "profile": True, "cleaned": True, "upemail": True, "campaign": False}
@@ -40,6 +39,7 @@ class MailchimpSetup:
         permissions: Permissions,
     ) -> None:
         self._api, self._settings, self._audiences, self._permissions = api, settings, audiences, permissions
+        self._signing = signing_secrets(settings, audiences)
 
     # -- making ---------------------------------------------------------------------------------------------------
 
@@ -104,14 +104,14 @@ class MailchimpSetup:
             return Step(subject, made=False, todo="set MAILCHIMP_WEBHOOK_SECRET to a random text, then run setup again")
         url = f"{webhook}/{secret}"
         hook = next((one for one in self._hooks(audience) if one.get("url") == url), None)
-        if hook is not None and not _against_hook(hook) and (self._is_signed(hook) or not hook.get("signing_enabled")):
+        if hook is not None and not _against_hook(hook) and not self._against_signature(audience, hook):
             return Step(subject, made=False)
         if hook is not None:  # only the answer that makes a webhook tells its signing secret
             self._do("removing the old webhook", lambda: self._drop(audience, str(hook["id"])))
         answer = self._do("adding the webhook", lambda: self._make_hook(audience, url))
         signing = answer.get("signing_secret")
-        keep = (SIGNING, audience, signing) if isinstance(signing, str) and signing else None
-        return Step(subject, made=True, keep=keep)
+        signed = isinstance(signing, str) and signing != ""
+        return Step(subject, made=True, keep=(SIGNING, audience, f"{audience}:{signing}" if signed else ""))
 
     def _make_hook(self, audience: str, url: str) -> dict[str, Any]:
         body = {"url": url, "events": EVENTS, "sources": SOURCES}
@@ -132,8 +132,13 @@ class MailchimpSetup:
             if told.status != 404:
                 raise
 
-    def _is_signed(self, hook: Mapping[str, Any]) -> bool:
-        return bool(hook.get("signing_enabled") and self._settings.get(SIGNING))
+    def _against_signature(self, audience: str, hook: Mapping[str, Any]) -> str:
+        """Why what it sends would be refused, or proves less than it could."""
+        if bool(hook.get("signing_enabled")) == (audience in self._signing):
+            return ""
+        if hook.get("signing_enabled"):
+            return "it is signed, and its signing secret is not known here"
+        return f"it is not signed, and by {SIGNING} it should be, so all it tells is refused"
 
     def _do(self, what: str, call: Callable[[], Any]) -> Any:
         try:
@@ -218,11 +223,11 @@ class MailchimpSetup:
             return Finding(subject, False, f"{why}: {_RUN}" + (", then delete the old one" if other else ""))
         if wrong := _against_hook(hook):
             return Finding(subject, False, f"{wrong}: {_RUN}")
+        if wrong := self._against_signature(audience, hook):
+            return Finding(subject, False, f"{wrong}: {_RUN}")
         if not hook.get("signing_enabled"):
             hint = "Mailchimp does not sign it, only the secret in its address proves it: delete it and run setup again"
             return Finding(subject, True, hint)
-        if not self._is_signed(hook):
-            return Finding(subject, False, f"it is signed, and its signing secret is not known here: {_RUN}")
         return Finding(f"{subject}, signed", True)
 
     def _hooks(self, audience: str) -> list[dict[str, Any]]:

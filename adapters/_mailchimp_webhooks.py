@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -18,59 +18,80 @@ _HEADER = "x-mailchimp-signature"
 _MOST_FIELDS = 2000
 
 
+#: The setting with the secrets that webhooks are signed with, and how each of its values names one audience.
+SIGNING = "MAILCHIMP_WEBHOOK_SIGNING_SECRET"
+
+
+def signing_secrets(settings: Mapping[str, str], audiences: Collection[str]) -> dict[str, list[str]]:
+    """The secrets of each audience that has any: every audience's webhook is signed with its own, or not at all.
+
+    `AUDIENCE:secret` is that audience's; a secret by itself may be any audience's, so all of them must sign.
+    """
+    found: dict[str, list[str]] = {}
+    for value in map(str.strip, settings.get(SIGNING, "").split(",")):
+        audience, _, secret = value.partition(":")
+        mine, secret = ([audience], secret) if secret and audience in audiences else (list(audiences), value)
+        for one in mine if value else ():
+            found.setdefault(one, []).append(secret)
+    return found
+
+
 class MailchimpWebhooks:
-    """Path secret always; signature besides, where Mailchimp gave us a signing secret (webhooks since 2026).
+    """Path secret always; signature besides, where we were told an audience's signing secret (webhooks since 2026).
 
     HOOK-01: a stale but validly signed stop is still taken, because losing it hurts and repeating it does not. The
     age of a signature therefore refuses only news that is no stop.
     """
 
     def __init__(
-        self,
-        settings: Mapping[str, str],
-        purposes: Callable[[str], Sequence[str]],
-        clock: Callable[[], datetime],
+        self, settings: Mapping[str, str], audiences: Mapping[str, Collection[str]], clock: Callable[[], datetime]
     ) -> None:
         self._path = settings.get("MAILCHIMP_WEBHOOK_SECRET", "")
         if self._path and len(self._path) < 16:
             raise Misconfigured("MAILCHIMP_WEBHOOK_SECRET is too easy to guess: use 16 characters or more")
-        given = settings.get("MAILCHIMP_WEBHOOK_SIGNING_SECRET", "").split(",")
-        self._secrets = [secret.strip() for secret in given if secret.strip()]
-        self._purposes = purposes
+        self._secrets = signing_secrets(settings, audiences)
+        self._audiences = audiences
         self._clock = clock
 
     def verify(self, call: Incoming) -> None:
-        """Raise `Unverified` unless path and signature are right."""
+        """Raise `Unverified` unless path and signature are right.
+
+        Whose news it is stands in the body, which is not read yet: where an audience's webhook is not signed, `parse`
+        sees to it that unsigned news is only about such an audience.
+        """
         if not self._path or not hmac.compare_digest(self._path.encode(), call.secret.encode()):
             raise Unverified("the secret in the path is not MAILCHIMP_WEBHOOK_SECRET")
-        if self._secrets and not self._signed(call):
-            raise Unverified("the signature does not match MAILCHIMP_WEBHOOK_SIGNING_SECRET")
+        if self._secrets.keys() >= set(self._audiences) or (self._secrets and _HEADER in call.headers):
+            self._need_signature(call, [secret for secrets in self._secrets.values() for secret in secrets])
 
-    def _signed(self, call: Incoming) -> bool:
+    def _need_signature(self, call: Incoming, secrets: Sequence[str]) -> None:
         stamp, given = _signature(call)
-        if not stamp or not given:
-            return False
         message = stamp.encode() + b"." + call.body
-        wanted = [hmac.new(secret.encode(), message, hashlib.sha256).hexdigest() for secret in self._secrets]
-        return any(hmac.compare_digest(ours.encode(), theirs.encode()) for ours in wanted for theirs in given)
+        wanted = [hmac.new(secret.encode(), message, hashlib.sha256).hexdigest() for secret in secrets]
+        if not stamp or not any(hmac.compare_digest(w.encode(), one.encode()) for w in wanted for one in given):
+            raise Unverified(f"the signature does not match {SIGNING}")
 
     def fresh(self, call: Incoming) -> bool:
         """Whether the signature was made just now; an unsigned webhook carries no time and cannot be stale."""
-        if not self._secrets:
+        if not self._secrets or _HEADER not in call.headers:
             return True
         stamp, _ = _signature(call)
         return bool(stamp) and abs(self._clock().timestamp() - int(stamp)) <= _FRESH
 
     def parse(self, call: Incoming) -> list[Report]:
-        """One form is one piece of news: no, one or several reports."""
+        """One form is one piece of news: no, one or several reports. Raises `Unverified` where its audience signs and
+        this call is not signed by it."""
         form = _form(call.body)
+        audience = form.get("data[list_id]", "")
+        if audience in self._secrets:
+            self._need_signature(call, self._secrets[audience])
         meaning = _meaning(form)
         moved = meaning is EventType.MOVED
         email = form.get("data[old_email]" if moved else "data[email]", "").strip()
         if meaning is None or not all(map(_is_address, [email, _new_address(form)] if moved else [email])):
             return []
         # A complaint or a dead address is news whatever list it came by (R6); a start counts only while it is fresh.
-        about = self._purposes(form.get("data[list_id]", ""))
+        about: Collection[str] = self._audiences.get(audience, ())
         if meaning not in _PER_PURPOSE:
             about = (EVERY_PURPOSE,) if about or not moved else ()
         if meaning is EventType.SUBSCRIBED and not self.fresh(call):

@@ -104,7 +104,7 @@ class Mailchimp(Adapter):
         self._permissions = Permissions(self._api, places)
         self._needs = MailchimpSetup(self._api, settings, self._audiences, self._permissions)
         plan_limit(self.name, settings)
-        self._webhooks = MailchimpWebhooks(settings, self._purposes_at, lambda: type(self).clock())
+        self._webhooks = MailchimpWebhooks(settings, self._audiences, lambda: type(self).clock())
 
     def put(self, members: Sequence[Member]) -> list[Outcome]:
         """Stops first; then, where there are many, batches of whoever needs no `status`; then the others."""
@@ -405,9 +405,6 @@ class Mailchimp(Adapter):
     def parse(self, call: Incoming) -> list[Report]:
         """Unsubscribed, complained, bounced, subscribed; the rest says nothing about consent."""
         return self._webhooks.parse(call)
-
-    def _purposes_at(self, audience: str) -> Sequence[str]:
-        return tuple(self._audiences.get(audience, ()))
 
     @property
     def site(self) -> str:

@@ -77,7 +77,10 @@ class Ears(ABC):
 
     @abstractmethod
     def parse(self, call: Incoming) -> list[Report]:
-        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest."""
+        """A genuine call in our words. News we have no word for gives nothing; one bad element never fails the rest.
+
+        Raises `Unverified` where only its content shows that it is not from whom it says; nothing of it is kept then.
+        """
 
 
 class Transport(ABC):

@@ -341,7 +341,26 @@ def test_a_signing_secret_that_was_lost_is_had_by_a_new_webhook(run: Run, sandbo
     assert any("signing secret" in fix for fix in findings(run("doctor", "--json")).values())
     assert steps(run("setup", "mailchimp", "--json"))["webhook of audience a1b2c3d4e5"]["made"]
     assert hook_secret(sandbox) != old
-    assert site.house.bridge.kept.of("mailchimp") == {"MAILCHIMP_WEBHOOK_SIGNING_SECRET": hook_secret(sandbox)}
+    assert site.house.bridge.kept.of("mailchimp") == {
+        "MAILCHIMP_WEBHOOK_SIGNING_SECRET": f"a1b2c3d4e5:{hook_secret(sandbox)}"
+    }
+
+
+def test_a_webhook_that_is_signed_no_more_is_named_and_mended(set_up: Run, sandbox: Running, site: Site) -> None:
+    """HOOK-01: all it tells would be refused, and `doctor` must not be green."""
+    (hook,) = sandbox.state.mailchimp.webhooks.values()
+    hook.signing_secret = ""
+    assert "all it tells is refused" in findings(set_up("doctor", "--json"))["mailchimp audience a1b2c3d4e5, webhook"]
+    assert set_up("setup", "mailchimp").exit_code == 0
+    assert findings(set_up("doctor", "--json")) == {}
+
+
+def test_a_secret_is_forgotten_with_the_webhook_it_was_of(site: Site) -> None:
+    """Where Mailchimp makes one that it does not sign."""
+    kept = site.house.bridge.kept
+    kept.keep("mailchimp", "MAILCHIMP_WEBHOOK_SIGNING_SECRET", "a1b2c3d4e5", "a1b2c3d4e5:secret")
+    kept.keep("mailchimp", "MAILCHIMP_WEBHOOK_SIGNING_SECRET", "a1b2c3d4e5", "")
+    assert kept.of("mailchimp") == {}
 
 
 def test_webhooks_that_are_deaf_are_named_and_mended(set_up: Run, sandbox: Running) -> None:
@@ -399,7 +418,7 @@ def test_kept_secrets_are_sealed_and_move_to_a_new_key(run: Run, sandbox: Runnin
     move(bridge.database, newer)
     assert "esp_secrets" not in named(bridge.database).get("vault1", {})
     assert KeptSecrets(bridge.database, newer, bridge.clock).of("mailchimp") == {
-        "MAILCHIMP_WEBHOOK_SIGNING_SECRET": secret
+        "MAILCHIMP_WEBHOOK_SIGNING_SECRET": f"a1b2c3d4e5:{secret}"
     }
 
 

@@ -28,13 +28,14 @@ class KeptSecrets:
         return {setting: ",".join(dict.fromkeys(values)) for setting, values in found.items()}
 
     def keep(self, adapter: str, setting: str, place: str, value: str) -> None:
-        """Keep a secret; the one before it of that place is forgotten."""
+        """Keep a secret; the one before it of that place is forgotten. Empty = there is none any more."""
         kid, sealed = self.vault.seal_text(_about(adapter, setting, place), value)
         row = {"adapter": adapter, "setting": setting, "place": place, "kid": kid, "sealed": sealed}
         mine = (kept.c.adapter == adapter, kept.c.setting == setting, kept.c.place == place)
         with self.database.writing() as db:
             db.execute(delete(kept).where(*mine))
-            db.execute(insert(kept).values(**row, since=self.clock()))
+            if value:
+                db.execute(insert(kept).values(**row, since=self.clock()))
 
 
 def reseal(db: Connection, vault: Vault) -> None:

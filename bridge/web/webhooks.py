@@ -58,11 +58,11 @@ def receive(adapter: str, secret: str = "") -> Response:
         asked = ears.answer(call)
         if asked is not None:
             return jsonify(asked)
-        ears = _verified(house, adapter, ears, call)
+        reports = _verified(house, adapter, ears, call).parse(call)
     except Unverified:
         log.warning("%s: a webhook call was not genuine and was not read", adapter)
         return problem(401, "not verified")
-    new = house.acts.hear(adapter, ears.parse(call))
+    new = house.acts.hear(adapter, reports)
     log.info("%s: %s", adapter, "parked until the store is back" if new is None else f"{new} news")
     return Response(status=204)
 

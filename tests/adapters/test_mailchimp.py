@@ -799,6 +799,51 @@ def test_a_stale_stop_is_taken_and_a_stale_start_is_not() -> None:
     assert len(adapter.parse(signed(payload("mailchimp/subscribe.txt"), 1795000000))) == 2
 
 
+TWO = {"newsletter": {"audience": "a6b5da1054"}, "offers": {"audience": "19a203dae6"}}
+#: The samples' audiences; the first one's webhook is signed.
+SIGNED = b"type=unsubscribe&data[list_id]=a6b5da1054&data[email]=an%40lezer.example"
+UNSIGNED = b"type=unsubscribe&data[list_id]=19a203dae6&data[email]=an%40lezer.example"
+
+
+@pytest.mark.parametrize(("secrets", "refused"), [(f"a6b5da1054:{SIGNING}", False), (SIGNING, True)])
+def test_a_signed_audience_does_not_silence_an_unsigned_one(secrets: str, refused: bool) -> None:
+    """HOOK-01, decision 28: secrets are per webhook; a stop from an audience without one is heard. One that is said
+    to be every audience's is asked of every audience."""
+    adapter = Mailchimp(SETTINGS | {"MAILCHIMP_WEBHOOK_SIGNING_SECRET": secrets}, TWO, {})
+    incoming = call(UNSIGNED)
+    if refused:
+        with pytest.raises(Unverified):
+            adapter.verify(incoming)
+        return
+    adapter.verify(incoming)
+    assert [report.purpose for report in adapter.parse(incoming)] == ["offers"]
+
+
+def test_an_unsigned_audience_is_no_way_round_the_signature_of_another() -> None:
+    """HOOK-01. Who knows only the path may say nothing about an audience that signs."""
+    adapter = Mailchimp(SETTINGS | {"MAILCHIMP_WEBHOOK_SIGNING_SECRET": f"a6b5da1054:{SIGNING}"}, TWO, {})
+    now = int(datetime.now(UTC).timestamp())
+    adapter.verify(call(SIGNED))
+    with pytest.raises(Unverified):
+        adapter.parse(call(SIGNED))
+    with pytest.raises(Unverified):
+        adapter.verify(signed(SIGNED, now, "another"))
+    with pytest.raises(Unverified):
+        adapter.verify(call(UNSIGNED, "t=1,v1="))
+    adapter.verify(signed(SIGNED, now))
+    assert [report.purpose for report in adapter.parse(signed(SIGNED, now))] == ["newsletter"]
+
+
+def test_each_audience_has_its_own_signature() -> None:
+    """Decision 28."""
+    both = f"a6b5da1054:{SIGNING},19a203dae6:another"
+    adapter = Mailchimp(SETTINGS | {"MAILCHIMP_WEBHOOK_SIGNING_SECRET": both}, TWO, {})
+    wrong = signed(UNSIGNED, int(datetime.now(UTC).timestamp()))
+    adapter.verify(wrong)
+    with pytest.raises(Unverified):
+        adapter.parse(wrong)
+
+
 def test_an_unsubscribe_there_stops_all_that_lives_in_that_audience(adapter: Mailchimp) -> None:
     """Decision 7; the time is UTC."""
     reports = adapter.parse(call(payload("mailchimp/unsubscribe.txt")))
