@@ -67,9 +67,9 @@ def unheard(bridge: Bridge, name: str, asking: Sequence[tuple[Push, Member]], ol
 
 def _claimed(look: Look, found: Mapping[int, Push]) -> Look:
     """As she was when she was claimed: since then she is held by us."""
-    shaken = found[look.push.person.number].shaken
+    was = found[look.push.person.number]
     # A reason of hers is that of a delay: the ESP has refused nothing.
-    return look._replace(push=msgspec.structs.replace(look.push, shaken=shaken), reason="")
+    return look._replace(push=msgspec.structs.replace(look.push, shaken=was.shaken, unseen=was.unseen), reason="")
 
 
 def _address(look: Look) -> str:

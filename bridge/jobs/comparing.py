@@ -20,6 +20,9 @@ NEWS = {
 }
 THERE = {kind: there for there, kind in NEWS.items()}
 
+#: What has us switch somebody off at an ESP though she said no "no".
+_SWITCHES = CLOSERS | {EventType.SUBSCRIBED}
+
 
 class Stands(NamedTuple):
     """How an ESP holds somebody for one purpose, and when a stop there was made."""
@@ -72,7 +75,7 @@ def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
     told = _told(look, shared) if there is There.LEFT else []
     stops = [stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time]
     seen = max(stops, key=lambda stop: stop[0])[1] if stops else None
-    return seen is not None and (not look.push.shaken or (since is not None and whole(since) <= whole(seen)))
+    return seen is not None and (not _may_be_taken(look, shared) or (since is not None and whole(since) <= whole(seen)))
 
 
 def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, datetime | None]]:
@@ -83,6 +86,13 @@ def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, datetime 
         for history, stop in histories
         if not any(standing(history, purpose).status in MAILABLE for purpose in shared)
     ]
+
+
+def _may_be_taken(look: Look, shared: Collection[str]) -> bool:
+    """Whether the ESP may have taken a yes for one of these that nobody noted."""
+    return any(
+        e.type is EventType.GIVEN and e.purpose in shared for e in look.push.history[look.push.put : look.push.unseen]
+    )
 
 
 def _taken(look: Look, shared: Collection[str]) -> datetime | None:
@@ -130,12 +140,18 @@ def _is_answered(by: ConsentEvent | None, since: datetime | None, reason: str) -
 
 def _is_echo(adapter: Adapter, look: Look, by: ConsentEvent | None, theirs: Stands) -> bool:
     """Whether the stop there is one that she said here before her yes, or that followed from a block of hers, and that
-    we may have written there after it: by a call that was under way."""
-    if by is None or theirs.since is None or theirs.there is not There.LEFT or theirs.since > by.time + LEASE:
+    we may have written there after it: by a call that was under way.
+
+    Where that call may as well have been one that told her yes, only a stop from before her yes is ours for certain.
+    """
+    if by is None or theirs.since is None or theirs.there is not There.LEFT:
         return False
-    taken = _taken(look, adapter.shared(theirs.purpose))
+    shared = adapter.shared(theirs.purpose)
+    if theirs.since > (by.time if _may_be_taken(look, shared) else by.time + LEASE):
+        return False
+    taken = _taken(look, shared)
     acted = [stop.acted for stop in look.stops if stop.confirmed is None] if look.push.shaken else []
-    acted += [event.time for event in look.push.history if event.type in CLOSERS and event.time <= theirs.since]
+    acted += [event.time for event in look.push.history if event.type in _SWITCHES and event.time <= theirs.since]
     return any(moment <= by.time and (taken is None or taken < moment) for moment in acted)
 
 

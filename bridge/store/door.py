@@ -203,6 +203,10 @@ class Batch:
         self._profiles.append((opened.number, seal(opened.key, profile_bytes(person), person.id)))
         self.people[opened.number] = Opened(person=person, key=opened.key)
 
+    def tell(self, opened: Opened) -> None:
+        """Have every ESP told how she stands, though nothing has changed here."""
+        self._pushes.setdefault(opened.number, False)
+
     def rejoined(self, opened: Opened, adapter: str) -> None:
         """An ESP says she is on there again: whatever of hers waited there can go on."""
         self._rejoined.add((opened.number, adapter, opened.person.email))

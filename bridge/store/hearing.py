@@ -140,6 +140,13 @@ class Hearing:
         self._mover.move(batch, opened, self._event(opened, one, batch.now), one.to, found)
         return True
 
+    def _taken_over(self, one: News) -> None:
+        """Somebody who is not here has an address now at which somebody is: nobody knows what she was on for."""
+        batch = self._batch
+        ids = {self._found[entry.value] for entry in self._vault.lookups(one.to) if entry.value in self._found}
+        for there in [opened for opened in batch.people.values() if opened.person.id in ids]:
+            self._mover.set_right(batch, there, self._event(there, one, batch.now), batch.limits.notice_since)
+
     def _event(self, opened: Opened, one: News, time: datetime) -> ConsentEvent:
         return ConsentEvent(
             type=one.type,
@@ -170,3 +177,4 @@ class Hearing:
         for one in strangers:
             if one.type is EventType.MOVED:
                 self._mover.carry_stops(self._batch, one.stops, one.to)
+                self._taken_over(one)

@@ -1,6 +1,6 @@
 """An address that changed at an ESP: the person, her proof and her stops go with it; mail waits for an answer (R13)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -36,8 +36,10 @@ class Mover:
         what she said no to is stopped for both (R14).
         """
         if there is not None:
+            live = self._live(batch, opened)
             batch.add(opened, event)
             self._stop_too(batch, batch.history[opened.number], there, event)
+            self.set_right(batch, there, event, {given.purpose for given in live})
             return
         live = self._live(batch, opened)
         promise_old(batch.db, self._vault, opened.number, opened.person.email, batch.now)
@@ -56,6 +58,15 @@ class Mover:
                 request=request,
                 channel=asked[0].channel or "",
             )
+
+    def set_right(self, batch: Batch, there: Opened, moved: ConsentEvent, purposes: Collection[str]) -> None:
+        """The ESP holds what somebody else was on for at the address of `there` now: that is no yes of hers (ESP-01),
+        so it is told how she stands."""
+        for purpose in sorted(purposes):
+            key = self._vault.report_keys(f"{moved.key}\n{EventType.SUBSCRIBED}\n{purpose}")[0]
+            told = msgspec.structs.replace(moved, type=EventType.SUBSCRIBED, purpose=purpose, key=key)
+            batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
+        batch.tell(there)
 
     def carry_stops(self, batch: Batch, old: Sequence[Hash], email: str) -> None:
         """The stops of somebody we do not hold go with her to her new address."""

@@ -336,7 +336,18 @@ def _push(
         known=row.told,
         reason=row.reason,
         shaken=row.lease is not None or (row.reason or "").startswith(UNSURE),
+        unseen=_unseen(row, told[0]),
     )
+
+
+def _unseen(row: _Row, told: Sequence[ConsentEvent]) -> int:
+    """Up to which event of hers she may have been told by a call whose end nobody saw."""
+    if (row.reason or "").startswith(UNSURE):
+        return len(told)  # when that was, nobody knows
+    if row.lease is None:
+        return 0
+    claimed = row.leased - LEASE
+    return sum(event.received <= claimed for event in told)
 
 
 def _look(

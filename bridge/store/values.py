@@ -69,6 +69,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # what the ESP answered last, where it did not simply take it
     gone: bool = False  # the ESP deleted her address for good
     shaken: bool = False  # an earlier call about her may have been carried out there without our knowing
+    unseen: int = 0  # the last event of hers that such a call may have told
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
