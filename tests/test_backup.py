@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -627,11 +628,41 @@ def test_a_restore_that_was_killed_cannot_be_opened_and_is_begun_again(shop: Cop
     assert not Reader(new, AN).may().may
 
 
+def test_an_address_that_was_left_after_the_copy_is_not_mailed(shop: Copies) -> None:
+    """R13, promise 1: where she is now is lost, and what she said from there is kept under that address only; so what
+    is here under her old one is no yes any more, until she gives another."""
+    house, new_address = shop.house, "an.elders@lezer.example"
+    for email in (AN, BRAM, CARLA):
+        consents(house, email, "newsletter", "offers")
+    house.hear(msgspec.structs.replace(Reader(house, CARLA).told_by_esp(EventType.MOVED), to=DIRK))
+    house.dispatch()
+    old = shop.backs_up("old")
+    house.clock.forward(minutes=5)
+    house.hear(msgspec.structs.replace(Reader(house, AN).told_by_esp(EventType.MOVED), to=new_address))
+    house.clock.forward(minutes=5)
+    withdraws(house, new_address)
+    newest = shop.backs_up("newest")
+
+    new, _ = shop.restores(old, keys_of(newest))
+
+    an = Reader(new, AN)
+    assert (an.status(), an.status("offers")) == (Status.INVALIDATED, Status.INVALIDATED)
+    assert Reader(new, BRAM).may().may
+    assert Reader(new, DIRK).status() is Status.GIVEN, "who had moved before is here as she was"
+    new.esp.people[AN].on = {"newsletter", "offers"}
+    new.dispatch()
+    assert new.esp.people[AN].on == set()
+    new.clock.forward(hours=1)
+    consents(new, AN, "newsletter")
+    assert an.may().may
+    assert new.verify().problems == ()
+
+
 # -- whatever happens --------------------------------------------------------------------------------------------
 
-PEOPLE = ("an", "bram", "carla")
+PEOPLE = ("an", "bram", "an.new")
 ACTS = st.one_of(
-    st.tuples(st.sampled_from(["asks", "yes", "no", "complains"]), st.sampled_from(PEOPLE)),
+    st.tuples(st.sampled_from(["asks", "yes", "no", "complains", "moves"]), st.sampled_from(PEOPLE)),
     st.tuples(st.just("days"), st.integers(1, 4)),
 )
 
@@ -671,9 +702,14 @@ class Life:
     def complains(self, email: str) -> None:
         self.house.hear(Reader(self.house, email).told_by_esp(EventType.COMPLAINED))
 
+    def moves(self, email: str) -> None:
+        """To an address of hers that may be known, and from where she says no if she comes to it again."""
+        told = Reader(self.house, email).told_by_esp(EventType.MOVED)
+        self.house.hear(msgspec.structs.replace(told, to=email.replace("@", ".new@")))
+
     def may(self) -> dict[str, bool]:
         """Who may be mailed."""
-        emails = [f"{name}@lezer.example" for name in PEOPLE]
+        emails = [f"{name}{new}@lezer.example" for name in PEOPLE for new in ("", ".new")]
         return {email: self.house.store.may_mail(email, "newsletter").may for email in emails}
 
     def ids(self) -> set[str]:

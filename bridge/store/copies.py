@@ -1,8 +1,8 @@
 """Backups: one consistent picture of the store in two files, and a store made of them again (decision 19).
 
-The store's file holds no person's key. The keys' file holds the wrapped keys, the stop list and the journal of
-erasures; only the newest one is kept. So an old store's file shows nobody who was erased since, and a restored store
-knows every "no" that was told until the newest keys' file.
+The store's file holds no person's key. The keys' file holds the wrapped keys, the stop list, the journal of erasures
+and whose address changed; only the newest one is kept. So an old store's file shows nobody who was erased since, and a
+restored store knows every "no" that was told until the newest keys' file, and mails no address that was left.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,10 +29,12 @@ from sqlalchemy import Table as RealTable
 
 from bridge.store import schema
 from bridge.store.archive import BadCopy, Header, Reader, Writer, house_of, sections
+from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase, trace
 from bridge.store.erasing import LONGEST_JOB
 from bridge.store.rows import open_person
+from bridge.store.sql import Hand
 from bridge.tables import (
     comparisons,
     connections,
@@ -42,6 +44,7 @@ from bridge.tables import (
     events,
     keys_used,
     metadata,
+    names,
     outbox,
     person_keys,
     pushes,
@@ -50,7 +53,7 @@ from bridge.tables import (
     subjects,
 )
 from bridge.vault import Sealed, Vault
-from bridge.vocabulary import Status, rfc3339
+from bridge.vocabulary import EventType, Status, rfc3339
 
 Progress = Callable[[int, int], None]
 
@@ -58,6 +61,9 @@ Progress = Callable[[int, int], None]
 _APART = (person_keys, stop_list, erasures, erase_work, keys_used)
 _STORE, _KEYS = "store", "keys"
 _AT_ONCE = 500
+_LIVE = (Status.GIVEN, Status.SOFT_OPT_IN)
+#: A section of the keys' file that is no table: how many events people had when their address changed last.
+_MOVED = "moved"
 #: Sent again after a restore, with the same Message-ID: the question she asked for herself (decision 25).
 _REPEATED = "mail:confirm"
 
@@ -97,6 +103,7 @@ def back_up(
         store = {str(each.name): ([str(c.name) for c in each.c], _count(db, each)) for each in metadata.sorted_tables}
         apart = {str(each.name): store.pop(each.name) for each in _APART}
         apart[person_keys.name] = (["id", "kid", "wrapped"], apart[person_keys.name][1])
+        apart[_MOVED] = (["id", "number"], db.scalar(select(func.count()).select_from(_moved().subquery())) or 0)
         told: dict[str, Any] = {"made": rfc3339(now), "schema": schema.head(), "house": house_of(key)}
         total = sum(rows for _, rows in [*store.values(), *apart.values()])
         done = 0
@@ -136,11 +143,11 @@ def restore(
         schema.migrate(db, store.header.schema)
         _load(db, store, progress)
         schema.migrate(db, schema.head())
-        later = _load_keys(db, keys)
+        later, moved = _load_keys(db, keys)
         dark, lost = _darken(db, now)
         dropped = _calm(db, now)
         told = _tell_all(db, adapters, now)
-        people = _open_all(db, vault, progress)
+        people = _open_all(db, vault, moved, now, progress)
         schema.keep_history(db)
         return Restored(
             made=store.header.made,
@@ -172,6 +179,8 @@ def _rows(db: Connection, name: str, columns: Sequence[str]) -> Iterator[list[li
     if name == person_keys.name:  # by the random id, which stays what it is wherever the store lives
         mine: Any = select(subjects.c.id, person_keys.c.kid, person_keys.c.wrapped)
         query = mine.join(subjects, subjects.c.number == person_keys.c.subject).order_by(subjects.c.number)
+    elif name == _MOVED:
+        query = _moved()
     else:
         query = select(*[column(each) for each in columns]).select_from(table(name))
     yes_no = [at for at, each in enumerate(columns) if _is_boolean(name, each)]
@@ -184,9 +193,15 @@ def _rows(db: Connection, name: str, columns: Sequence[str]) -> Iterator[list[li
         yield rows
 
 
+def _moved() -> Any:
+    """People whose address changed, and by which event of theirs it did last."""
+    last = select(subjects.c.id, func.max(events.c.number)).join(subjects, subjects.c.number == events.c.subject)
+    return last.where(events.c.type == EventType.MOVED).group_by(subjects.c.id)
+
+
 def _is_boolean(name: str, each: str) -> bool:
-    known = metadata.tables[name].c
-    return each in known and isinstance(known[each].type, Boolean)
+    known = metadata.tables.get(name)
+    return known is not None and each in known.c and isinstance(known.c[each].type, Boolean)
 
 
 def _count(db: Connection, each: RealTable) -> int:
@@ -266,10 +281,14 @@ def _count_on(db: Connection, each: RealTable) -> None:
             db.execute(select(func.setval(literal_column(f"'{name}'"), highest, False)))
 
 
-def _load_keys(db: Connection, keys: Reader) -> int:
-    """Stops, journal and keys as they were last; how many people signed up after the backup and are not in it."""
-    later = 0
+def _load_keys(db: Connection, keys: Reader) -> tuple[int, dict[str, int]]:
+    """Stops, journal and keys as they were last; how many people signed up after the backup and are not in it, and
+    whose address changed when."""
+    later, moved = 0, dict[str, int]()
     for name, rows in keys.rows():
+        if name == _MOVED:
+            moved.update((subject, number) for subject, number in rows)
+            continue
         columns = keys.header.sections[name].columns
         if name != person_keys.name:
             plain = table(name, *[column(each) for each in columns])
@@ -281,7 +300,7 @@ def _load_keys(db: Connection, keys: Reader) -> int:
         later += len(rows) - len(there)
         if there:
             db.execute(insert(person_keys), there)
-    return later
+    return later, moved
 
 
 def _darken(db: Connection, now: datetime) -> tuple[int, int]:
@@ -302,14 +321,19 @@ def _darken(db: Connection, now: datetime) -> tuple[int, int]:
     return dark, lost
 
 
-def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
-    """Open everybody: wrong keys show here, and who stands under a root that is gone is found again by a newer one."""
+def _open_all(db: Connection, vault: Vault, moved: Mapping[str, int], now: datetime, progress: Progress) -> int:
+    """Open everybody: wrong keys show here, and who stands under a root that is gone is found again by a newer one.
+
+    Whose address changed after the backup is here under one that she has left, and where the new one is known nobody
+    can read any more: her yes ends.
+    """
     total, done, last = _count(db, subjects), 0, 0
     columns = (subjects.c.number, subjects.c.id, subjects.c.mark, subjects.c.profile, person_keys.c.kid)
     query = select(*columns, person_keys.c.wrapped, subjects.c.kid.label("found_by"))
     query = query.join(person_keys, person_keys.c.subject == subjects.c.number).order_by(subjects.c.number)
     while rows := db.execute(query.where(subjects.c.number > last).limit(_AT_ONCE)).all():
         stopped: dict[bytes, int] = {}
+        live = _live(db, [row.number for row in rows if row.id in moved])
         for row in rows:
             try:
                 email = open_person(vault, row).person.email
@@ -321,13 +345,27 @@ def _open_all(db: Connection, vault: Vault, progress: Progress) -> int:
                 newest = vault.lookups(email)[0]
                 mine = update(subjects).where(subjects.c.number == row.number)
                 db.execute(mine.values(kid=newest.kid, lookup=newest.value))
-            stopped |= {entry.value: row.number for entry in vault.stop_hashes(email)}
+            hashes = vault.stop_hashes(email)
+            stopped |= {entry.value: row.number for entry in hashes}
+            left = [purpose for purpose, number in live.get(row.number, ()) if number < moved[row.id]]
+            remember_stops(Hand.of(db), [Stop(hashes[0], purpose, EventType.INVALIDATED, now) for purpose in left])
         listed = db.scalars(select(stop_list.c.hash).where(stop_list.c.hash.in_(stopped)))
         numbers = {stopped[value] for value in listed}
         db.execute(update(pushes).where(pushes.c.subject.in_(numbers)).values(stop=True))
         last, done = rows[-1].number, done + len(rows)
         progress(total + done, 2 * total)
     return done
+
+
+def _live(db: Connection, numbers: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+    """What these people are on for, and by which event of theirs it was seen last."""
+    query = select(records.c.subject, names.c.text, records.c.number).join(names, names.c.number == records.c.purpose)
+    found: dict[int, list[tuple[str, int]]] = {}
+    for subject, purpose, number in (
+        db.execute(query.where(records.c.subject.in_(numbers), records.c.status.in_(_LIVE))) if numbers else ()
+    ):
+        found.setdefault(subject, []).append((purpose, number))
+    return found
 
 
 def _calm(db: Connection, now: datetime) -> int:
@@ -368,6 +406,6 @@ def _tell_all(db: Connection, adapters: Sequence[str], now: datetime) -> int:
         )
         db.execute(insert(pushes).from_select(["subject", "adapter", "wanted", "put", "stop", "attempts"], known))
     db.execute(update(pushes).values(due=now))
-    live = select(records.c.subject).where(records.c.status.in_([Status.GIVEN, Status.SOFT_OPT_IN]))
+    live = select(records.c.subject).where(records.c.status.in_(_LIVE))
     db.execute(update(pushes).where(pushes.c.subject.in_(live)).values(stop=False))
     return _count(db, pushes)
