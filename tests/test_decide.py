@@ -1044,6 +1044,10 @@ ESP_SAYS_ON = told(T.SUBSCRIBED, 20)
         (ASKED, told(T.RESUMED, 20, ""), ""),
         ([*ASKED, told(T.RESTRICTED, 5)], told(T.UNRESTRICTED, 20), ""),
         ([], told(T.IMPORTED, 20), ""),
+        (ASKED, told(T.BOUNCED, 20, ""), ""),  # her confirmation mail came back
+        ([*ASKED, *(told(T.DEFERRED, n, "") for n in range(11, 15))], told(T.DEFERRED, 20, ""), ""),
+        (ASKED, told(T.RESTRICTED, 20, ""), ""),
+        (ASKED, told(T.CHILD_DECLARED, 20, ""), ""),
         # CON-07: one welcome
         (ASKED, told(T.GIVEN, 20), "welcome push"),
         (YES, told(T.GIVEN, 20), "push"),  # again: no second welcome, but she may be put right at the ESP

@@ -98,8 +98,10 @@ def _work(
         yield Work.GOODBYE
     blocked, blocked_now = closed_by(told, limits).keys(), closed_by(later, limits).keys()
     moved = event.type is T.MOVED and unconfirmed_move(later)  # nothing may go to the new address yet
+    # Before she first said yes no ESP hears of her (CON-02), whatever she changes here or becomes of her address.
+    known = any(state not in (S.UNKNOWN, S.REQUESTED) for state in (*before.values(), *after.values()))
     closes = blocked_now - blocked or (moved and any(status in MAILABLE for status in after.values()))
-    if closes or (event.type in STOPS and (changed or event.by_reader)):
+    if (closes and known) or (event.type in STOPS and (changed or event.by_reader)):
         yield Work.STOP
         return
     if event.type is T.SUBSCRIBED and not is_on(later, event.purpose, event.received, limits):
@@ -108,7 +110,5 @@ def _work(
     if any(after[p] in MAILABLE or before[p] in MAILABLE for p in changed):
         yield Work.PUSH
         return
-    # Before she first said yes no ESP hears of her (CON-02), whatever she changes here.
-    known = any(state not in (S.UNKNOWN, S.REQUESTED) for state in after.values())
     if known and (blocked - blocked_now or event.type in _ALWAYS_TOLD):
         yield Work.PUSH
