@@ -4,14 +4,15 @@ import hashlib
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from adapters._outcomes import INTERNAL, Told
+from adapters._outcomes import INTERNAL, Told, retry_after
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Outcome, OutcomeKind
 
@@ -87,6 +88,7 @@ class MailchimpApi:
         self.base, self.centre = base.rstrip("/"), found[1]
         self.seconds = seconds
         self._spoke = 0.0
+        self._asked = threading.local()
         logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines name members
 
     @cached_property
@@ -129,6 +131,7 @@ class MailchimpApi:
         # The SDK replaces every "server" in a URL by the data centre, wherever it stands; so we name the host.
         client.api_client.host = self.base
         client.api_client.server = ""
+        client.api_client.request = partial(self._heeded, client.api_client.request)
         return client
 
     @cached_property
@@ -167,43 +170,50 @@ class MailchimpApi:
             raise ApiClientError(error) from None
         return found if isinstance(found, dict) and found else answer
 
+    def _heeded(self, request: Callable[..., Any], *args: Any, **told: Any) -> Any:
+        """A call of the SDK's, of whose error it keeps no header: how long we are to wait is noted before."""
+        answer = request(*args, **told)
+        self._asked.wait = retry_after(answer.headers)
+        return answer
+
     def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """One call with its time limit; the answer by its type, or `Told`, `AdapterError`, `Misconfigured`."""
         from mailchimp_marketing.api_client import ApiClientError
         from requests import Response
 
+        self._asked.wait = None
         try:
             answer = method(*args, **kwargs)
         except ApiClientError as error:
-            raise meaning_of(error.status_code, error.text) from None
+            raise meaning_of(error.status_code, error.text, self._asked.wait) from None
         if isinstance(answer, dict):
             return answer
         if isinstance(answer, Response):  # no body, `{}`, or a body that is not JSON: whatever the status
             if not answer.ok:
-                raise meaning_of(answer.status_code, answer.text)
+                raise meaning_of(answer.status_code, answer.text, retry_after(answer.headers))
             if answer.content.strip() in (b"", b"{}"):
                 return {}
         raise AdapterError("mailchimp: the answer is not JSON")
 
 
-def meaning_of(status: int | None, text: object) -> Exception:
-    """The SDK's error in our words. Its texts hold addresses, so none of them is kept."""
+def meaning_of(status: int | None, text: object, wait: float | None = None) -> Exception:
+    """The SDK's error in our words; `wait` is what was asked for with it. Its texts hold addresses: none is kept."""
     if status is None:
         return AdapterError(f"mailchimp: no answer ({type(text).__name__})", maybe=_went_out(text))
     title, detail = _problem(text)
     if status == 429 and "batches" in detail:  # 500 of them wait; direct calls go on
         return Told(Outcome(_LATER, "batches_full", _FULL, away=True), status)
     if status in _BUSY:
-        return AdapterError(f"mailchimp: {_BUSY[status]}", maybe=status in (502, 504))
+        return AdapterError(f"mailchimp: {_BUSY[status]}", wait, maybe=status in (502, 504))
     if status == 401 or (status == 403 and title):
         return Misconfigured("MAILCHIMP_API_KEY is not accepted: make a new key under Account > API keys and set it")
     if status == 403:  # documented for heavy load, then without a body
-        return AdapterError("mailchimp: too_many_requests")
+        return AdapterError("mailchimp: too_many_requests", wait)
     for row in ERRORS:
         if row.status == status and row.title in title and row.hint in detail:
             return Told(Outcome(row.kind, row.reason, row.wait), status)
     if status >= 500:
-        return AdapterError("mailchimp: unavailable")
+        return AdapterError("mailchimp: unavailable", wait)
     return Told(Outcome(_REFUSED, f"http_{status}"), status)
 
 

@@ -1,7 +1,7 @@
 """What adapters share about a batch: which outcome weighs most, and that one bad member harms nobody else."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bridge.adapter import AdapterError, Misconfigured
@@ -19,6 +19,9 @@ INTERNAL = Outcome(OutcomeKind.LATER, "internal")
 
 _ENOUGH = 3
 
+#: No ESP is waited for longer than this without asking it again.
+LONGEST_WAIT = 3600.0
+
 #: No new call is begun after this long, so that a batch ends well within its caller's lease.
 _LONGEST_SECONDS = 60.0
 
@@ -30,6 +33,12 @@ class Told(Exception):
         super().__init__(outcome.reason)
         self.outcome = outcome
         self.status = status
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds an ESP, or what stands before it, asks us to wait (ESP-06)."""
+    after = str(headers.get("Retry-After", ""))
+    return min(max(float(after), 1.0), LONGEST_WAIT) if after.isascii() and after.isdigit() else None
 
 
 def later(reason: str, wait: float | None = None) -> Outcome:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPSHandler, OpenerDirector, build_opener
 
-from adapters._outcomes import INTERNAL, Told
+from adapters._outcomes import INTERNAL, LONGEST_WAIT, Told, retry_after
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Outcome, OutcomeKind
 
@@ -44,9 +44,6 @@ _SCOPES = {
 }
 
 _READY_MADE = "application/json; charset=utf-8"
-
-#: Longest wait we believe a rate limit to ask for.
-_LONGEST_WAIT = 3600.0
 
 
 class SendGridApi:
@@ -168,12 +165,11 @@ def _error(status: int, headers: Any, path: tuple[str, ...]) -> Exception:
 
 def _wait(headers: Any) -> float | None:
     """Seconds until the rate limit ends: SendGrid names a moment, a gateway before it a number of seconds."""
-    reset, after = (str((headers or {}).get(name, "")) for name in ("X-RateLimit-Reset", "Retry-After"))
+    told = headers or {}
+    reset = str(told.get("X-RateLimit-Reset", ""))
     if reset.isascii() and reset.isdigit():
-        return min(max(float(reset) - time.time(), 1.0), _LONGEST_WAIT)
-    if after.isascii() and after.isdigit():
-        return min(max(float(after), 1.0), _LONGEST_WAIT)
-    return None
+        return min(max(float(reset) - time.time(), 1.0), LONGEST_WAIT)
+    return retry_after(told)
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -26,6 +26,7 @@ from adapters.sandbox.server import Running
 from bridge.adapter import AdapterError
 from bridge.cli import main
 from bridge.decide.sides import Here, Repair, There, Verdict, judge
+from bridge.jobs.line import on_a_line
 from bridge.jobs.reconcile import Difference, Reconciler, Result
 from bridge.jobs.sight import Sight
 from bridge.store.sides import CLOSERS
@@ -343,6 +344,25 @@ def test_a_stranger_who_said_no_and_is_on_there_is_switched_off_there(both: Bulk
     assert compare(both, name)[0].applied == 0
 
 
+@pytest.mark.parametrize(("name", "left"), [("mailchimp", []), ("sendgrid", ["newsletter"])])
+def test_a_strangers_no_to_one_purpose_is_carried_out_for_that(both: Bulk, name: str, left: list[str]) -> None:
+    """SUP-05: nothing else of hers is touched, but for what can only be left together with it, as in an audience."""
+    told(both)
+    email, now = "vreemd@elders.example", both.house.clock()
+    both.house.store.hear(
+        "mail", [Report(type=EventType.UNSUBSCRIBED, email=email, time=now, key="1", purpose="offers")]
+    )
+    for purpose in ("newsletter", "offers"):
+        _on_again(both, name, email, purpose)
+    result, found = compare(both, name)
+    assert verdicts(found) == {
+        ("newsletter", "not known here", "none"),
+        ("offers", "withdrawal wins", "unsubscribe there"),
+    }
+    assert (result.applied, result.failed) == (1, 0)
+    assert both.receives(name, email) == left
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_who_was_erased_and_is_on_there_again_is_erased_there(both: Bulk, name: str) -> None:
     """ESP-04, SUP-04: only a keyed hash is left of her here; nothing of her may be left there."""
@@ -522,6 +542,49 @@ def test_an_esp_that_cannot_be_read_changes_nothing(both: Bulk) -> None:
         both.trouble(name, mode="up")
     both.equal(emails)
     assert both.waiting() == 0
+
+
+# -- connections -------------------------------------------------------------------------------------------------
+
+
+def taken(bulk: Bulk) -> int:
+    """How many of Mailchimp's connections are in use."""
+    with bulk.house.bridge.database.reading() as db:
+        return db.exec_driver_sql("SELECT count(*) FROM connections").scalar() or 0
+
+
+def test_a_reading_counts_among_the_connections_an_esp_allows(both: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decision 26: one lease from the first page to the last, however long that takes, given back at the end."""
+    told(both, 2)
+    adapter, seen = both.house.bridge.adapters["mailchimp"], list[int]()
+    pages = list(adapter.everybody())
+
+    def slowly(_since: str = "") -> Iterator[Seen]:
+        for page in pages * 4:
+            both.house.clock.forward(seconds=100)
+            seen.append(taken(both))
+            yield page
+
+    monkeypatch.setattr(adapter, "everybody", slowly)
+    book = both.house.bridge.store.queue.connections
+    compare(both, "mailchimp")
+    assert set(seen) == {1}
+    assert taken(both) == 0
+    full = [book.take("mailchimp", 10, urgent=True) for _ in range(10)]
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            for lease in full:
+                book.give_back("mailchimp", str(lease))
+
+    assert list(on_a_line(both.house.bridge, "mailchimp", iter("ab"), pause)) == ["a", "b"]
+    assert len(waits) == 3
+    full = [book.take("mailchimp", 10, urgent=True) for _ in range(10)]
+    with pytest.raises(AdapterError, match="all connections are in use"):
+        list(on_a_line(both.house.bridge, "mailchimp", iter("ab"), waits.append))
+    assert list(on_a_line(both.house.bridge, "sendgrid", iter("ab"), waits.append)) == ["a", "b"]
 
 
 # -- kills ---------------------------------------------------------------------------------------------------------

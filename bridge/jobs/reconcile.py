@@ -18,6 +18,7 @@ from bridge.bootstrap import Bridge
 from bridge.decide import blocks, may_mail, status
 from bridge.decide.sides import Here, Repair, There, Verdict, judge
 from bridge.jobs.comparing import NEWS, THERE, Stands, compare
+from bridge.jobs.line import on_a_line
 from bridge.jobs.members import member
 from bridge.jobs.sight import BUSY, SPECIAL, Sight
 from bridge.store.pushes import SLICE, Look
@@ -117,7 +118,7 @@ class Reconciler:
         self.purposes = tuple(sorted(bridge.policy.places(name)))
         self._run = new_id()
         self._retired = self.store.queue.is_retired(name)
-        self._stopped_strangers: dict[int, frozenset[str]] = {}
+        self._stopped_strangers: dict[int, int] = {}  # by a hash of the address: what she left, as bits
 
     @property
     def adapter(self) -> Adapter:
@@ -180,7 +181,7 @@ class Reconciler:
 
     def _read_all(self) -> None:
         read = kept = 0
-        for seen in self.adapter.everybody(self.state.mark):
+        for seen in on_a_line(self.bridge, self.name, self.adapter.everybody(self.state.mark)):
             for first in range(0, len(seen.emails), LOOKED_UP):
                 part = slice(first, first + LOOKED_UP)
                 self._take(seen, seen.emails[part], seen.times[part])
@@ -211,7 +212,7 @@ class Reconciler:
         """Their stops are kept as hashes; whoever is on there without one is reported, and nothing else."""
         listed = self.sides.strangers(emails)
         reports: list[Report] = []
-        off: list[str] = []
+        off: dict[str, set[str]] = {}
         gone: list[str] = []
         self.state.result.compared += len(emails)
         for email in emails:
@@ -241,39 +242,48 @@ class Reconciler:
                 )
                 if repair is Repair.STOP_HERE:
                     reports.append(self._report(NEWS[there], email, purpose, since))
-                elif repair is Repair.UNSUBSCRIBE and email not in off:
-                    off.append(email)
+                elif repair is Repair.UNSUBSCRIBE:
+                    off.setdefault(email, set()).update(self.adapter.shared(purpose))
                 elif repair is Repair.ERASE and email not in gone:
                     gone.append(email)
         self._hear(reports)
         if gone and not self.dry_run:
             self.state.result.applied += self.store.erase_there(self.name, gone)
-        for part in slices(off, self.adapter.batch):
+        leaving = [Member(email=email, stopped=frozenset(left), first=True) for email, left in off.items()]
+        for part in slices(leaving, self.adapter.batch):
             self._switch_off(part)
 
     def _facts(self, seen: Seen, email: str) -> list[tuple[str, There]]:
         """What this says of somebody who has no number to add it up by."""
         key = hash(normal_email(email))
+        left = self._stopped_strangers.get(key, 0)
         if seen.stop is not None:
-            about = seen.purposes if seen.stop is EventType.UNSUBSCRIBED else frozenset(self.purposes)
-            self._stopped_strangers[key] = self._stopped_strangers.get(key, frozenset()) | about
-        left = self._stopped_strangers.get(key, frozenset())
-        facts = [(purpose, There.ON) for purpose in self.purposes if purpose in seen.on - left]
+            about = seen.purposes if seen.stop is EventType.UNSUBSCRIBED else self.purposes
+            left |= sum(1 << place for place, purpose in enumerate(self.purposes) if purpose in about)
+            self._stopped_strangers[key] = left
+        facts = [
+            (purpose, There.ON)
+            for place, purpose in enumerate(self.purposes)
+            if purpose in seen.on and not left >> place & 1
+        ]
         if seen.stop is EventType.UNSUBSCRIBED:
             return [*facts, *((purpose, There.LEFT) for purpose in sorted(seen.purposes))]
         return [*facts, (EVERY_PURPOSE, THERE[seen.stop])] if seen.stop else facts
 
-    def _switch_off(self, emails: Sequence[str]) -> None:
-        """Said no here once and is on there. No row of ours can hold this work, so it is done at once or next time."""
+    def _switch_off(self, leaving: Sequence[Member]) -> None:
+        """Said no here once and is on there: off for what she said, and for what can only be left together with it.
+
+        No row of ours can hold this work, so it is done at once or next time.
+        """
         if self.dry_run:
             return
         book, most = self.store.queue.connections, self.adapter.connections
         lease = book.take(self.name, most, urgent=True) if most else None
         if most and lease is None:
-            self.state.result.failed += len(emails)
+            self.state.result.failed += len(leaving)
             return
         try:
-            outcomes = self.adapter.put([Member(email=email, stopped=frozenset(self.purposes)) for email in emails])
+            outcomes = self.adapter.put(leaving)
         finally:
             if lease:
                 book.give_back(self.name, lease)

@@ -173,6 +173,13 @@ class Connections:
                 taken.add(slot)  # another process was faster
         return None
 
+    def renew(self, adapter: str, lease: str) -> bool:
+        """Hold it longer; False when it was lost."""
+        with self.database.writing() as db:
+            now = self.clock()
+            mine = and_(connections.c.adapter == adapter, connections.c.lease == lease, held(connections.c.until, now))
+            return bool(db.execute(update(connections).where(mine).values(until=now + LEASE)).rowcount)
+
     def give_back(self, adapter: str, lease: str) -> None:
         """The call is over."""
         with self.database.writing() as db:

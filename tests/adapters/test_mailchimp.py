@@ -264,6 +264,23 @@ def test_when_it_goes_down_midway_the_rest_comes_later(adapter: Mailchimp, mailc
     assert len(mailchimp.calls) == 2
 
 
+@pytest.mark.parametrize("body", [None, {"title": "Too Many Requests", "detail": "slow down", "status": 429}])
+@pytest.mark.parametrize(("seconds", "wait"), [("30", 30.0), ("soon", None)])
+def test_what_mailchimp_asks_us_to_wait_is_heeded(
+    adapter: Mailchimp, mailchimp: Desk, body: object, seconds: str, wait: float | None
+) -> None:
+    """ESP-06: by a call of the SDK's, which keeps no header, and by our own for batches."""
+    kind = "application/json; charset=utf-8" if body else None
+    mailchimp.on("PUT", MEMBER, Answer(429, body, {"Retry-After": seconds}, content_type=kind))
+    with pytest.raises(AdapterError) as caught:
+        adapter.put([an()])
+    assert caught.value.wait == wait
+    mailchimp.on("POST", "/batches", Answer(429, body, {"Retry-After": seconds}, content_type=kind))
+    with pytest.raises(AdapterError) as caught:
+        adapter.put([an(email=f"p{number}@krant.example") for number in range(30)])
+    assert caught.value.wait == wait
+
+
 def test_an_error_inside_mailchimp_is_about_one_member_until_it_is_not(adapter: Mailchimp, mailchimp: Desk) -> None:
     """One may be about one member; three in a row are about Mailchimp, and it is left in peace."""
     internal = problem("InternalServerError", 500)
