@@ -23,7 +23,7 @@ _SEARCH = 100  # addresses in one search, ids in one removal
 _SUPPRESS = 1000
 _ERASE = 900  # 5,000 or 256 KB: with the longest addresses the second comes first
 _CONTACTS = 30_000
-_BYTES = 5_990_000  # of 6 MB, leaving room for the frame
+_BYTES = 6_000_000
 _FEW = 3  # so many people's stops are lifted one by one; of more, they are looked up together
 _LONGEST_LINK = 1000
 
@@ -44,6 +44,7 @@ class SendGrid(Adapter):
     needs_places = frozenset({"list", "group"})
     batch = _SUPPRESS
     bulk = _CONTACTS
+    bulk_bytes = _BYTES - 1500  # so that the last contact, a longer one than most, and the frame still fit
     after_erasure = "its suppression lists keep an address that left or bounced; they are what stops its mail there."
     signs_webhooks = True
     dkim_selectors = ("s1", "s2")
@@ -79,6 +80,10 @@ class SendGrid(Adapter):
             self._lift_all(batch, members)
             self._upsert(batch, members)
         return batch.outcomes
+
+    def weight(self, member: Member) -> int:
+        """Her contact and the comma after it."""
+        return self._fields.weight(member) + 1 if _on(member) else 0
 
     def left(self, members: Sequence[Member], since: datetime, *, exact: bool = False) -> Left:
         """Stops of theirs: account-wide ones since that moment, and groups they left."""
@@ -243,19 +248,19 @@ class SendGrid(Adapter):
             by_lists.setdefault(lists, []).extend(who)
         for lists, who in by_lists.items():
             made = {index: self._fields.contact(members[index]) for index in sorted(who)}
-            for chunk in self._sized(made):
+            for chunk in self._sized(made, _BYTES - len(_frame(lists, b""))):
                 batch.attempt(chunk, partial(self._send, lists, made))
 
     def _look_up(self, _who: Sequence[int]) -> Outcome:
         self._fields.look_up()
         return DONE
 
-    def _sized(self, made: Mapping[int, bytes]) -> Iterator[list[int]]:
-        """Chunks SendGrid takes."""
+    def _sized(self, made: Mapping[int, bytes], most: int) -> Iterator[list[int]]:
+        """Chunks SendGrid takes, of so many bytes at most."""
         chunk: list[int] = []
         size = 0
         for index, contact in made.items():
-            if chunk and (len(chunk) >= self._most or size + len(contact) + 1 > _BYTES):
+            if chunk and (len(chunk) >= self._most or size + len(contact) > most):
                 yield chunk
                 chunk, size = [], 0
             chunk.append(index)
@@ -264,8 +269,7 @@ class SendGrid(Adapter):
             yield chunk
 
     def _send(self, lists: tuple[str, ...], made: Mapping[int, bytes], who: Sequence[int]) -> Outcome:
-        contacts = b",".join([made[index] for index in who])
-        body = b'{"list_ids":%b,"contacts":[%b]}' % (msgspec.json.encode(lists), contacts)
+        body = _frame(lists, b",".join([made[index] for index in who]))
         job = mapping(self._api.put("marketing", "contacts", body=body)).get("job_id")
         if not isinstance(job, str) or not job:
             return later("no_job")._replace(maybe=True)
@@ -386,6 +390,10 @@ def _need_places(places: Mapping[str, Mapping[str, str]]) -> None:
             raise Misconfigured(f"every purpose needs a {key} under [purposes.at.sendgrid] of the policy")
         if len(set(values)) < len(values):
             raise Misconfigured(f"two purposes share a SendGrid {key}: leaving one would leave both; give each its own")
+
+
+def _frame(lists: Sequence[str], contacts: bytes) -> bytes:
+    return b'{"list_ids":%b,"contacts":[%b]}' % (msgspec.json.encode(lists), contacts)
 
 
 def _pending(job: str) -> Outcome:

@@ -123,6 +123,8 @@ class Adapter(Ears):
     batch: ClassVar[int] = 500
     #: Most members `put` takes at once while many wait, where the ESP takes more of them in one call. 0 = `batch`.
     bulk: ClassVar[int] = 0
+    #: Most bytes of members that one call of `put` takes while many wait, as `weight` counts them; 0 = any.
+    bulk_bytes: ClassVar[int] = 0
     #: Most connections the ESP allows one account; None = as many as you like.
     connections: ClassVar[int | None] = None
     #: What an operator must know of an address once it was erased there, as a sentence (ESP-04); empty = nothing.
@@ -146,6 +148,10 @@ class Adapter(Ears):
 
         One bad member never fails the others. Raises `AdapterError` when nothing could be done at all.
         """
+
+    def weight(self, member: Member) -> int:  # noqa: ARG002  (the name is the contract)
+        """Bytes of `bulk_bytes` that a member takes: no more are claimed than one call holds."""
+        return 0
 
     def follow(self, job: str, members: Sequence[Member]) -> list[Outcome]:  # noqa: ARG002  (names are the contract)
         """What became of a job that `put` left pending, for each it carried, in the order `put` had them.

@@ -18,11 +18,12 @@ from sqlalchemy import event, select
 from adapters.sandbox.server import Running
 from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.jobs.dispatch import Dispatcher
+from bridge.jobs.members import member
 from bridge.jobs.push import Pusher
 from bridge.store import StoreAway
 from bridge.store.pushes import SLICE
 from bridge.tables import esp_jobs
-from bridge.vocabulary import Member, Outcome
+from bridge.vocabulary import Member, Outcome, OutcomeKind
 from tests.bulk import Bulk, MakeBulk
 from tests.conftest import House, Reader
 from tests.test_dispatch import says_no, says_yes
@@ -57,6 +58,28 @@ def test_many_people_cost_a_handful_of_calls(both: Bulk) -> None:
         "PUT marketing/contacts": 1,
         "GET marketing/contacts/imports/…": 1,
     }
+
+
+def test_as_many_are_claimed_as_one_call_takes_by_their_bytes(both: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contracts section 10: an upsert is full, and no few people are left over for one of their own."""
+    emails = both.people(MANY)
+    monkeypatch.setattr("bridge.jobs.push._SLICE", 4)
+    adapter = both.house.bridge.adapters["sendgrid"]
+    adapter.put([])
+    (push, *_) = both.house.store.queue.claim_pushes("sendgrid", 1)
+    both.house.store.queue.finish_pushes([(push, Outcome(OutcomeKind.LATER, "later", 0.0))])
+    each = adapter.weight(
+        member(both.house.bridge, push, both.house.clock(), both.house.bridge.limits(push.claimed), closed=False)
+    )
+    monkeypatch.setattr(type(adapter), "bulk_bytes", 13 * (each + 4))
+    sent: list[int] = []
+    put = adapter.put
+    monkeypatch.setattr(adapter, "put", lambda members: (sent.append(len(members)), put(members))[1])
+
+    both.settle()
+
+    both.equal(emails)
+    assert sent == [13, 13, 4]
 
 
 def test_a_job_is_looked_at_once_however_many_it_carries(both: Bulk) -> None:

@@ -142,15 +142,20 @@ class Pusher:
             return len(errands)
 
     def _claim(self, most: int, stops: bool | None) -> list[Errand]:
-        """Claim in slices and let go of the histories, so that many people at once stay small in memory."""
+        """Claim in slices and let go of the histories, so that many people at once stay small in memory; as many as
+        one call takes, also by their bytes."""
         found: list[Errand] = []
-        began = time.monotonic()
+        began, bytes_so_far = time.monotonic(), 0
         while len(found) < most and time.monotonic() - began < _CLAIM_SECONDS:
             wanted = min(_SLICE, most - len(found))
             part = self.bridge.store.queue.claim_pushes(self.name, wanted, stops=stops)
-            found += self._errands(part)
+            errands = self._errands(part)
+            found += errands
             if len(part) < wanted:
                 break
+            bytes_so_far += sum(self.adapter.weight(errand.member) for errand in errands)
+            if bytes_so_far:
+                most = min(most, self.adapter.bulk_bytes * len(found) // bytes_so_far)
         return found
 
     def _errands(self, pushes: Sequence[Push]) -> list[Errand]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -218,6 +219,21 @@ def test_thirty_thousand_people_are_one_upsert(adapter: SendGrid, account: Desk)
     members = [an(email=f"reader.number{n:05}@lezer.example", link=link, on=BOTH) for n in range(30_000)]
     assert set(adapter.put(members)) == {pending()}
     assert [len(call.body["contacts"]) for call in account.made("PUT")] == [30_000]
+
+
+def test_an_upsert_is_as_long_as_sendgrid_takes_and_no_longer(adapter: SendGrid, account: Desk) -> None:
+    """Contracts section 10: 6 MB; and who is claimed for one call is weighed by just what it takes there."""
+    link = "https://keuzes.krant.example/preferences/" + "p" * 160
+    members = [an(email=f"reader.number{n:05}@lezer.example", link=link, on=BOTH) for n in range(24_000)]
+    guessed = adapter.weight(members[0])
+    adapter.put(members)
+    first, second = (msgspec.json.encode(call.body) for call in account.made("PUT"))
+    assert adapter.weight(members[0]) <= guessed
+    assert 6_000_000 - adapter.weight(members[0]) < len(first) <= 6_000_000
+    each = len(first) / len(msgspec.json.decode(first)["contacts"])
+    assert abs(each - adapter.weight(members[0])) < 0.1
+    assert len(second) < 1_000_000
+    assert adapter.weight(msgspec.structs.replace(members[0], on=frozenset())) == 0
 
 
 def test_no_open_job_is_forgotten_whatever_else_fails(adapter: SendGrid, account: Desk) -> None:
