@@ -30,6 +30,8 @@ _TOO_MUCH = ("api_keys.create", "teammates.create", "billing.update", "subusers.
 
 _HOOKS = ("user", "webhooks", "event", "settings")
 _RUN = "run consent-bridge setup sendgrid"
+#: The same where only single mails leave by SendGrid, and there is nothing else to set up.
+_BY_HAND = "make it right under Settings > Mail Settings > Event Webhooks"
 _MOST_NAME, _MOST_PAGE = 30, 1000
 
 
@@ -151,7 +153,7 @@ class SendGridSetup:
         if not self._api.eu:
             yield self._look(f"sendgrid custom field {PREFS}", _RUN, lambda: self._fields.id(PREFS))
         if webhook:
-            yield self._check_hook(webhook)
+            yield self.check_hook(webhook)
         if not self._api.eu:
             yield self._plan()
 
@@ -164,23 +166,24 @@ class SendGridSetup:
             look = partial(self._api.get, "asm", "groups", place["group"])
             yield self._look(f"sendgrid unsubscribe group of {purpose}", fix, look)
 
-    def _check_hook(self, webhook: str) -> Finding:
-        subject = "sendgrid event webhook"
+    def check_hook(self, webhook: str) -> Finding:
+        """Whether the event webhook is there, tells what matters, and is signed with a key that is known here."""
+        subject, fix = "sendgrid event webhook", _RUN if self._places else _BY_HAND
         try:
             hooks, _ = self._hooks()
         except AdapterError as error:
             return Finding(subject, False, str(error))
         hook = next((one for one in hooks if one.get("url") == webhook), None)
         if hook is None:
-            return Finding(subject, False, f"there is none to our address: {_RUN}")
+            return Finding(subject, False, f"there is none to our address: {fix}")
         if wrong := _against_hook(hook):
-            return Finding(subject, False, f"{wrong}: {_RUN}")
+            return Finding(subject, False, f"{wrong}: {fix}")
         key = str(hook.get("public_key") or "")
         if not key:
-            return Finding(subject, False, f"it is not signed, and unsigned calls are refused here: {_RUN}")
+            return Finding(subject, False, f"it is not signed, and unsigned calls are refused here: {fix}")
         if key not in _keys(self._settings):
             return Finding(
-                subject, False, f"it is signed with a key that is not known here: {_RUN}, or set {PUBLIC_KEY}"
+                subject, False, f"it is signed with a key that is not known here: {fix}, or set {PUBLIC_KEY}"
             )
         followed = [name for name in _NEVER if hook.get(name)]
         hint = (

@@ -9,9 +9,13 @@ import requests
 
 from adapters._mandrill_events import MandrillEvents
 from bridge.adapter import Ears, MailLater, MailRefused, Misconfigured, Transport
-from bridge.vocabulary import Letter
+from bridge.vocabulary import Finding, Letter
 
 HOST = "https://mandrillapp.com/api/1.0"
+
+#: News without which a dead address or a complaint is not heard of.
+_NEEDED = ("hard_bounce", "soft_bounce", "spam", "unsub", "reject")
+_MAKE = f"add one under Settings > Webhooks with {', '.join(_NEEDED)}"
 
 #: What Mandrill says of a mail that it will never send -> the code that says the same of an address.
 _DEAD = {"hard-bounce": "5.1.1", "invalid": "5.1.3"}
@@ -38,6 +42,41 @@ class MandrillMail(Transport):
     def ears(self) -> Ears:
         """Its webhook."""
         return self._events
+
+    def check(self, webhook: str = "") -> list[Finding]:
+        """Key, and the webhook that tells of bounces and complaints with the key it is signed with."""
+        try:
+            self._ask("users/ping2")
+            hooks = self._ask("webhooks/list") if webhook else []
+        except MailLater as error:
+            return [Finding("mandrill answers", False, f"{error.reason}: look at MANDRILL_API_KEY")]
+        return [Finding("mandrill answers", True), *([self._check_hook(hooks, webhook)] if webhook else [])]
+
+    def _check_hook(self, hooks: Any, webhook: str) -> Finding:
+        subject = "mandrill webhook"
+        told = [one for one in hooks if isinstance(one, dict) and one.get("url") == webhook]
+        if not told:
+            return Finding(subject, False, f"there is none to {webhook}: {_MAKE}")
+        missing = [name for name in _NEEDED if name not in (told[0].get("events") or ())]
+        if missing:
+            return Finding(subject, False, f"it does not tell of {', '.join(missing)}: {_MAKE}")
+        if not self._events.knows(str(told[0].get("auth_key") or "")):
+            return Finding(subject, False, "its calls are refused: set MANDRILL_WEBHOOK_KEY to the key that it shows")
+        return Finding(subject, True)
+
+    def _ask(self, what: str) -> Any:
+        """A question that changes nothing; raises `MailLater`."""
+        try:
+            with requests.post(
+                f"{HOST}/{what}", json={"key": self._key}, timeout=self.seconds, allow_redirects=False
+            ) as told:
+                status, answer = told.status_code, _json(told)
+        except requests.RequestException as error:
+            raise MailLater(f"mandrill: {type(error).__name__}") from None
+        if status != 200:
+            name = answer.get("name") if isinstance(answer, dict) else None
+            raise MailLater(f"mandrill: {name}" if name else f"mandrill answered {status}")
+        return answer
 
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:
         """Hand one mail over; "sent" and "queued" both mean that Mandrill has it."""

@@ -6,10 +6,12 @@ from email.utils import parseaddr
 from typing import Any, ClassVar
 
 from adapters._outcomes import Told
-from adapters._sendgrid_api import SendGridApi
+from adapters._sendgrid_api import SendGridApi, mapping
+from adapters._sendgrid_contacts import Fields
 from adapters._sendgrid_events import SendGridEvents
+from adapters._sendgrid_setup import SendGridSetup
 from bridge.adapter import AdapterError, Ears, MailLater, MailRefused, Misconfigured, Transport
-from bridge.vocabulary import Letter
+from bridge.vocabulary import Finding, Letter
 
 #: Nothing of SendGrid's may be added to a mail: no tracked links, no pixel, no second unsubscribe header.
 _NO_TRACKING = {
@@ -34,11 +36,23 @@ class SendGridMail(Transport):
         """Check the key; open nothing."""
         super().__init__(url, settings)
         self._api = SendGridApi(settings, self.seconds)
+        self._needs = SendGridSetup(self._api, settings, {}, Fields(self._api, {}))
         self._events = SendGridEvents(settings, lambda _group: ())  # our mails carry no unsubscribe group
 
     def ears(self) -> Ears:
         """The event webhook, also where no list lives at SendGrid."""
         return self._events
+
+    def check(self, webhook: str = "") -> list[Finding]:
+        """Key, its right to send, and the event webhook."""
+        try:
+            scopes = mapping(self._api.get("scopes")).get("scopes") or []
+        except (AdapterError, Told) as error:
+            return [Finding("sendgrid answers", False, str(error))]
+        may = "mail.send" in scopes
+        fix = "" if may else "the key lacks mail.send: give it under Settings > API Keys"
+        hook = [self._needs.check_hook(webhook)] if webhook else []
+        return [Finding("sendgrid answers", True), Finding("sendgrid key: may send mail", may, fix), *hook]
 
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:
         """Hand one mail over; 202 means SendGrid has it in its queue."""

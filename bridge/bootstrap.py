@@ -251,7 +251,12 @@ class Bridge:
         """Who listens at `/webhooks/NAME`: an adapter, or the road for mail where that tells what became of them."""
         if name in self.adapters:
             return self.adapters[name]
-        return self.transport.ears() if name == self.settings.mail_url.partition(":")[0] else None
+        return self.transport.ears() if name == self.road else None
+
+    @property
+    def road(self) -> str:
+        """The name of the road that mail leaves by."""
+        return self.settings.mail_url.partition(":")[0]
 
     @cached_property
     def kept(self) -> KeptSecrets:

@@ -209,11 +209,21 @@ def test_a_mail_server_out_of_reach_is_one_line_with_its_fix(
     assert any(line.startswith("ok   mailchimp") for line in result.stdout.splitlines())
 
 
-def test_a_road_that_cannot_be_looked_at_says_so(set_up: Run) -> None:
+def test_a_road_that_cannot_be_looked_at_says_so(set_up: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence would be taken for "it works"."""
+    monkeypatch.delattr("adapters.sendgrid_mail.SendGridMail.check")
     result = set_up("doctor", BRIDGE_MAIL_URL="sendgrid:")
     assert result.exit_code == 0
     assert mail_line(result).startswith("note mail by sendgrid: is not looked at")
+
+
+def test_a_road_through_a_platform_is_looked_at_like_one(set_up: Run) -> None:
+    """Its key; its webhook only once, where the platform's lists are there too."""
+    result = set_up("doctor", "--json", BRIDGE_MAIL_URL="sendgrid:")
+    looks = [look["subject"] for look in json.loads(result.stdout)]
+    assert "sendgrid key: may send mail" in looks
+    assert sum("event webhook" in look for look in looks) == 1
+    assert sum(look.startswith("sendgrid: its webhook reaches us") for look in looks) == 1
 
 
 def test_our_own_side_is_looked_at_first(run: Run, tmp_path: Path) -> None:

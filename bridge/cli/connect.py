@@ -106,7 +106,8 @@ def _look(bridge: Bridge, papers: Papers) -> Iterator[Finding]:
         )
         return
     yield Finding("settings, policy, keys and database", ok=True)
-    yield from bridge.transport.check()
+    road = bridge.road
+    yield from bridge.transport.check("" if road in bridge.adapters else bridge.links.url("/webhooks/", road))
     for name, adapter in bridge.adapters.items():
         try:
             yield from adapter.check(bridge.links.url("/webhooks/", name))

@@ -192,6 +192,50 @@ def test_without_mandrill_there_is_no_such_webhook(home: House) -> None:
     assert home.client.head("/webhooks/mandrill").status_code == 404
 
 
+# -- looking -----------------------------------------------------------------------------------------------------
+
+HOOK = "https://keuzes.krant.example/webhooks/mandrill"
+NEEDED = ["hard_bounce", "soft_bounce", "spam", "unsub", "reject"]
+
+
+def looked(hooks: Any, key: str = "", *, ping: int = 200, webhook: str = HOOK) -> dict[str, str]:
+    """What `doctor` finds wrong, by subject."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.post(
+            f"{HOST}/users/ping2", status=ping, json={"PING": "PONG!"} if ping == 200 else {"name": "Invalid_Key"}
+        )
+        mock.post(f"{HOST}/webhooks/list", json=hooks)
+        settings = {"MANDRILL_API_KEY": API_KEY, "MANDRILL_WEBHOOK_KEY": key}
+        found = MandrillMail("mandrill:", settings).check(webhook)
+        assert all(json.loads(one.request.body or b"")["key"] == API_KEY for one in mock.calls)
+    return {finding.subject: finding.fix for finding in found if not finding.ok}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "key", "fix"),
+    [
+        ([], "k", "there is none to"),
+        ([{"url": HOOK + "/", "events": NEEDED, "auth_key": "k"}], "k", "there is none to"),
+        ([{"url": HOOK, "events": NEEDED[1:], "auth_key": "k"}], "k", "does not tell of hard_bounce"),
+        ([{"url": HOOK, "events": NEEDED, "auth_key": "k"}], "", "set MANDRILL_WEBHOOK_KEY"),
+        ([{"url": HOOK, "events": NEEDED, "auth_key": "k"}], "other", "set MANDRILL_WEBHOOK_KEY"),
+    ],
+)
+def test_a_webhook_that_would_not_be_heard_is_named(hooks: Any, key: str, fix: str) -> None:
+    """SND-03, HOOK-01: mails that come back in silence are held against nobody, until Mandrill holds them against us."""
+    (told,) = looked(hooks, key).values()
+    assert fix in told
+
+
+def test_a_road_that_is_open_and_tells_has_nothing_to_mend() -> None:
+    assert looked([{"url": HOOK, "events": [*NEEDED, "send"], "auth_key": "k"}], "old,k") == {}
+    assert looked(None, webhook="") == {}
+
+
+def test_a_key_that_is_refused_is_named() -> None:
+    assert "MANDRILL_API_KEY" in looked([], ping=401)["mandrill answers"]
+
+
 # -- sending -----------------------------------------------------------------------------------------------------
 
 LETTER = Letter(

@@ -131,3 +131,53 @@ def test_what_became_of_our_mails_is_heard_where_no_list_lives_there(
     assert an.may().may
     assert hooks.sendgrid(hooks.event(an, "bounce", type="bounce", status="5.1.1")).status_code == 204
     assert not an.may().may
+
+
+# -- looking -----------------------------------------------------------------------------------------------------
+
+HOOK = "https://keuzes.krant.example/webhooks/sendgrid"
+EVENTS = ("bounce", "dropped", "spam_report", "unsubscribe", "group_unsubscribe", "group_resubscribe", "deferred")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "changed", "fix"),
+    [
+        (["mail.send"], {}, ""),
+        (["marketing.read"], {}, "lacks mail.send"),
+        (
+            ["mail.send"],
+            {"url": "https://elders.example"},
+            "there is none to our address: make it right under Settings",
+        ),
+        (["mail.send"], {"bounce": False}, "does not tell of"),
+        (["mail.send"], {"public_key": ""}, "not signed"),
+        (["mail.send"], {"public_key": "another"}, "or set SENDGRID_WEBHOOK_PUBLIC_KEY"),
+    ],
+)
+def test_a_road_that_would_not_be_heard_from_is_named(
+    sendgrid_url: str, sendgrid: Desk, scopes: list[str], changed: dict[str, object], fix: str
+) -> None:
+    """SND-03, HOOK-01: also where no list lives at SendGrid, and `setup` has nothing to do."""
+    hook = {
+        "id": "h",
+        "url": HOOK,
+        "enabled": True,
+        "public_key": public(NEW),
+        **dict.fromkeys(EVENTS, True),
+        **changed,
+    }
+    sendgrid.on("GET", "/scopes", Answer(200, {"scopes": scopes}))
+    sendgrid.on("GET", "/user/webhooks/event/settings/all", Answer(200, {"webhooks": [hook], "max_allowed": 5}))
+    settings = {
+        "SENDGRID_API_KEY": "SG.made-up-key",
+        "SENDGRID_BASE_URL": sendgrid_url,
+        "SENDGRID_WEBHOOK_PUBLIC_KEY": public(NEW),
+    }
+    wrong = [finding.fix for finding in SendGridMail("sendgrid:", settings).check(HOOK) if not finding.ok]
+    assert [fix in one for one in wrong] == ([True] if fix else [])
+
+
+def test_a_key_that_is_refused_is_named(transport: SendGridMail, sendgrid: Desk) -> None:
+    sendgrid.on("GET", "/scopes", Answer(401, {"errors": [{"message": "no"}]}))
+    (found,) = transport.check(HOOK)
+    assert (found.subject, found.ok) == ("sendgrid answers", False)

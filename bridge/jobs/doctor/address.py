@@ -51,8 +51,9 @@ def look(bridge: Bridge) -> Iterator[Finding]:
         wrong = _against_click(answer)
         yield Finding(f"one-click unsubscribe, {encoding} (RFC 8058)", not wrong, wrong)
     yield _looking(bridge, nobody)
-    for name in bridge.adapters:
-        yield _webhook(bridge.links.url("/webhooks/", name), name)
+    for name in dict.fromkeys([*bridge.adapters, bridge.road]):
+        if bridge.ears(name) is not None:
+            yield _webhook(bridge.links.url("/webhooks/", name), name)
 
 
 def _away(answer: Answer) -> str:
@@ -124,7 +125,11 @@ def _webhook(url: str, name: str) -> Finding:
     there, forged = knock("GET", url), knock("POST", url, b"type=doctor", {"Content-Type": _FORM})
     if there.status != 200:
         told = there.trouble or f"it answers {there.status} to GET"
-        return Finding(subject, False, f"{told}: let /webhooks/ pass, and start serve with {name} in BRIDGE_ADAPTERS")
+        return Finding(
+            subject,
+            False,
+            f"{told}: let /webhooks/ pass, and start serve with {name} in BRIDGE_ADAPTERS or BRIDGE_MAIL_URL",
+        )
     if forged.status != 401:
         told = forged.trouble or f"it answers {forged.status}"
         return Finding(
