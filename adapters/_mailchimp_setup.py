@@ -1,7 +1,7 @@
 """What Mailchimp needs before anybody is told to it, made where it is missing; and what usually goes wrong there."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from adapters._mailchimp_api import MailchimpApi
@@ -26,6 +26,20 @@ _NEEDED = ("unsubscribe", "cleaned", "upemail")
 _SHOWN = ["id", "double_optin", "marketing_permissions", "stats.member_count", "stats.unsubscribe_count"]
 _UNKNOWN = "it is unknown: look at [purposes.at.mailchimp] of the policy"
 _RUN = "run consent-bridge setup mailchimp"
+
+
+#: A group that a reader takes herself off stays on here, and the next call puts it on again: nobody tells us in words.
+_SHOWN_GROUP = (
+    "readers see it on Mailchimp's own pages, and what they untick there is told to nobody: set its category to hidden "
+    "(Audience > Manage contacts > Groups)"
+)
+
+
+class _Group(NamedTuple):
+    """One group, and whether readers see it at Mailchimp."""
+
+    name: str
+    shown: bool
 
 
 class MailchimpSetup:
@@ -75,9 +89,11 @@ class MailchimpSetup:
         there = self._do("reading the groups", lambda: self.interests(audience))
         for purpose, interest in wanted.items():
             if interest in there:
-                yield Step(f"group {interest} of {purpose}", made=False)
+                yield Step(
+                    f"group {interest} of {purpose}", made=False, todo=_SHOWN_GROUP if there[interest].shown else ""
+                )
                 continue
-            same = next((one for one, name in there.items() if name == purpose), "")
+            same = next((one for one, group in there.items() if group.name == purpose), "")
             found = same or self._make_group(audience, purpose)
             todo = f'write interest = "{found}" under [purposes.at.mailchimp] of {purpose} in the policy'
             yield Step(f"group {found} of {purpose}", made=not same, todo=todo)
@@ -205,8 +221,9 @@ class MailchimpSetup:
         yield Finding(f"{subject}, merge field {PREFS}", right, "" if right else fix)
         there = self.interests(audience) if any(purposes.values()) else {}
         for purpose, interest in purposes.items():
-            if interest and interest not in there:
+            if interest and (interest not in there or there[interest].shown):
                 fix = f"it is unknown: {_RUN}, which makes one and says its id for [purposes.at.mailchimp]"
+                fix = _SHOWN_GROUP if interest in there else fix
                 yield Finding(f"{subject}, group {interest} of {purpose}", False, fix)
         yield from self._permissions.check(audience, asked=bool(answer.get("marketing_permissions")))
         if webhook:
@@ -244,14 +261,17 @@ class MailchimpSetup:
         answer = self._api.call(self._api.lists.get_list_merge_fields, audience, count=PAGE, fields=wanted)
         return [one for one in answer.get("merge_fields") or () if isinstance(one, dict)]
 
-    def interests(self, audience: str) -> dict[str, str]:
-        """Names of all groups of an audience by id; they live in categories."""
+    def interests(self, audience: str) -> dict[str, "_Group"]:
+        """All groups of an audience by id; they live in categories."""
         lists = self._api.lists
         answer = self._api.call(lists.get_list_interest_categories, audience, count=PAGE)
-        found: dict[str, str] = {}
+        found: dict[str, _Group] = {}
         for category in answer.get("categories") or ():
             page = self._api.call(lists.list_interest_category_interests, audience, category["id"], count=PAGE)
-            found |= {str(one.get("id")): str(one.get("name", "")) for one in page.get("interests") or ()}
+            shown = category.get("type") != "hidden"
+            found |= {
+                str(one.get("id")): _Group(str(one.get("name", "")), shown) for one in page.get("interests") or ()
+            }
         return found
 
 

@@ -431,3 +431,15 @@ def test_an_address_that_somebody_moves_to_gets_only_its_own_mail(world: World, 
         assert there.reader.may().may
         assert world.there(there, "mailchimp")["receives"] == ["newsletter"]
     assert world.house.verify().problems == ()
+
+
+@pytest.mark.parametrize(("act", "status"), [("abuse", "objected"), ("remove", "withdrawn"), ("edit", "given")])
+def test_what_else_is_pressed_at_mailchimp_is_told_and_understood(world: World, act: str, status: str) -> None:
+    """R2, R6: cleaned as abuse is an objection, taken off by hand a stop, and a changed name says nothing."""
+    life = Life(Patient(world.house, f"o{next(_turns)}@lezer.example"))
+    for each in ("signs up newsletter", "confirms", "dispatch"):
+        world.play(life, each)
+    perform(world.bulk.running.state, {"esp": "mailchimp", "email": life.reader.email, "act": act, "purpose": ""})
+    world.play(life, "last news comes")
+    assert life.reader.status() == status
+    assert life.reader.may().may is (act == "edit")

@@ -389,6 +389,20 @@ def test_webhooks_that_are_deaf_are_named_and_mended(set_up: Run, sandbox: Runni
     assert findings(set_up("doctor", "--json")) == {}
 
 
+def test_a_group_that_readers_can_untick_there_is_named(set_up: Run, sandbox: Running) -> None:
+    """Promise 2: Mailchimp tells nobody that a topic was unticked, so its own pages must not offer it."""
+    audience = sandbox.state.mailchimp.audience
+    audience.shown.update(audience.categories)
+    wrong = findings(set_up("doctor", "--json"))
+    assert [where.split(", ")[1][:5] for where, fix in wrong.items() if "set its category to hidden" in fix] == 2 * [
+        "group"
+    ]
+    told = steps(set_up("setup", "mailchimp", "--json"))
+    assert sum("set its category to hidden" in str(step["todo"]) for step in told.values()) == 2
+    audience.shown.clear()
+    assert findings(set_up("doctor", "--json")) == {}
+
+
 def test_webhooks_that_are_missing_or_unsigned_are_named(run: Run, sandbox: Running) -> None:
     assert run("setup", "sendgrid").exit_code == 0
     (hook,) = sandbox.state.sendgrid.account.webhooks.values()

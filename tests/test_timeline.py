@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.sandbox.knock import knock
+from adapters.sandbox.pages import READER_ACTS
 from adapters.sandbox.server import Running
 from bridge.cli.timeline import timeline
 from bridge.vocabulary import EventType
@@ -77,7 +78,7 @@ def test_the_page_shows_what_was_pressed_there_and_what_became_of_it_here(
     assert "may be mailed" in shown()
     house.hear(an.told_by_esp(EventType.COMPLAINED))
     assert "complained" in shown()
-    for act in ("Leaves", "Hard bounce", "Full mailbox", "Deferred", "Dropped", "Complains", "Changes address"):
+    for act in (label for acts in READER_ACTS.values() for key, label, _ in acts if key != "confirm"):
         assert act in shown()
 
     running.state.timeline_url = ""

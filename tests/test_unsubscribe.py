@@ -206,6 +206,17 @@ def test_no_spelling_of_the_address_redirects(home: House, reader: Reader, path:
     assert (answer.status_code == 200) is (reader.status() is Status.WITHDRAWN)
 
 
+def test_no_limit_stands_before_a_stop(home: House, reader: Reader) -> None:
+    """Decision 29: as often as it is pressed, and from one address of a proxy for thousands; sign-ups have limits."""
+    reader.has_consented("newsletter", "offers")
+    links = [stop_link(reader), stop_link(reader, "offers"), "/u/damaged"]
+    answers = [home.client.post(link, data=ONE_CLICK).status_code for _ in range(100) for link in links]
+    assert answers == [200, 200, 404] * 100
+    assert {event.purpose for event in withdrawals(reader)} == {"newsletter", "offers"}
+    webhook = [home.client.post("/webhooks/memory/wrong", data=b"x").status_code for _ in range(300)]
+    assert set(webhook) == {401}
+
+
 AGENTS = [
     "",
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",

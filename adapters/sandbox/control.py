@@ -12,7 +12,7 @@ from adapters.sandbox.trouble import MODES
 
 ACTS = (
     *("bounce", "complain", "unsubscribe", "subscribe", "confirm", "compliance", "block", "defer", "drop", "read"),
-    *("move", "scan", "one-click"),
+    *("abuse", "remove", "edit", "move", "scan", "one-click"),
 )
 
 

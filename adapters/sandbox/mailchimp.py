@@ -67,6 +67,7 @@ class Mailchimp(Esp):
             "forgotten": here.forgotten,
             "interests": here.interests,
             "categories": here.categories,
+            "shown": here.shown,
             "fields": here.fields,
             "abuse": here.abuse,
             "webhooks": self.webhooks,

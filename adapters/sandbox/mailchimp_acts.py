@@ -37,6 +37,17 @@ def _act(esp: "Mailchimp", member: Listed, what: str, purpose: str) -> str:
         member.status, member.compliance = "cleaned", True
         tell(esp, "cleaned", member, "admin", campaign_id=_CAMPAIGN, reason="hard")
         return "Mailchimp cleaned the address after a hard bounce and tells the bridge."
+    if what == "abuse":
+        member.status, member.compliance = "cleaned", True
+        tell(esp, "cleaned", member, "admin", campaign_id=_CAMPAIGN, reason="abuse")
+        return "Mailchimp cleaned the address after complaints and tells the bridge."
+    if what == "remove":
+        member.status = "archived"
+        tell(esp, "unsubscribe", member, "admin", action="delete", reason="manual")
+        return "Somebody took the reader off the audience at Mailchimp, which tells the bridge."
+    if what == "edit":
+        tell(esp, "profile", member, "user")
+        return "The reader changed her name at Mailchimp, which tells the bridge that her profile changed."
     if what == "complain":
         return _complain(esp, member)
     if what == "unsubscribe":

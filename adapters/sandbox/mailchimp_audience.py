@@ -107,6 +107,7 @@ class Audience:
         self.forgotten: set[str] = set()
         self.interests: dict[str, dict[str, str]] = {CATEGORY: dict(INTERESTS)}
         self.categories: dict[str, str] = {CATEGORY: "What you get"}
+        self.shown: set[str] = set()  # categories that readers see on Mailchimp's own pages
         self.fields: dict[str, MergeField] = {"PREFS": MergeField(1, "PREFS", "Preference link")}
         self.abuse: list[dict[str, Any]] = []
         self.keeps_unsubscribed = self.refuses_pending = False

@@ -158,8 +158,15 @@ class Around:
 
     def categories(self, list_id: str) -> Response:
         audience = self.esp.known(list_id)
-        entries = [
-            {"id": one, "title": title, "type": "checkboxes", "display_order": 0, "list_id": list_id, "_links": []}
+        entries: list[dict[str, object]] = [
+            {
+                "id": one,
+                "title": title,
+                "type": "checkboxes" if one in audience.shown else "hidden",
+                "display_order": 0,
+                "list_id": list_id,
+                "_links": [],
+            }
             for one, title in audience.categories.items()
         ]
         return self._page("categories", list_id, entries)
@@ -171,6 +178,8 @@ class Around:
             raise self._invalid(title="Please enter a title and a type.")
         one = secrets.token_hex(5)
         audience.categories[one], audience.interests[one] = body["title"], {}
+        if body["type"] != "hidden":
+            audience.shown.add(one)
         return reply({"id": one, "title": body["title"], "type": body["type"], "list_id": list_id, "_links": []})
 
     def _group(self, list_id: str, category: str) -> dict[str, str]:

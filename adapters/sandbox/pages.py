@@ -29,6 +29,7 @@ READER_ACTS = {
     "mailchimp": (
         *(("unsubscribe", "Leaves", True), ("subscribe", "Signs up there", True), ("confirm", "Confirms there", False)),
         *(("bounce", "Hard bounce", False), ("complain", "Complains", False), ("move", "Changes address", False)),
+        *(("abuse", "Cleaned as abuse", False), ("remove", "Is removed", False), ("edit", "Edits her name", False)),
         ("compliance", "Compliance state", False),
     ),
     "sendgrid": (

@@ -964,7 +964,7 @@ def test_purposes_that_cannot_be_told_apart_there_are_refused(places: dict[str, 
 def groups_there(mailchimp: Desk, *ids: str) -> None:
     """The audience has one category with these groups."""
     categories = f"/lists/{AUDIENCE}/interest-categories"
-    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001"}]}))
+    mailchimp.on("GET", categories, Answer(200, {"categories": [{"id": "c0ffee0001", "type": "hidden"}]}))
     there = {"interests": [{"id": one, "name": "-"} for one in ids]}
     mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, there))
 
