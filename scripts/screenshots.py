@@ -1,5 +1,6 @@
 """Make README's pictures from the running demo: `python scripts/screenshots.py`. They land in docs/images."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -24,16 +26,24 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1200, "height": 760}
 AN, EMMA, DIRK = "an@krant-lezer.example", "emma@krant-lezer.example", "dirk@krant-lezer.example"
 
 
+#: A terminal as a page.
+TERMINAL = """<!doctype html><style>
+body {{ margin: 0; padding: 20px 24px; width: max-content; background: #16181d; color: #d8dce3 }}
+pre {{ margin: 0; font: 15px/1.5 ui-monospace, "DejaVu Sans Mono", monospace }}
+b {{ color: #fff }} i {{ color: #7ee2a8; font-style: normal }}
+</style><pre>{}</pre>"""
+
+
 @contextmanager
-def demo() -> Iterator[tuple[str, str]]:
-    """The demo in a folder of its own: where its pages and its sandbox are."""
+def demo() -> Iterator[tuple[str, str, Path]]:
+    """The demo in a folder of its own: where its pages, its sandbox and its settings are."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "bridge.cli", "demo", "--port", str(port), "--data", folder]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait(f"http://127.0.0.1:{port}/readyz", process)
-            yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"
+            yield f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}", Path(folder) / ".env"
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
@@ -80,13 +90,33 @@ def phone(browser: Browser, url: str, name: str, *, scheme: str = "light") -> No
     page.close()
 
 
+def connected(browser: Browser, settings: Path, name: str) -> None:
+    """What `setup` and `doctor` say of a platform, as it was just printed."""
+    lines = []
+    for words, wanted in (
+        (["setup", name], ""),
+        (["doctor"], name),
+    ):
+        command = [sys.executable, "-m", "bridge.cli", *words, "--env-file", str(settings)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        lines += [f"$ consent-bridge {' '.join(words)}", *(line for line in told.splitlines() if wanted in line), ""]
+    drawn = [
+        f"<b>{escape(line)}</b>" if line.startswith("$") else re.sub(r"^(ok|done|made)\b", r"<i>\1</i>", escape(line))
+        for line in lines[:-1]
+    ]
+    page = browser.new_page(viewport={"width": 900, "height": 200})
+    page.set_content(TERMINAL.format("\n".join(drawn)))
+    page.locator("body").screenshot(path=IMAGES / f"connect-{name}.png")
+    page.close()
+
+
 def main() -> None:
     """Everything README shows."""
     program = find()
     if program is None:
         raise SystemExit(MISSING)
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with demo() as (bridge, sandbox), sync_playwright() as play:
+    with demo() as (bridge, sandbox, settings), sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
         page = browser.new_page(viewport=DESKTOP)
         joins(page, bridge, sandbox, EMMA, "newsletter", "offers")
@@ -108,6 +138,10 @@ def main() -> None:
         time.sleep(3)  # until both platforms were told
         page.goto(sandbox)
         page.screenshot(path=IMAGES / "sandbox.png")
+        page.click(f"text={AN}")
+        page.screenshot(path=IMAGES / "sandbox-reader.png")
+        for name in ("mailchimp", "sendgrid"):
+            connected(browser, settings, name)
         browser.close()
 
 
