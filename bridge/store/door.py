@@ -14,7 +14,7 @@ from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, wi
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.store.waiting import UNSURE
-from bridge.tables import STATUSES
+from bridge.tables import STATUSES, events, outbox, pushes, records, stop_clocks, stop_list
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -30,22 +30,25 @@ from bridge.vocabulary import (
 )
 
 _EVENT = Sql(
-    f"INSERT INTO events ({', '.join(COLUMNS)}, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO events ({', '.join(COLUMNS)}, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    table=events,
 )
 _RECORD = Sql(
     "INSERT INTO records (subject, purpose, status, since, number) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, purpose) DO UPDATE SET status = excluded.status, since = excluded.since, "
-    "number = excluded.number"
+    "number = excluded.number",
+    table=records,
 )
 _PUSH = Sql(
     "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, adapter) DO UPDATE SET wanted = excluded.wanted, due = excluded.due, "
     "stop = pushes.stop OR excluded.stop, attempts = 0, "
     f"reason = CASE WHEN pushes.reason IN ({journeys.WAITS}) OR substr(pushes.reason, 1, 1) = '{UNSURE}' "
-    "THEN pushes.reason END"  # until the ESP says otherwise
+    "THEN pushes.reason END",  # until the ESP says otherwise
+    table=pushes,
 )
-_CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)")
-_MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)")
+_CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)", table=stop_clocks)
+_MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)", table=outbox)
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
 _MOVE = Sql("UPDATE subjects SET kid = ?, lookup = ?, mark = ?, profile = ? WHERE number = ?")
 _FORMER = Sql(
@@ -58,7 +61,8 @@ _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' 
 _STOP = Sql(
     "INSERT INTO stop_list (hash, scope, kid, reason, since) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (hash, scope) DO UPDATE SET kid = excluded.kid, reason = excluded.reason, since = excluded.since "
-    "WHERE excluded.since >= stop_list.since"
+    "WHERE excluded.since >= stop_list.since",
+    table=stop_list,
 )
 
 _COMPLAINT = Sql(
@@ -336,7 +340,8 @@ def check(event: ConsentEvent, limits: Limits) -> None:
 
 def remember_stops(db: Hand, stops: Sequence[Stop]) -> None:
     """Keep stops as keyed hashes only; the latest counts."""
-    in_order = sorted(stops, key=lambda stop: (stop.hash.value, stop.scope))  # one lock order for all writers
+    latest = {(stop.hash.value, stop.scope): stop for stop in sorted(stops, key=lambda stop: stop.since)}
+    in_order = [latest[key] for key in sorted(latest)]  # one lock order for all writers
     _STOP.many(
         db, [(stop.hash.value, stop.scope, stop.hash.kid, stop.reason.value, micros(stop.since)) for stop in in_order]
     )

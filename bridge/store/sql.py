@@ -1,9 +1,11 @@
 """Statements written once and sent as they are: building them anew each time costs more than they do."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy.dialects import postgresql
 
 #: A row of any shape: which columns it has is said by the statement beside it.
 AnyRow = tuple[Any, ...]
@@ -24,6 +26,20 @@ class Hand(NamedTuple):
         return cls(db.connection.cursor(), db.dialect.name, bool(db.get_execution_options().get("immediate")))
 
 
+_POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own class has no types
+_INSERT = re.compile(r"(INSERT INTO \w+ \((.*?)\) )VALUES \([?, ]+\)(.*)", re.DOTALL)
+
+
+def _as_arrays(text: str, table: Table) -> str:
+    """An `INSERT` of one row as one of many, whose columns are arrays."""
+    found = _INSERT.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    before, names, after = found.groups()
+    kinds = [table.c[name].type.compile(_POSTGRESQL) for name in names.split(", ")]
+    return f"{before}SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}){after}"
+
+
 #: Longer lists are asked for seldom: their text is made each time.
 _LONGEST_KEPT = 4096
 
@@ -36,8 +52,10 @@ class Sql:
     value said again, which `IN` does not mind: so only a few texts are kept, by us and by the database.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, table: Table | None = None) -> None:
+        """`table`: of an `INSERT`, whose rows never have the same key twice: PostgreSQL is told all of them at once."""
         plain, _, lock = text.partition("[")
+        self._arrays = "" if table is None else _as_arrays(plain, table)
         self._texts = {"sqlite": plain, "postgresql": plain.replace("?", "%s") + lock.removesuffix("]")}
         self._listed: dict[tuple[str, int], str] = {}
 
@@ -59,8 +77,14 @@ class Sql:
         hand = Hand.of(db)
         if len(rows) == 1:
             hand.cursor.execute(self._texts[hand.dialect], rows[0])
+        elif rows and self._arrays and hand.dialect == "postgresql":
+            self._columns(hand, rows)
         elif rows:
             hand.cursor.executemany(self._texts[hand.dialect], rows)
+
+    def _columns(self, hand: Hand, rows: Sequence[tuple[Any, ...]]) -> None:
+        """All rows in one statement, column by column: PostgreSQL takes many rows as some arrays."""
+        hand.cursor.execute(self._arrays, [list(column) for column in zip(*rows, strict=True)])
 
     def _asked(self, dialect: str, values: Sequence[Any], listed: int | None) -> tuple[str, Sequence[Any]]:
         if listed is None:
