@@ -19,7 +19,8 @@ from bridge.bootstrap import Bridge
 from bridge.jobs.circuit import Turn
 from bridge.jobs.dispatch import Dispatcher
 from bridge.jobs.erasing import Eraser
-from bridge.jobs.push import Errand, Pusher
+from bridge.jobs.errands import Errand
+from bridge.jobs.push import Pusher
 from bridge.store import Erasure, StoreAway
 from bridge.vocabulary import DONE, Incoming, Letter, Member, Outcome, Report
 

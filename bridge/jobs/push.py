@@ -3,10 +3,10 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import NamedTuple, overload
+from typing import overload
 
 import msgspec
 
@@ -14,14 +14,24 @@ from bridge.adapter import Adapter, AdapterError, Misconfigured
 from bridge.bootstrap import Bridge
 from bridge.jobs.asking import unheard
 from bridge.jobs.circuit import Circuit, Turn
+from bridge.jobs.errands import (
+    AGAIN,
+    Errand,
+    Ready,
+    after_job,
+    by_job,
+    in_jobs,
+    not_told,
+    noted,
+    unless_hidden,
+    without_new,
+)
 from bridge.jobs.members import asked_for, hidden, is_held, member
 from bridge.store import Busy, Job, Push, StoreAway, StoreBroken, open_jobs
 from bridge.vocabulary import (
     ALONE,
     DONE,
     HELD_BACK,
-    HIDDEN,
-    RESTING,
     UNASKED,
     Limits,
     Member,
@@ -39,32 +49,11 @@ _CLAIM_SECONDS = 30.0
 _STUMBLE_SECONDS = 60.0
 
 _UNTIL_MENDED = 300.0
-_UNASKED_SECONDS = 60.0
 _LONGEST_JOB = timedelta(days=1)
-_OPEN = 3600.0  # who is in a job waits for its end; this is only how often a row is looked at all the same
 _NOBODY = Member(email="")
 
 #: So many lines about single people at most; of more, one line a reason.
 _LINES = 20
-
-
-class Errand(NamedTuple):
-    """One person and how she should be at this ESP now; her history is no longer held."""
-
-    push: Push
-    member: Member
-    hidden: float | None  # seconds until a pause ends that hides a new yes of hers, or it is looked at again
-    why: str = HIDDEN  # what hides it
-    asked: datetime | None = None  # when the oldest of her new yeses was asked for
-
-    @property
-    def state(self) -> str:
-        """What an ESP is told of her, to see later whether things have changed since."""
-        return f"{self.push.number} {self.push.told}"
-
-
-#: An errand, and the open jobs that name her.
-_Ready = tuple[Errand, frozenset[int]]
 
 
 class Pusher:
@@ -200,7 +189,7 @@ class Pusher:
             log.error("%s: %s; only stops are sent", self.name, closed)
         still = queue.jobs.open({number for errand in errands for number in open_jobs(errand.push.job)})
         results: list[tuple[Push, Outcome]] = []
-        ready: list[_Ready] = []
+        ready: list[Ready] = []
         for errand in errands:
             push, told = errand.push, errand.member
             jobs = open_jobs(push.job) & still
@@ -209,11 +198,11 @@ class Pusher:
                 calm = msgspec.structs.replace(told, fresh=frozenset())
                 ready.append((errand._replace(member=calm), jobs))
             elif jobs:
-                results.append((push, _in_jobs(jobs, push.job)))
+                results.append((push, in_jobs(jobs, push.job)))
             elif closed and not push.stop:
                 results.append((push, Outcome(OutcomeKind.LATER, "processor closed", _UNTIL_MENDED)))
             elif push.known is not None and push.known == push.told:
-                results.append((push, _unless_hidden(errand, DONE)))  # it was told just this, and took it
+                results.append((push, unless_hidden(errand, DONE)))  # it was told just this, and took it
             else:
                 ready.append((errand, frozenset()))
         ready, unanswered = self._hear_first(ready)
@@ -223,16 +212,16 @@ class Pusher:
             return
         note = queue.jobs.begin(self.name, [errand.push.person.number for errand, _ in ready]) if self._has_jobs else 0
         outcomes = self._call(turn, [errand.member for errand, _ in ready], time.monotonic())
-        numbers = queue.jobs.started(self.name, _carried(ready, outcomes))
+        numbers = queue.jobs.started(self.name, by_job(ready, outcomes))
         for (errand, jobs), outcome in zip(ready, outcomes, strict=True):
             mine = frozenset(numbers[key] for key in outcome.job.split())
-            results.append((errand.push, _noted(errand, jobs, mine, outcome)))
+            results.append((errand.push, noted(errand, jobs, mine, outcome)))
         self._finish(results)
         if note:
             maybe = [e.push.person.number for (e, _), told in zip(ready, outcomes, strict=True) if told.maybe]
             queue.jobs.settle(note, maybe)
 
-    def _hear_first(self, ready: Sequence[_Ready]) -> tuple[list[_Ready], list[tuple[Push, Outcome]]]:
+    def _hear_first(self, ready: Sequence[Ready]) -> tuple[list[Ready], list[tuple[Push, Outcome]]]:
         """Who can be told now, and what became of the others: somebody whose stop there was not heard yet is decided
         about anew; where nobody can say whether there is one, new yeses wait and only stops are sent."""
         new = [errand for errand, _ in ready if errand.member.fresh]
@@ -251,14 +240,14 @@ class Pusher:
             log.warning("%s: %s (%s) while asking what is stopped there", self.name, reason, type(error).__name__)
             self.circuit.failed(reason, wait, urgent=False)
             everybody = {errand.member.email for errand in new}
-            return _without_new(ready, everybody, Outcome(OutcomeKind.LATER, reason, wait))
-        ready, unasked = _without_new(ready, found.unasked, Outcome(OutcomeKind.LATER, UNASKED))
+            return without_new(ready, everybody, Outcome(OutcomeKind.LATER, reason, wait))
+        ready, unasked = without_new(ready, found.unasked, Outcome(OutcomeKind.LATER, UNASKED))
         heard = self.bridge.store.hear(self.name, found.reports) if found.reports else 0
         if not heard:  # nothing, or what the rules know already: they have decided with it
             return ready, unasked
         log.info("%s: %d stops there that nobody had told", self.name, heard)
         stopped = {report.email for report in found.reports}
-        again = [(errand.push, _AGAIN) for errand, _ in ready if errand.member.email in stopped]
+        again = [(errand.push, AGAIN) for errand, _ in ready if errand.member.email in stopped]
         left, others = self._hear_first([pair for pair in ready if pair[0].member.email not in stopped])
         return left, unasked + again + others
 
@@ -284,7 +273,7 @@ class Pusher:
                 calm = [msgspec.structs.replace(one, fresh=frozenset()) for one in members]
                 middle = len(members) // 2
                 told = [*self._call(turn, calm[:middle], began), *self._call(turn, calm[middle:], began)]
-                return [_not_told(one, outcome) for one, outcome in zip(members, told, strict=True)]
+                return [not_told(one, outcome) for one, outcome in zip(members, told, strict=True)]
             log.error("%s: %s in the adapter", self.name, type(error).__name__)
             turn.failed("adapter failed")
             return [Outcome(OutcomeKind.LATER, "adapter failed", maybe=True)] * len(members)
@@ -293,7 +282,7 @@ class Pusher:
 
     def _finish(self, results: Sequence[tuple[Push, Outcome]]) -> None:
         troubles = (OutcomeKind.REFUSED, OutcomeKind.LATER)
-        told = [pair for pair in results if pair[1].kind in troubles and pair[1] is not _AGAIN]
+        told = [pair for pair in results if pair[1].kind in troubles and pair[1] is not AGAIN]
         if len(told) > _LINES:
             for (kind, reason), count in Counter((outcome.kind, outcome.reason) for _, outcome in told).items():
                 log.warning("%s: %d people %s: %s", self.name, count, kind, reason)
@@ -335,7 +324,7 @@ class Pusher:
         lost = bool(left) and self.bridge.clock() - job.made >= _LONGEST_JOB
         if lost:
             log.error("%s: a job that was begun %s has not ended: its people are told again", self.name, job.made)
-            outcomes = [told if told.kind is not OutcomeKind.PENDING else _AGAIN for told in outcomes]
+            outcomes = [told if told.kind is not OutcomeKind.PENDING else AGAIN for told in outcomes]
         try:
             people = carried.errands
         except Busy:
@@ -344,7 +333,7 @@ class Pusher:
         still = book.open({number for errand in people if errand for number in open_jobs(errand.push.job)})
         pairs = [(errand, told) for errand, told in zip(people, outcomes, strict=True) if errand is not None]
         pairs = self._alone(turn, pairs)
-        self._finish([(errand.push, _after_job(errand, told, job.number, still)) for errand, told in pairs])
+        self._finish([(errand.push, after_job(errand, told, job.number, still)) for errand, told in pairs])
         if lost:
             book.lose(job)
         elif left:
@@ -366,12 +355,12 @@ class Pusher:
             if ready:
                 outcomes = self._call(turn, [errand.member for errand, _ in ready], began)
                 pairs_now = zip(ready, outcomes, strict=True)
-                said |= {e.push.person.number: _unless_hidden(e, told) for (e, _), told in pairs_now}
+                said |= {e.push.person.number: unless_hidden(e, told) for (e, _), told in pairs_now}
         return [(errand, said.get(errand.push.person.number, told)) for errand, told in pairs]
 
     def _still_open(self, job: Job, carried: "_Carried", wait: float | None) -> None:
         """Let go of whoever was looked at."""
-        held = [(errand.push, _in_jobs(open_jobs(errand.push.job), errand.push.job)) for errand in carried.held]
+        held = [(errand.push, in_jobs(open_jobs(errand.push.job), errand.push.job)) for errand in carried.held]
         self.bridge.store.queue.finish_pushes(held)
         self.bridge.store.queue.jobs.look_again(job, wait)
 
@@ -425,90 +414,3 @@ class _Carried(Sequence[Member]):
             return [errand.member if errand else _NOBODY for errand in self.errands[place]]
         errand = self.errands[place]
         return errand.member if errand else _NOBODY
-
-
-#: Say how things are now, at once.
-_AGAIN = Outcome(OutcomeKind.LATER, "again", 0.0)
-
-
-def _carried(
-    ready: Sequence[tuple[Errand, frozenset[int]]], outcomes: Sequence[Outcome]
-) -> dict[str, tuple[list[int], float | None]]:
-    """The jobs these outcomes name: whom each carries, in order, and when to look at it."""
-    jobs: dict[str, tuple[list[int], float | None]] = {}
-    for (errand, _), outcome in zip(ready, outcomes, strict=True):
-        for key in outcome.job.split():
-            jobs.setdefault(key, ([], outcome.wait))[0].append(errand.push.person.number)
-    return jobs
-
-
-def _noted(errand: Errand, before: frozenset[int], mine: frozenset[int], outcome: Outcome) -> Outcome:
-    """What became of one person, with the jobs that now name her."""
-    jobs = before | mine
-    if not jobs:
-        return _unless_hidden(errand, outcome)
-    if outcome.kind is OutcomeKind.LATER:
-        return outcome._replace(job=_text(jobs, ""))
-    whole = outcome.kind is OutcomeKind.PENDING and not before
-    return Outcome(OutcomeKind.PENDING, outcome.reason, _OPEN, _text(jobs, errand.state if whole else ""))
-
-
-def _after_job(errand: Errand, outcome: Outcome, ended: int, still: Collection[int]) -> Outcome:
-    """What became of one person when a job is over that named her."""
-    text = errand.push.job or ""
-    others = (open_jobs(text) & frozenset(still)) - {ended}
-    if outcome.kind is OutcomeKind.PENDING:
-        return _in_jobs(others | {ended}, text)
-    sent = text.partition("|")[2]
-    good = sent == errand.state
-    if others:
-        return _in_jobs(others, text if outcome.kind is OutcomeKind.DONE else "")
-    if outcome.kind is OutcomeKind.LATER and good:
-        return outcome
-    return _unless_hidden(errand, outcome) if good else _AGAIN
-
-
-def _in_jobs(jobs: Collection[int], text: str | None) -> Outcome:
-    """Nothing is said of her until these are over; what they say of her is kept."""
-    return Outcome(OutcomeKind.PENDING, "job", _OPEN, _text(jobs, (text or "").partition("|")[2]))
-
-
-def _text(jobs: Collection[int], state: str) -> str:
-    return f"{' '.join(map(str, sorted(jobs)))}|{state}"
-
-
-def _calm(errand: Errand) -> Errand:
-    """Only her stops: whatever new yes is in it is told later."""
-    calm = msgspec.structs.replace(errand.member, fresh=frozenset())
-    unsaid = msgspec.structs.replace(errand.push, told=None)  # so that a job's end is not the end of it
-    return errand._replace(push=unsaid, member=calm, hidden=_UNASKED_SECONDS, why=UNASKED)
-
-
-def _without_new(
-    ready: Sequence[_Ready], whose: Collection[str], later: Outcome
-) -> tuple[list[_Ready], list[tuple[Push, Outcome]]]:
-    """Their new yeses are told later; whoever has a stop too is told only that."""
-    calm, waiting = [], []
-    for errand, jobs in ready:
-        if not errand.member.fresh or errand.member.email not in whose:
-            calm.append((errand, jobs))
-        elif errand.push.stop:
-            calm.append((_calm(errand), jobs))
-        else:
-            waiting.append((errand.push, later))
-    return calm, waiting
-
-
-def _not_told(told: Member, outcome: Outcome) -> Outcome:
-    """What became of somebody whose new yes was left out of the call."""
-    if not told.fresh or outcome.kind is OutcomeKind.LATER:
-        return outcome
-    return _AGAIN._replace(job=outcome.job)
-
-
-def _unless_hidden(errand: Errand, outcome: Outcome) -> Outcome:
-    """A new yes that was not told now is not taken for told, whatever the ESP says of the rest."""
-    told = outcome.kind is OutcomeKind.DONE or (errand.why == UNASKED and outcome.reason in RESTING)
-    if errand.hidden is None or not told:
-        return outcome
-    return Outcome(OutcomeKind.LATER, errand.why, errand.hidden)
