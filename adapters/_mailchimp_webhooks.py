@@ -61,7 +61,7 @@ class MailchimpWebhooks:
         """
         if not self._path or not hmac.compare_digest(self._path.encode(), call.secret.encode()):
             raise Unverified("the secret in the path is not MAILCHIMP_WEBHOOK_SECRET")
-        if self._secrets.keys() >= set(self._audiences) or (self._secrets and _HEADER in call.headers):
+        if self._secrets.keys() >= set(self._audiences):
             self._need_signature(call, [secret for secrets in self._secrets.values() for secret in secrets])
 
     def _need_signature(self, call: Incoming, secrets: Sequence[str]) -> None:

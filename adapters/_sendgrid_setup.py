@@ -1,6 +1,6 @@
 """What SendGrid must have before anybody is told to it, made where it is missing; and what usually goes wrong there."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -176,7 +176,9 @@ class SendGridSetup:
         hook = next((one for one in hooks if one.get("url") == webhook), None)
         if hook is None:
             return Finding(subject, False, f"there is none to our address: {fix}")
-        if wrong := _against_hook(hook):
+        # Of single mails there are no groups.
+        wanted = EVENTS if self._places else [name for name in EVENTS if not name.startswith("group_")]
+        if wrong := _against_hook(hook, wanted):
             return Finding(subject, False, f"{wrong}: {fix}")
         key = str(hook.get("public_key") or "")
         if not key:
@@ -222,9 +224,9 @@ def _scopes(there: set[str]) -> Finding:
     return Finding(subject, True, hint)
 
 
-def _against_hook(hook: Mapping[str, Any]) -> str:
+def _against_hook(hook: Mapping[str, Any], wanted: Sequence[str] = EVENTS) -> str:
     """What a webhook would not tell us."""
     if not hook.get("enabled"):
         return "it is switched off"
-    deaf = [name for name in EVENTS if not hook.get(name)]
+    deaf = [name for name in wanted if not hook.get(name)]
     return f"it does not tell of {', '.join(deaf)}" if deaf else ""

@@ -3,13 +3,15 @@
 import base64
 from collections.abc import Callable, Mapping
 from email.utils import parseaddr
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import requests
 
 from adapters._mandrill_events import MandrillEvents
 from bridge.adapter import Ears, MailLater, MailRefused, Misconfigured, Transport
 from bridge.vocabulary import Finding, Letter
+
+_T = TypeVar("_T", dict[str, Any], list[Any])
 
 HOST = "https://mandrillapp.com/api/1.0"
 
@@ -46,8 +48,8 @@ class MandrillMail(Transport):
     def check(self, webhook: str = "") -> list[Finding]:
         """Key, and the webhook that tells of bounces and complaints with the key it is signed with."""
         try:
-            self._ask("users/ping2")
-            hooks = self._ask("webhooks/list") if webhook else []
+            self._ask("users/ping2", dict)
+            hooks = self._ask("webhooks/list", list) if webhook else []
         except MailLater as error:
             return [Finding("mandrill answers", False, f"{error.reason}: look at MANDRILL_API_KEY")]
         return [Finding("mandrill answers", True), *([self._check_hook(hooks, webhook)] if webhook else [])]
@@ -64,8 +66,8 @@ class MandrillMail(Transport):
             return Finding(subject, False, "its calls are refused: set MANDRILL_WEBHOOK_KEY to the key that it shows")
         return Finding(subject, True)
 
-    def _ask(self, what: str) -> Any:
-        """A question that changes nothing; raises `MailLater`."""
+    def _ask(self, what: str, kind: type[_T]) -> _T:
+        """A question that changes nothing, and an answer of that kind; raises `MailLater`."""
         try:
             with requests.post(
                 f"{HOST}/{what}", json={"key": self._key}, timeout=self.seconds, allow_redirects=False
@@ -73,9 +75,9 @@ class MandrillMail(Transport):
                 status, answer = told.status_code, _json(told)
         except requests.RequestException as error:
             raise MailLater(f"mandrill: {type(error).__name__}") from None
-        if status != 200:
+        if status != 200 or not isinstance(answer, kind):
             name = answer.get("name") if isinstance(answer, dict) else None
-            raise MailLater(f"mandrill: {name}" if name else f"mandrill answered {status}")
+            raise MailLater(f"mandrill: {name}" if name else f"mandrill answered {status}, and not as it should")
         return answer
 
     def send(self, letter: Letter, ready: Callable[[], None]) -> None:

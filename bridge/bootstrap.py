@@ -118,7 +118,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         trusted_proxies=_number("BRIDGE_TRUSTED_PROXIES", value, 0, 10),
         operator=value["BRIDGE_OPERATOR"] or _login(),
         mail_url=value["BRIDGE_MAIL_URL"],
-        adapters=tuple(name.strip() for name in value["BRIDGE_ADAPTERS"].split(",") if name.strip()),
+        adapters=tuple(dict.fromkeys(name.strip() for name in value["BRIDGE_ADAPTERS"].split(",") if name.strip())),
         dns=_server("BRIDGE_DNS", value),
         nudge=_one_of("BRIDGE_NUDGE", value, ("inline", "none")),
         metrics_token=_secret("BRIDGE_METRICS_TOKEN", value),

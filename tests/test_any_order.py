@@ -10,12 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from adapters._outcomes import later
 from adapters.mailchimp import Mailchimp
 from adapters.sandbox.control import perform
 from adapters.sandbox.courier import Delivery, Webhooks, mailchimp_signature, sendgrid_signature
@@ -23,6 +26,7 @@ from adapters.sandbox.server import Running, start
 from adapters.sendgrid import SendGrid
 from bridge.jobs.push import Pusher
 from bridge.jobs.reconcile import Reconciler
+from bridge.vocabulary import EventType, Left
 from tests.bulk import Bulk
 from tests.conftest import BASE_URL, House, Reader
 
@@ -443,3 +447,108 @@ def test_what_else_is_pressed_at_mailchimp_is_told_and_understood(world: World, 
     world.play(life, "last news comes")
     assert life.reader.status() == status
     assert life.reader.may().may is (act == "edit")
+
+
+# -- calls whose end nobody saw ------------------------------------------------------------------------------------
+
+
+def lives(world: World, *acts: str) -> Life:
+    """A new reader, and what she and the dispatcher did so far."""
+    world.news.clear()
+    world.house.clock.forward(days=1)
+    life = Life(Patient(world.house, f"o{next(_turns)}@lezer.example"))
+    for act in acts:
+        world.play(life, act)
+    return life
+
+
+def leaves(world: World, life: Life, name: str, purpose: str = "newsletter") -> None:
+    """She leaves at a platform, which tells nobody; hours later both sides are compared. Her no must have won."""
+    what = "unsubscribe", purpose if name == "sendgrid" else ""
+    assert purpose in world.there(life, name)["receives"]  # type: ignore[operator]  # of a dictionary of anything
+    perform(world.bulk.running.state, {"esp": name, "email": life.reader.email, "act": what[0], "purpose": what[1]})
+    world.house.clock.forward(hours=3)
+    world.ends(0)
+    assert not life.reader.may(purpose).may, "her last word was no"
+    assert purpose not in world.there(life, name)["receives"]  # type: ignore[operator]  # the same
+
+
+STOPPED_AND_BACK = (
+    *("signs up newsletter", "confirms", "saves both", "dispatch", "dispatch", "saves none", "dispatch", "dispatch"),
+    "saves newsletter",
+)
+
+
+@pytest.mark.parametrize("reason", ["errored_rows", "job_failed", "job_unknown"])
+def test_a_yes_that_a_failed_job_told_may_have_got_there(world: World, reason: str) -> None:
+    """ESP-02: the stop was lifted before the job began; what she says there afterwards is no older stop."""
+    life = lives(world, *STOPPED_AND_BACK)
+    adapter, pusher = world.house.bridge.adapters["sendgrid"], Pusher(world.house.bridge, "sendgrid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapter, "follow", lambda _, members: [later(reason, 600.0)] * len(members))
+        for lane in (pusher.stops, pusher.others, *[pusher.jobs] * 5):
+            lane()
+            world.house.clock.forward(seconds=5)
+    leaves(world, life, "sendgrid")
+
+
+def test_a_yes_that_came_while_she_was_being_read_was_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A yes between the claim and the reading is told with the rest, and the dispatcher dies."""
+    life = lives(world, *STOPPED_AND_BACK)
+    queue, seen = world.house.store.queue, list[str]()
+    opened = queue._opened
+
+    def between(*told: Any) -> Any:
+        if told[0] and not seen:
+            seen.append("now")
+            world.play(life, "saves both")
+        return opened(*told)
+
+    monkeypatch.setattr(queue, "_opened", between)
+    world.play(life, "dies after telling sendgrid")
+    monkeypatch.undo()
+    leaves(world, life, "sendgrid", "offers")
+
+
+@pytest.mark.parametrize("name", ESPS)
+def test_a_stop_that_is_called_done_late_explains_no_later_one(world: World, name: str) -> None:
+    """Her stop of before was overtaken by her yes; that it counts as carried out only later says nothing of then."""
+    acts = "signs up newsletter", "confirms", "dispatch", "dispatch", "saves none", "saves newsletter"
+    life = lives(world, *acts, f"dies after telling {name}")
+    perform(world.bulk.running.state, {"esp": name, "email": life.reader.email, "act": "unsubscribe", "purpose": ""})
+    world.house.clock.forward(minutes=10)
+    adapter, pusher = world.house.bridge.adapters[name], Pusher(world.house.bridge, name)
+    with pytest.MonkeyPatch.context() as patch:  # a round in which nobody can say what is stopped there
+        patch.setattr(adapter, "left", lambda members, *_, **__: Left((), frozenset(one.email for one in members)))
+        pusher.stops()
+        pusher.others()
+    world.house.clock.forward(hours=3)
+    world.ends(0)
+    assert not life.reader.may().may, "her last word was no"
+
+
+@pytest.mark.parametrize("esp", ["mailchimp", "memory"])
+def test_news_of_a_stranger_who_took_over_an_address_may_come_twice(home: House, esp: str) -> None:
+    """HOOK-02, R13: told again, or twice in one batch, or of a reader by each of her audiences."""
+    there = Reader(home, "there@lezer.example")
+    there.has_consented("newsletter")
+    moved = msgspec.structs.replace(
+        Reader(home, "stranger@lezer.example").told_by_esp(EventType.MOVED, key="k"), to=there.email
+    )
+    for reports in ([moved], [moved], [moved, moved]):
+        home.store.hear(esp, reports)
+    assert there.may().may
+    assert len([event for event in there.story() if event.type is EventType.SUBSCRIBED]) == 2
+
+
+def test_the_second_audience_that_tells_of_a_move_moves_nobody(home: House) -> None:
+    """R13: she is the stranger whom it seems to speak of, and is at her new address already."""
+    an = Reader(home, "an@lezer.example")
+    an.has_consented("newsletter")
+    for key in ("first", "second", "second"):
+        told = msgspec.structs.replace(an.told_by_esp(EventType.MOVED, key=key), to="an.new@lezer.example")
+        home.store.hear("mailchimp", [told])
+        home.clock.forward(seconds=5)
+    new = Reader(home, "an.new@lezer.example")
+    assert [event.type for event in new.story()].count(EventType.MOVED) == 1
+    assert EventType.SUBSCRIBED not in {event.type for event in new.story()}

@@ -50,7 +50,7 @@ from tests.conftest import House, Reader, _administer, _database
 from tests.test_rotate import ROOT, Load, Shop, again
 from tests.test_store import asks, confirm_token, consents, disguises, everything, person, withdraws
 
-AN, BRAM, CARLA, DIRK = (f"{name}@lezer.example" for name in ("an.vandenberg", "bram", "carla", "dirk"))
+AN, BRAM, CARLA, DIRK, EMMA = (f"{name}@lezer.example" for name in ("an.vandenberg", "bram", "carla", "dirk", "emma"))
 
 Fresh = Callable[[str], str]
 
@@ -632,7 +632,7 @@ def test_an_address_that_was_left_after_the_copy_is_not_mailed(shop: Copies) -> 
     """R13, promise 1: where she is now is lost, and what she said from there is kept under that address only; so what
     is here under her old one is no yes any more, until she gives another."""
     house, new_address = shop.house, "an.elders@lezer.example"
-    for email in (AN, BRAM, CARLA):
+    for email in (AN, BRAM, CARLA, EMMA):
         consents(house, email, "newsletter", "offers")
     house.hear(msgspec.structs.replace(Reader(house, CARLA).told_by_esp(EventType.MOVED), to=DIRK))
     house.dispatch()
@@ -641,12 +641,18 @@ def test_an_address_that_was_left_after_the_copy_is_not_mailed(shop: Copies) -> 
     house.hear(msgspec.structs.replace(Reader(house, AN).told_by_esp(EventType.MOVED), to=new_address))
     house.clock.forward(minutes=5)
     withdraws(house, new_address)
+    withdraws(house, EMMA)
+    house.clock.forward(minutes=5)
+    house.hear(
+        msgspec.structs.replace(Reader(house, EMMA).told_by_esp(EventType.MOVED), to="emma.elders@lezer.example")
+    )
     newest = shop.backs_up("newest")
 
     new, _ = shop.restores(old, keys_of(newest))
 
     an = Reader(new, AN)
     assert (an.status(), an.status("offers")) == (Status.INVALIDATED, Status.INVALIDATED)
+    assert Reader(new, EMMA).status() is Status.WITHDRAWN, "her own no stays hers"
     assert Reader(new, BRAM).may().may
     assert Reader(new, DIRK).status() is Status.GIVEN, "who had moved before is here as she was"
     new.esp.people[AN].on = {"newsletter", "offers"}

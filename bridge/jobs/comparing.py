@@ -20,9 +20,6 @@ NEWS = {
 }
 THERE = {kind: there for there, kind in NEWS.items()}
 
-#: What has us switch somebody off at an ESP though she said no "no".
-_SWITCHES = CLOSERS | {EventType.SUBSCRIBED}
-
 
 class Stands(NamedTuple):
     """How an ESP holds somebody for one purpose, and when a stop there was made."""
@@ -75,7 +72,9 @@ def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
     told = _told(look, shared) if there is There.LEFT else []
     stops = [stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time]
     seen = max(stops, key=lambda stop: stop[0])[1] if stops else None
-    return seen is not None and (not _may_be_taken(look, shared) or (since is not None and whole(since) <= whole(seen)))
+    if seen is None or not _may_be_taken(look, shared):
+        return seen is not None
+    return since is not None and whole(since) <= whole(seen) and whole(since) < whole(by.time)
 
 
 def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, datetime | None]]:
@@ -147,11 +146,19 @@ def _is_echo(adapter: Adapter, look: Look, by: ConsentEvent | None, theirs: Stan
     if by is None or theirs.since is None or theirs.there is not There.LEFT:
         return False
     shared = adapter.shared(theirs.purpose)
-    if theirs.since > (by.time if _may_be_taken(look, shared) else by.time + LEASE):
+    if whole(theirs.since) >= whole(by.time) if _may_be_taken(look, shared) else theirs.since > by.time + LEASE:
         return False
     taken = _taken(look, shared)
     acted = [stop.acted for stop in look.stops if stop.confirmed is None] if look.push.shaken else []
-    acted += [event.time for event in look.push.history if event.type in _SWITCHES and event.time <= theirs.since]
+    acted += [
+        event.time
+        for event in look.push.history
+        if event.time <= theirs.since
+        and (
+            event.type in CLOSERS
+            or (event.type is EventType.SUBSCRIBED and event.source == look.push.adapter and event.purpose in shared)
+        )
+    ]
     return any(moment <= by.time and (taken is None or taken < moment) for moment in acted)
 
 

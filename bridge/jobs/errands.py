@@ -48,7 +48,12 @@ def by_job(
 
 
 def noted(errand: Errand, before: frozenset[int], mine: frozenset[int], outcome: Outcome) -> Outcome:
-    """What became of one person, with the jobs that now name her."""
+    """What became of one person, with the jobs that now name her.
+
+    Of several calls about a new yes, one may have worked where another did not: lifted is lifted.
+    """
+    if outcome.kind is OutcomeKind.LATER and errand.member.fresh:
+        outcome = outcome._replace(maybe=True)
     jobs = before | mine
     if not jobs:
         return unless_hidden(errand, outcome)

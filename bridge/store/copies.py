@@ -5,14 +5,16 @@ and whose address changed; only the newest one is kept. So an old store's file s
 restored store knows every "no" that was told until the newest keys' file, and mails no address that was left.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Connection,
     MetaData,
+    cast,
     column,
     delete,
     func,
@@ -52,8 +54,8 @@ from bridge.tables import (
     stop_list,
     subjects,
 )
-from bridge.vault import Sealed, Vault
-from bridge.vocabulary import EventType, Status, rfc3339
+from bridge.vault import Hash, Sealed, Vault
+from bridge.vocabulary import EventType, Status, micros, rfc3339
 
 Progress = Callable[[int, int], None]
 
@@ -62,7 +64,8 @@ _APART = (person_keys, stop_list, erasures, erase_work, keys_used)
 _STORE, _KEYS = "store", "keys"
 _AT_ONCE = 500
 _LIVE = (Status.GIVEN, Status.SOFT_OPT_IN)
-#: A section of the keys' file that is no table: how many events people had when their address changed last.
+#: A section of the keys' file that is no table: by which event of theirs, and when, the addresses of people changed
+#: last, in microseconds since 1970. Either may mislead alone: numbers after a restore, times where the clock was off.
 _MOVED = "moved"
 #: Sent again after a restore, with the same Message-ID: the question she asked for herself (decision 25).
 _REPEATED = "mail:confirm"
@@ -103,7 +106,10 @@ def back_up(
         store = {str(each.name): ([str(c.name) for c in each.c], _count(db, each)) for each in metadata.sorted_tables}
         apart = {str(each.name): store.pop(each.name) for each in _APART}
         apart[person_keys.name] = (["id", "kid", "wrapped"], apart[person_keys.name][1])
-        apart[_MOVED] = (["id", "number"], db.scalar(select(func.count()).select_from(_moved().subquery())) or 0)
+        apart[_MOVED] = (
+            ["id", "number", "received"],
+            db.scalar(select(func.count()).select_from(_moved().subquery())) or 0,
+        )
         told: dict[str, Any] = {"made": rfc3339(now), "schema": schema.head(), "house": house_of(key)}
         total = sum(rows for _, rows in [*store.values(), *apart.values()])
         done = 0
@@ -147,7 +153,8 @@ def restore(
         dark, lost = _darken(db, now)
         dropped = _calm(db, now)
         told = _tell_all(db, adapters, now)
-        people = _open_all(db, vault, moved, now, progress)
+        left = _left(db, moved, micros(datetime.fromisoformat(store.header.made)))
+        people = _open_all(db, vault, left, now, progress)
         schema.keep_history(db)
         return Restored(
             made=store.header.made,
@@ -194,8 +201,11 @@ def _rows(db: Connection, name: str, columns: Sequence[str]) -> Iterator[list[li
 
 
 def _moved() -> Any:
-    """People whose address changed, and by which event of theirs it did last."""
-    last = select(subjects.c.id, func.max(events.c.number)).join(subjects, subjects.c.number == events.c.subject)
+    """People whose address changed, and when we heard of it last."""
+    heard = cast(func.coalesce(events.c.received, events.c.time), BigInteger)
+    last = select(subjects.c.id, func.max(events.c.number), func.max(heard)).join(
+        subjects, subjects.c.number == events.c.subject
+    )
     return last.where(events.c.type == EventType.MOVED).group_by(subjects.c.id)
 
 
@@ -281,13 +291,13 @@ def _count_on(db: Connection, each: RealTable) -> None:
             db.execute(select(func.setval(literal_column(f"'{name}'"), highest, False)))
 
 
-def _load_keys(db: Connection, keys: Reader) -> tuple[int, dict[str, int]]:
+def _load_keys(db: Connection, keys: Reader) -> tuple[int, dict[str, tuple[int, int]]]:
     """Stops, journal and keys as they were last; how many people signed up after the backup and are not in it, and
     whose address changed when."""
-    later, moved = 0, dict[str, int]()
+    later, moved = 0, dict[str, tuple[int, int]]()
     for name, rows in keys.rows():
         if name == _MOVED:
-            moved.update((subject, number) for subject, number in rows)
+            moved.update((subject, (number, received)) for subject, number, received in rows)
             continue
         columns = keys.header.sections[name].columns
         if name != person_keys.name:
@@ -321,11 +331,10 @@ def _darken(db: Connection, now: datetime) -> tuple[int, int]:
     return dark, lost
 
 
-def _open_all(db: Connection, vault: Vault, moved: Mapping[str, int], now: datetime, progress: Progress) -> int:
+def _open_all(db: Connection, vault: Vault, left: Collection[str], now: datetime, progress: Progress) -> int:
     """Open everybody: wrong keys show here, and who stands under a root that is gone is found again by a newer one.
 
-    Whose address changed after the backup is here under one that she has left, and where the new one is known nobody
-    can read any more: her yes ends.
+    Who has `left` her address after the backup is here under that one, and the new one is lost: her yes ends.
     """
     total, done, last = _count(db, subjects), 0, 0
     columns = (subjects.c.number, subjects.c.id, subjects.c.mark, subjects.c.profile, person_keys.c.kid)
@@ -333,7 +342,7 @@ def _open_all(db: Connection, vault: Vault, moved: Mapping[str, int], now: datet
     query = query.join(person_keys, person_keys.c.subject == subjects.c.number).order_by(subjects.c.number)
     while rows := db.execute(query.where(subjects.c.number > last).limit(_AT_ONCE)).all():
         stopped: dict[bytes, int] = {}
-        live = _live(db, [row.number for row in rows if row.id in moved])
+        live = _live(db, [row.number for row in rows if row.id in left])
         for row in rows:
             try:
                 email = open_person(vault, row).person.email
@@ -347,8 +356,7 @@ def _open_all(db: Connection, vault: Vault, moved: Mapping[str, int], now: datet
                 db.execute(mine.values(kid=newest.kid, lookup=newest.value))
             hashes = vault.stop_hashes(email)
             stopped |= {entry.value: row.number for entry in hashes}
-            left = [purpose for purpose, number in live.get(row.number, ()) if number < moved[row.id]]
-            remember_stops(Hand.of(db), [Stop(hashes[0], purpose, EventType.INVALIDATED, now) for purpose in left])
+            _end(db, hashes, live.get(row.number, ()), now)
         listed = db.scalars(select(stop_list.c.hash).where(stop_list.c.hash.in_(stopped)))
         numbers = {stopped[value] for value in listed}
         db.execute(update(pushes).where(pushes.c.subject.in_(numbers)).values(stop=True))
@@ -357,15 +365,34 @@ def _open_all(db: Connection, vault: Vault, moved: Mapping[str, int], now: datet
     return done
 
 
-def _live(db: Connection, numbers: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
-    """What these people are on for, and by which event of theirs it was seen last."""
-    query = select(records.c.subject, names.c.text, records.c.number).join(names, names.c.number == records.c.purpose)
-    found: dict[int, list[tuple[str, int]]] = {}
-    for subject, purpose, number in (
-        db.execute(query.where(records.c.subject.in_(numbers), records.c.status.in_(_LIVE))) if numbers else ()
-    ):
-        found.setdefault(subject, []).append((purpose, number))
+def _left(db: Connection, moved: Mapping[str, tuple[int, int]], made: int) -> set[str]:
+    """Whose address changed after the backup."""
+    last = select(subjects.c.id, func.max(events.c.number)).join(events, events.c.subject == subjects.c.number)
+    found = set()
+    for first in range(0, len(moved), _AT_ONCE):
+        part = list(moved)[first : first + _AT_ONCE]
+        here = db.execute(last.where(subjects.c.id.in_(part)).group_by(subjects.c.id))
+        found |= {subject for subject, number in here if number < moved[subject][0] or moved[subject][1] >= made}
     return found
+
+
+def _live(db: Connection, numbers: Sequence[int]) -> dict[int, list[str]]:
+    """What these people are on for."""
+    query = select(records.c.subject, names.c.text).join(names, names.c.number == records.c.purpose)
+    found: dict[int, list[str]] = {}
+    live = query.where(records.c.subject.in_(numbers), records.c.status.in_(_LIVE))
+    for subject, purpose in db.execute(live) if numbers else ():
+        found.setdefault(subject, []).append(purpose)
+    return found
+
+
+def _end(db: Connection, hashes: Sequence[Hash], purposes: Sequence[str], now: datetime) -> None:
+    """End her yes for these, where no stop of hers has done so already."""
+    if purposes:
+        there = select(stop_list.c.scope).where(stop_list.c.hash.in_([entry.value for entry in hashes]))
+        over = set(db.scalars(there))
+        stops = [Stop(hashes[0], each, EventType.INVALIDATED, now) for each in purposes if each not in over]
+        remember_stops(Hand.of(db), stops)
 
 
 def _calm(db: Connection, now: datetime) -> int:

@@ -85,7 +85,7 @@ def after(push: Push, outcome: Outcome, now: datetime) -> After:
         put=push.number if outcome.told else None,  # her yes was taken: a retry lifts nothing any more
         due=now + back_off(push.attempts, longest, outcome.wait),
         job=outcome.job or None,
-        reason=((UNSURE if outcome.maybe or push.shaken else "") + outcome.reason)[:64],
+        reason=((UNSURE if outcome.maybe or push.shaken or push.job else "") + outcome.reason)[:64],
     )
 
 

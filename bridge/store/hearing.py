@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.decide import STOPS, may_mail
 from bridge.store.door import LISTED, Batch, Stop, remember_stops
-from bridge.store.moving import Mover
+from bridge.store.moving import REPORTS, Mover
 from bridge.store.rows import Opened, listed
 from bridge.store.sql import Sql
 from bridge.store.values import News
@@ -14,7 +14,6 @@ from bridge.vocabulary import EVERY_PURPOSE, REPORTED, ConsentEvent, EventType, 
 
 _LOOKUPS = Sql("SELECT lookup, id FROM subjects WHERE lookup IN ({})")
 _FORMER = Sql("SELECT f.lookup, s.id FROM former f JOIN subjects s ON s.number = f.subject WHERE f.lookup IN ({})")
-REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
 
 #: A moment before this, or so much ahead of us, is no moment anything can have happened at.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -144,6 +143,7 @@ class Hearing:
         """Somebody who is not here has an address now at which somebody is: nobody knows what she was on for."""
         batch = self._batch
         ids = {self._found[entry.value] for entry in self._vault.lookups(one.to) if entry.value in self._found}
+        ids -= {self._former[who] for who in one.who if who in self._former}  # told by another audience of hers too
         for there in [opened for opened in batch.people.values() if opened.person.id in ids]:
             self._mover.set_right(batch, there, self._event(there, one, batch.now), batch.limits.notice_since)
 

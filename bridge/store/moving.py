@@ -23,6 +23,9 @@ from bridge.vocabulary import (
 _STOPS = Sql("SELECT hash, kid, reason, scope, since FROM stop_list WHERE hash IN ({})")
 
 
+REPORTS = Sql("SELECT report FROM events WHERE report IN ({})")
+
+
 class Mover:
     """Moves people within a transaction. `mark` is `Links.mark`."""
 
@@ -36,10 +39,11 @@ class Mover:
         what she said no to is stopped for both (R14).
         """
         if there is not None:
-            live = self._live(batch, opened)
+            history = batch.history[opened.number]
+            on = {purpose for purpose in _purposes(history) if standing(history, purpose).status in MAILABLE}
             batch.add(opened, event)
-            self._stop_too(batch, batch.history[opened.number], there, event)
-            self.set_right(batch, there, event, {given.purpose for given in live})
+            self._stop_too(batch, history, there, event)
+            self.set_right(batch, there, event, on)
             return
         live = self._live(batch, opened)
         promise_old(batch.db, self._vault, opened.number, opened.person.email, batch.now)
@@ -61,12 +65,17 @@ class Mover:
 
     def set_right(self, batch: Batch, there: Opened, moved: ConsentEvent, purposes: Collection[str]) -> None:
         """The ESP holds what somebody else was on for at the address of `there` now: that is no yes of hers (ESP-01),
-        so it is told how she stands."""
-        for purpose in sorted(purposes):
-            key = self._vault.report_keys(f"{moved.key}\n{EventType.SUBSCRIBED}\n{purpose}")[0]
-            told = msgspec.structs.replace(moved, type=EventType.SUBSCRIBED, purpose=purpose, key=key)
+        so it is told how she stands. News that was heard before changes nothing."""
+        keys = {
+            self._vault.report_keys(f"{moved.key}\n{EventType.SUBSCRIBED}\n{purpose}")[0]: purpose
+            for purpose in sorted(purposes)
+        }
+        known = {report for (report,) in listed(REPORTS, batch.db, list(keys))}
+        known |= {event.key for event in batch.history[there.number]}
+        for key in [key for key in keys if key not in known]:
+            told = msgspec.structs.replace(moved, type=EventType.SUBSCRIBED, purpose=keys[key], key=key)
             batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
-        batch.tell(there)
+            batch.tell(there)  # also where she is on for the same: what else she is on for is not there
 
     def carry_stops(self, batch: Batch, old: Sequence[Hash], email: str) -> None:
         """The stops of somebody we do not hold go with her to her new address."""
@@ -79,8 +88,7 @@ class Mover:
     def _live(self, batch: Batch, opened: Opened) -> list[ConsentEvent]:
         """Her yes for each purpose that is on, with its evidence."""
         history = batch.history[opened.number]
-        purposes = sorted({event.purpose for event in history} - {EVERY_PURPOSE})
-        standings = [standing(history, purpose) for purpose in purposes]
+        standings = [standing(history, purpose) for purpose in _purposes(history)]
         on = {one.by.key for one in standings if one.by and one.status in MAILABLE and one.by.type is EventType.GIVEN}
         return [event for event in batch.rows.story(batch.db, opened) if event.key in on] if on else []
 
@@ -105,3 +113,7 @@ class Mover:
             key = self._vault.report_keys(f"{moved.key}\n{stop.type}\n{stop.purpose}\n{stop.time}")[0]
             told = msgspec.structs.replace(moved, type=stop.type, purpose=stop.purpose, time=stop.time, key=key)
             batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
+
+
+def _purposes(history: Sequence[ConsentEvent]) -> list[str]:
+    return sorted({event.purpose for event in history} - {EVERY_PURPOSE})

@@ -90,10 +90,26 @@ class PushQueue:
             wanted = min(SLICE, most - taken)
             part, now = self._claim(adapter, stops, wanted, lease)
             taken += len(part)
-            found += self._opened(part, now, lease)
+            found += self._held(adapter, self._opened(part, now, lease), lease)
             if len(part) < wanted:
                 break
         return found
+
+    def _held(self, adapter: str, claimed: list[Push], lease: str) -> list[Push]:
+        """The same people: whoever did something between the claim and the reading counts as claimed after it, so that
+        what a call told that nobody saw the end of can be known by the time of its claim."""
+        late = {
+            push.person.number: event.received
+            for push in claimed
+            for event in push.history[: push.number]
+            if event.received > push.claimed
+        }
+        if late:
+            mine = and_(pushes.c.adapter == adapter, pushes.c.lease == lease, pushes.c.subject.in_(late))
+            until = max(self.clock(), *late.values()) + LEASE
+            with self.database.writing() as db:
+                db.execute(update(pushes).where(mine).values(leased=until))
+        return claimed
 
     def claim_carried(self, adapter: str, numbers: Sequence[int], job: int) -> Iterator[list[Push]]:
         """The people a job carried who are still in it, leased to the caller. Raises `Busy` when one is held."""
@@ -114,7 +130,7 @@ class PushQueue:
                 if any(is_held(row.leased, now) for row in named):
                     raise Busy
                 _lease(db, adapter, named, now, lease)
-            yield self._opened(named, now, lease)
+            yield self._held(adapter, self._opened(named, now, lease), lease)
 
     def tell_again(self, adapter: str, numbers: Sequence[int]) -> list[int]:
         """Make these people due, whatever the ESP was told; gives those who are held or in a job now."""

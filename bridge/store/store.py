@@ -15,8 +15,8 @@ from bridge.store.engine import Database
 from bridge.store.erase import erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
-from bridge.store.hearing import REPORTS, Hearing, hashed, report_keys
-from bridge.store.moving import Mover
+from bridge.store.hearing import Hearing, hashed, report_keys
+from bridge.store.moving import REPORTS, Mover
 from bridge.store.reads import Reads
 from bridge.store.rows import listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single

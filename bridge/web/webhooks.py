@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from bridge.adapter import Ears, Unverified
 from bridge.bootstrap import Bridge
-from bridge.vocabulary import Incoming
+from bridge.vocabulary import Incoming, Report
 from bridge.web.app import bridge, problem
 
 log = logging.getLogger("bridge.webhooks")
@@ -58,7 +58,7 @@ def receive(adapter: str, secret: str = "") -> Response:
         asked = ears.answer(call)
         if asked is not None:
             return jsonify(asked)
-        reports = _verified(house, adapter, ears, call).parse(call)
+        reports = _heard(house, adapter, ears, call)
     except Unverified:
         log.warning("%s: a webhook call was not genuine and was not read", adapter)
         return problem(401, "not verified")
@@ -79,14 +79,14 @@ def unwrapped(body: bytes) -> bytes:
     return inner if _BODY.match(inner) else body
 
 
-def _verified(house: Bridge, name: str, ears: Ears, call: Incoming) -> Ears:
-    """Who hears a call that is genuine, also by what `setup` has learnt since this process began; else `Unverified`."""
+def _heard(house: Bridge, name: str, ears: Ears, call: Incoming) -> list[Report]:
+    """What a genuine call says, also by what `setup` has learnt since this process began; else `Unverified`."""
     try:
         ears.verify(call)
+        return ears.parse(call)
     except Unverified:
         renewed = house.renewed(name)
         if renewed is None:
             raise
         renewed.verify(call)
-        return renewed
-    return ears
+        return renewed.parse(call)

@@ -232,6 +232,11 @@ def test_a_road_that_is_open_and_tells_has_nothing_to_mend() -> None:
     assert looked(None, webhook="") == {}
 
 
+@pytest.mark.parametrize("odd", [None, {}, "hooks"])
+def test_an_answer_of_another_kind_is_one_line(odd: Any) -> None:
+    assert "not as it should" in looked(odd)["mandrill answers"]
+
+
 def test_a_key_that_is_refused_is_named() -> None:
     assert "MANDRILL_API_KEY" in looked([], ping=401)["mandrill answers"]
 

@@ -150,6 +150,7 @@ EVENTS = ("bounce", "dropped", "spam_report", "unsubscribe", "group_unsubscribe"
             "there is none to our address: make it right under Settings",
         ),
         (["mail.send"], {"bounce": False}, "does not tell of"),
+        (["mail.send"], {"group_unsubscribe": False, "group_resubscribe": False}, ""),
         (["mail.send"], {"public_key": ""}, "not signed"),
         (["mail.send"], {"public_key": "another"}, "or set SENDGRID_WEBHOOK_PUBLIC_KEY"),
     ],
