@@ -15,6 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -29,6 +30,7 @@ from bridge.decide.sides import Here, Repair, There, Verdict, judge
 from bridge.jobs.line import on_a_line
 from bridge.jobs.reconcile import Difference, Reconciler, Result
 from bridge.jobs.sight import Sight
+from bridge.policy import Strangers
 from bridge.store.sides import CLOSERS
 from bridge.tables import EVENT_TYPES
 from bridge.vocabulary import EventType, Member, Report, Seen, Status
@@ -314,6 +316,46 @@ def test_a_member_it_does_not_know_is_reported_and_never_touched(both: Bulk, nam
     assert both.receives(name, "vreemd@elders.example") == ["newsletter"]
     assert both.house.store.person("vreemd@elders.example") is None
     assert compare(both, name)[0].differences == 1, "reported each time"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_member_it_does_not_know_is_switched_off_where_the_policy_says_so(both: Bulk, name: str) -> None:
+    """ESP-01: on there without a yes here; nobody is deleted, and a list that was not imported yet is not emptied."""
+    emails = told(both)
+    processors = both.house.bridge.policy.processors
+    processors[name] = msgspec.structs.replace(processors[name], strangers=Strangers.UNSUBSCRIBE)
+    strangers = [f"vreemd{number}@elders.example" for number in range(3)]
+    for stranger in strangers:
+        _on_again(both, name, stranger, "newsletter")
+
+    dry, found = compare(both, name, dry_run=True)
+    assert (dry.strangers, dry.strangers_braked, dry.applied) == (3, False, 0)
+    assert verdicts(found) == {("newsletter", "not known here", "unsubscribe there")}
+    few, _ = compare(both, name, most=2)
+    assert (few.strangers, few.strangers_braked, few.applied) == (3, True, 0)
+    assert both.receives(name, strangers[0]) == ["newsletter"]
+    result, _ = compare(both, name, most=3)
+    assert (result.strangers, result.strangers_braked, result.applied) == (3, False, 3)
+    assert [both.receives(name, stranger) for stranger in strangers] == [[], [], []]
+    assert all(both.running.state.esp(name).person(stranger)["present"] for stranger in strangers)
+    both.equal(emails)
+
+
+def test_a_stranger_who_signs_up_meanwhile_is_not_switched_off(both: Bulk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """She is known when the reading ends."""
+    told(both)
+    processors = both.house.bridge.policy.processors
+    processors["mailchimp"] = msgspec.structs.replace(processors["mailchimp"], strangers=Strangers.UNSUBSCRIBE)
+    _on_again(both, "mailchimp", "vreemd@elders.example", "newsletter")
+    end = Reconciler._end_strangers
+
+    def after_a_sign_up(job: Reconciler) -> None:
+        consents(both.house, "vreemd@elders.example", "newsletter")
+        end(job)
+
+    monkeypatch.setattr(Reconciler, "_end_strangers", after_a_sign_up)
+    assert compare(both, "mailchimp")[0].applied == 0
+    assert both.receives("mailchimp", "vreemd@elders.example") == ["newsletter"]
 
 
 @pytest.mark.parametrize("name", NAMES)

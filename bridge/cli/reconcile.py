@@ -32,7 +32,7 @@ _COLUMNS = list(Difference.__struct_fields__)
     default=100,
     show_default=True,
     type=click.IntRange(0),
-    help="Switch on at most so many people at a platform; of more, nobody.",
+    help="Switch on at most so many people at a platform, and off so many strangers; of more, nobody.",
 )
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Each difference with its address, for you only."
@@ -44,7 +44,8 @@ def reconcile(adapter: str | None, dry_run: bool, max_changes: int, out: Path | 
     """Compare everybody at ADAPTER's platform (or all) with the store, both ways, and put right what differs.
 
     A "no" that only the platform heard is kept here. Who is on there without a yes that counts here is switched off
-    there, who is missing there is told again. People who are not known here are reported, never touched. Look first:
+    there, who is missing there is told again. People who are not known here are reported, and not touched unless the
+    policy says so (`strangers`). Look first:
 
     \b
     Example: consent-bridge reconcile mailchimp --dry-run
@@ -116,7 +117,7 @@ class _Report:
     @property
     def wrong(self) -> bool:
         """Whether something is left that a person must look at."""
-        return bool(self.errors) or any(result.braked or result.failed for result in self.results.values())
+        return bool(self.errors) or any(r.braked or r.strangers_braked or r.failed for r in self.results.values())
 
     def total(self, name: str) -> int:
         """A number of all platforms together."""
@@ -139,7 +140,12 @@ class _Report:
             for verdict, count in sorted(result.verdicts.items()):
                 click.echo(f"  {verdict}: {count}")
             if result.failed:
-                click.echo(f"  {result.failed} who said no before could not be switched off: run reconcile again")
+                click.echo(f"  {result.failed} could not be switched off just now: run reconcile again")
+            if result.strangers_braked:
+                click.echo(
+                    f"  BRAKE: {result.strangers} people who are not in the store would be switched off there, "
+                    f"{max_changes} are allowed: nobody was. Import them first, or: --max-changes {result.strangers}"
+                )
             if result.braked:
                 click.echo(
                     f"  BRAKE: {result.missing} people would be switched on there, {max_changes} are allowed: nobody "

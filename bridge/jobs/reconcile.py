@@ -8,7 +8,7 @@ through the pushes that the dispatcher carries out.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -21,6 +21,7 @@ from bridge.jobs.comparing import NEWS, THERE, Stands, compare
 from bridge.jobs.line import on_a_line
 from bridge.jobs.members import member
 from bridge.jobs.sight import BUSY, SPECIAL, Sight
+from bridge.policy import Strangers
 from bridge.store.pushes import SLICE, Look
 from bridge.store.sides import LOOKED_UP, PAGE, Sides, bits_of, slices, times_of
 from bridge.vault import new_id
@@ -80,6 +81,8 @@ class Result(msgspec.Struct, kw_only=True):
     may: int = 0  # people here who may be mailed, by their statuses
     missing: int = 0  # people to be switched on there
     braked: bool = False  # they are more than allowed, so none was
+    strangers: int = 0  # people not known here to be switched off there, by policy
+    strangers_braked: bool = False  # the same
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -118,6 +121,9 @@ class Reconciler:
         self.purposes = tuple(sorted(bridge.policy.places(name)))
         self._run = new_id()
         self._retired = self.store.queue.is_retired(name)
+        processor = bridge.policy.processors.get(name)
+        self._ends_strangers = processor is not None and processor.strangers is Strangers.UNSUBSCRIBE
+        self._ending: dict[str, set[str]] = {}  # address -> purposes, of no more than may be ended
         self._stopped_strangers: dict[int, int] = {}  # by a hash of the address: what she left, as bits
 
     @property
@@ -138,6 +144,7 @@ class Reconciler:
                     raise
                 self._begin()  # what the reading went on from is no longer there
                 self._read()
+        self._end_strangers()
         self._compare()
         self._switch_on()
         if not self.dry_run:
@@ -216,12 +223,15 @@ class Reconciler:
         gone: list[str] = []
         self.state.result.compared += len(emails)
         for email in emails:
-            stops = listed[email]
+            stops, nowhere = listed[email], set[str]()
             for purpose, there in self._facts(seen, email):
                 here = _stranger(stops, purpose)
                 known = any(stop.purpose in (EVERY_PURPOSE, purpose) for stop in stops)
                 under_way = here is Here.ERASED and self.state.erasing
                 verdict, repair = judge(here, there, known=known, under_way=under_way)
+                if verdict is Verdict.UNKNOWN and self._ends_strangers:
+                    repair = Repair.UNSUBSCRIBE
+                    nowhere.add(purpose)
                 if verdict in (Verdict.EQUAL, Verdict.UNDER_WAY):
                     continue
                 since = datetime.fromtimestamp(times[email], self.state.began.tzinfo) if times[email] else None
@@ -242,16 +252,36 @@ class Reconciler:
                 )
                 if repair is Repair.STOP_HERE:
                     reports.append(self._report(NEWS[there], email, purpose, since))
-                elif repair is Repair.UNSUBSCRIBE:
+                elif repair is Repair.UNSUBSCRIBE and verdict is not Verdict.UNKNOWN:
                     off.setdefault(email, set()).update(self.adapter.shared(purpose))
                 elif repair is Repair.ERASE and email not in gone:
                     gone.append(email)
+            if nowhere:
+                self._to_end(email, nowhere)
         self._hear(reports)
         if gone and not self.dry_run:
             self.state.result.applied += self.store.erase_there(self.name, gone)
         leaving = [Member(email=email, stopped=frozenset(left), first=True) for email, left in off.items()]
         for part in slices(leaving, self.adapter.batch):
             self._switch_off(part)
+
+    def _to_end(self, email: str, purposes: Collection[str]) -> None:
+        """She is on there and nobody knows why: by policy she is switched off, if there are not too many of them."""
+        result = self.state.result
+        result.strangers += 1
+        result.strangers_braked = result.strangers > self.max_changes
+        if result.strangers_braked:
+            self._ending.clear()
+        else:
+            self._ending[email] = {each for purpose in purposes for each in self.adapter.shared(purpose)}
+
+    def _end_strangers(self) -> None:
+        """Unless somebody signed up here meanwhile."""
+        for part in slices(list(self._ending), self.adapter.batch):
+            here = self.sides.numbers(part)
+            off = [(email, frozenset(self._ending[email])) for email in part if email not in here]
+            self._switch_off([Member(email=email, stopped=left, first=True) for email, left in off])
+        self._ending.clear()
 
     def _facts(self, seen: Seen, email: str) -> list[tuple[str, There]]:
         """What this says of somebody who has no number to add it up by."""

@@ -23,6 +23,7 @@ from bridge.policy.shapes import (
     Retention,
     SignUpLimits,
     Span,
+    Strangers,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Retention",
     "SignUpLimits",
     "Span",
+    "Strangers",
     "is_third_country",
     "load",
     "parse_span",

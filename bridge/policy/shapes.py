@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import cached_property
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -200,6 +201,13 @@ class Field(Part, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
 
 
+class Strangers(StrEnum):
+    """What is done about members of a platform of whom nothing is known here (ESP-01)."""
+
+    REPORT = "report"
+    UNSUBSCRIBE = "unsubscribe"
+
+
 class Processor(Part, frozen=True, kw_only=True):
     """A third party that gets data, with its contract."""
 
@@ -211,6 +219,7 @@ class Processor(Part, frozen=True, kw_only=True):
     review_by: date
     transfer_tool: str = ""
     transfer_assessed: date | None = None
+    strangers: Strangers = Strangers.REPORT
 
 
 class Policy(Part, frozen=True, kw_only=True, dict=True):
