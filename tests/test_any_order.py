@@ -532,6 +532,25 @@ def test_a_stop_that_is_called_done_late_explains_no_later_one(world: World, nam
     assert not life.reader.may().may, "her last word was no"
 
 
+@pytest.mark.parametrize("name", ESPS)
+def test_her_own_stop_that_was_told_again_is_no_new_one(world: World, name: str) -> None:
+    """ESP-03, found by `make torture`: she asks anew, her old stop is told once more and so bears a later time there,
+    she confirms, and the dispatcher dies before it has told that. Her yes stands."""
+    life = lives(world, *STOPPED_AND_BACK[:-1])
+    person = world.house.store.person(life.reader.email)
+    assert person is not None
+    world.house.clock.forward(days=1)  # so many sign-up mails are sent in a day
+    world.play(life, "signs up newsletter")
+    world.house.clock.forward(minutes=1)
+    world.house.store.queue.tell_again(name, [person.number])
+    for act in ("dispatch", "dispatch", "confirms", f"dies before telling {name}", "hours pass"):
+        world.play(life, act)
+    assert life.reader.may().may
+    world.ends(0)
+    assert life.reader.may().may
+    assert "newsletter" in world.there(life, name)["receives"]  # type: ignore[operator]  # of a dictionary of anything
+
+
 @pytest.mark.parametrize("esp", ["mailchimp", "memory"])
 def test_news_of_a_stranger_who_took_over_an_address_may_come_twice(home: House, esp: str) -> None:
     """HOOK-02, R13: told again, or twice in one batch, or of a reader by each of her audiences."""

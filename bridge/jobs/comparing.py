@@ -56,7 +56,7 @@ def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
     """Whether her yes has answered a stop that this ESP told us of, or that we had told it, since it took a yes last.
 
     While that one stands there she cannot leave, complain or die there anew, whatever time it bears by now. Where a
-    yes may have got there that nobody noted, the stop there is that one only if it is no newer.
+    yes may have got there that nobody noted, the stop there is that one only if it is from before her yes.
     """
     purpose, there, since = theirs
     by = standing(look.push.history, purpose).by
@@ -74,7 +74,7 @@ def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
     seen = max(stops, key=lambda stop: stop[0])[1] if stops else None
     if seen is None or not _may_be_taken(look, shared):
         return seen is not None
-    return since is not None and whole(since) <= whole(seen) and whole(since) < whole(by.time)
+    return since is not None and whole(since) < whole(by.time)  # had that yes been taken, this one would be lifted
 
 
 def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, datetime | None]]:
