@@ -159,7 +159,7 @@ class MailchimpApi:
         self._spoke = now
         told |= {"headers": client.default_headers, "auth": ("user", client.api_key), "timeout": client.timeout}
         try:
-            answer = self._line.request(verb, client.host + path, **told)
+            answer = self._heeded(self._line.request, verb, client.host + path, **told)
             if taken is not None and answer.ok:
                 taken(answer.content)
                 return {}
@@ -171,7 +171,7 @@ class MailchimpApi:
         return found if isinstance(found, dict) and found else answer
 
     def _heeded(self, request: Callable[..., Any], *args: Any, **told: Any) -> Any:
-        """A call of the SDK's, of whose error it keeps no header: how long we are to wait is noted before."""
+        """A call whose error will keep no header: how long we are to wait is noted before."""
         answer = request(*args, **told)
         self._asked.wait = retry_after(answer.headers)
         return answer
@@ -190,7 +190,7 @@ class MailchimpApi:
             return answer
         if isinstance(answer, Response):  # no body, `{}`, or a body that is not JSON: whatever the status
             if not answer.ok:
-                raise meaning_of(answer.status_code, answer.text, retry_after(answer.headers))
+                raise meaning_of(answer.status_code, answer.text, self._asked.wait)
             if answer.content.strip() in (b"", b"{}"):
                 return {}
         raise AdapterError("mailchimp: the answer is not JSON")

@@ -222,8 +222,8 @@ class MailchimpSetup:
         there = self.interests(audience) if any(purposes.values()) else {}
         for purpose, interest in purposes.items():
             if interest and (interest not in there or there[interest].shown):
-                fix = f"it is unknown: {_RUN}, which makes one and says its id for [purposes.at.mailchimp]"
-                fix = _SHOWN_GROUP if interest in there else fix
+                unknown = f"it is unknown: {_RUN}, which makes one and says its id for [purposes.at.mailchimp]"
+                fix = _SHOWN_GROUP if interest in there else unknown
                 yield Finding(f"{subject}, group {interest} of {purpose}", False, fix)
         yield from self._permissions.check(audience, asked=bool(answer.get("marketing_permissions")))
         if webhook:

@@ -65,41 +65,41 @@ def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
     shared = adapter.shared(purpose)
     taken = _taken(look, shared)
     heard = [
-        (event.time, event.time)
+        (event.time, True)
         for event in look.push.history
         if event.type is NEWS[there] and event.source == look.push.adapter and event.purpose in (EVERY_PURPOSE, purpose)
     ]
     told = _told(look, shared) if there is There.LEFT else []
     stops = [stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time]
-    seen = max(stops, key=lambda stop: stop[0])[1] if stops else None
-    if seen is None or not _may_be_taken(look, shared):
-        return seen is not None
+    _, is_done = max(stops, key=lambda stop: stop[0], default=(None, False))
+    if not is_done or not _may_be_taken(look, shared):
+        return is_done
     return since is not None and whole(since) < whole(by.time)  # had that yes been taken, this one would be lifted
 
 
-def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, datetime | None]]:
-    """Her stops here, and when the ESP had done them, as far as nothing was left on of what shares one status there."""
+def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, bool]]:
+    """Her stops here, and whether the ESP has done them, as far as nothing was left on of what shares one status."""
     histories = [(look.push.history[: stop.number], stop) for stop in look.stops]
     return [
-        (stop.acted, stop.confirmed)
+        (stop.acted, stop.confirmed is not None)
         for history, stop in histories
         if not any(standing(history, purpose).status in MAILABLE for purpose in shared)
     ]
 
 
+def _yeses(events: Sequence[ConsentEvent], shared: Collection[str]) -> list[datetime]:
+    """When she said yes to one of these."""
+    return [event.time for event in events if event.type is EventType.GIVEN and event.purpose in shared]
+
+
 def _may_be_taken(look: Look, shared: Collection[str]) -> bool:
     """Whether the ESP may have taken a yes for one of these that nobody noted."""
-    return any(
-        e.type is EventType.GIVEN and e.purpose in shared for e in look.push.history[look.push.put : look.push.unseen]
-    )
+    return bool(_yeses(look.push.history[look.push.put : look.push.unseen], shared))
 
 
 def _taken(look: Look, shared: Collection[str]) -> datetime | None:
     """When the last yes was given that this ESP took for one of these: what stood there before, that one lifted."""
-    told = look.push.history[: look.push.put]
-    return max(
-        (event.time for event in told if event.type is EventType.GIVEN and event.purpose in shared), default=None
-    )
+    return max(_yeses(look.push.history[: look.push.put], shared), default=None)
 
 
 def _here(told: Member, purpose: str, state: Status, by: ConsentEvent | None, *, shut: bool) -> Here:
@@ -146,20 +146,22 @@ def _is_echo(adapter: Adapter, look: Look, by: ConsentEvent | None, theirs: Stan
     if by is None or theirs.since is None or theirs.there is not There.LEFT:
         return False
     shared = adapter.shared(theirs.purpose)
-    if whole(theirs.since) >= whole(by.time) if _may_be_taken(look, shared) else theirs.since > by.time + LEASE:
+    if _may_be_taken(look, shared):
+        if whole(theirs.since) >= whole(by.time):
+            return False
+    elif theirs.since > by.time + LEASE:
         return False
     taken = _taken(look, shared)
     acted = [stop.acted for stop in look.stops if stop.confirmed is None] if look.push.shaken else []
-    acted += [
-        event.time
-        for event in look.push.history
-        if event.time <= theirs.since
-        and (
-            event.type in CLOSERS
-            or (event.type is EventType.SUBSCRIBED and event.source == look.push.adapter and event.purpose in shared)
-        )
-    ]
+    acted += [e.time for e in look.push.history if e.time <= theirs.since and _switches_off(e, look, shared)]
     return any(moment <= by.time and (taken is None or taken < moment) for moment in acted)
+
+
+def _switches_off(event: ConsentEvent, look: Look, shared: Collection[str]) -> bool:
+    """Whether something that is no stop of hers had us switch her off there: a block, or that the ESP said "on"."""
+    if event.type is EventType.SUBSCRIBED:
+        return event.source == look.push.adapter and event.purpose in shared
+    return event.type in CLOSERS
 
 
 def _may_be_ours(adapter: Adapter, history: Sequence[ConsentEvent], by: ConsentEvent | None, purpose: str) -> bool:

@@ -105,16 +105,12 @@ class Pusher:
     @contextmanager
     def connection(self, turn: Turn) -> Iterator[bool]:
         """One of the connections the ESP allows, for a while; False when there is none, or no turn."""
-        most, book = self.adapter.connections, self.bridge.store.queue.connections
-        if turn.most == 0 or most is None:
-            yield turn.most != 0
+        if turn.most == 0:
+            yield False
             return
-        lease = book.take(self.name, most, urgent=turn.urgent)
-        try:
-            yield lease is not None
-        finally:
-            if lease is not None:
-                book.give_back(self.name, lease)
+        book = self.bridge.store.queue.connections
+        with book.one(self.name, self.adapter.connections, urgent=turn.urgent) as free:
+            yield free
 
     # -- telling ------------------------------------------------------------------------------------------------
 

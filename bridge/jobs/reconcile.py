@@ -261,9 +261,7 @@ class Reconciler:
         self._hear(reports)
         if gone and not self.dry_run:
             self.state.result.applied += self.store.erase_there(self.name, gone)
-        leaving = [Member(email=email, stopped=frozenset(left), first=True) for email, left in off.items()]
-        for part in slices(leaving, self.adapter.batch):
-            self._switch_off(part)
+        self._switch_off(off)
 
     def _to_end(self, email: str, purposes: Collection[str]) -> None:
         """She is on there and nobody knows why: by policy she is switched off, if there are not too many of them."""
@@ -277,10 +275,9 @@ class Reconciler:
 
     def _end_strangers(self) -> None:
         """Unless somebody signed up here meanwhile."""
-        for part in slices(list(self._ending), self.adapter.batch):
+        for part in slices(list(self._ending), LOOKED_UP):
             here = self.sides.numbers(part)
-            off = [(email, frozenset(self._ending[email])) for email in part if email not in here]
-            self._switch_off([Member(email=email, stopped=left, first=True) for email, left in off])
+            self._switch_off({email: self._ending[email] for email in part if email not in here})
         self._ending.clear()
 
     def _facts(self, seen: Seen, email: str) -> list[tuple[str, There]]:
@@ -300,26 +297,21 @@ class Reconciler:
             return [*facts, *((purpose, There.LEFT) for purpose in sorted(seen.purposes))]
         return [*facts, (EVERY_PURPOSE, THERE[seen.stop])] if seen.stop else facts
 
-    def _switch_off(self, leaving: Sequence[Member]) -> None:
-        """Said no here once and is on there: off for what she said, and for what can only be left together with it.
+    def _switch_off(self, off: Mapping[str, Collection[str]]) -> None:
+        """These addresses are on there for these purposes, and nobody here is to be mailed at them.
 
         No row of ours can hold this work, so it is done at once or next time.
         """
         if self.dry_run:
             return
-        book, most = self.store.queue.connections, self.adapter.connections
-        lease = book.take(self.name, most, urgent=True) if most else None
-        if most and lease is None:
-            self.state.result.failed += len(leaving)
-            return
-        try:
-            outcomes = self.adapter.put(leaving)
-        finally:
-            if lease:
-                book.give_back(self.name, lease)
-        done = sum(outcome.kind in (OutcomeKind.DONE, OutcomeKind.PENDING) for outcome in outcomes)
-        self.state.result.applied += done
-        self.state.result.failed += len(outcomes) - done
+        book, result = self.store.queue.connections, self.state.result
+        members = [Member(email=email, stopped=frozenset(left), first=True) for email, left in off.items()]
+        for part in slices(members, self.adapter.batch):
+            with book.one(self.name, self.adapter.connections, urgent=True) as free:
+                outcomes = self.adapter.put(part) if free else []
+            done = sum(outcome.kind in (OutcomeKind.DONE, OutcomeKind.PENDING) for outcome in outcomes)
+            result.applied += done
+            result.failed += len(part) - done
 
     # -- comparing ----------------------------------------------------------------------------------------------
 

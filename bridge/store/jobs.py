@@ -1,6 +1,7 @@
 """Jobs that ESPs took to do later, and the connections an ESP allows: rows that all processes share."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -146,6 +147,16 @@ class Connections:
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self.database, self.clock = database, clock
+
+    @contextmanager
+    def one(self, adapter: str, most: int | None, *, urgent: bool) -> Iterator[bool]:
+        """One of them for a while; False when none is free. Without a limit (`most`) there always is."""
+        lease = self.take(adapter, most, urgent=urgent) if most else None
+        try:
+            yield most is None or lease is not None
+        finally:
+            if lease is not None:
+                self.give_back(adapter, lease)
 
     def take(self, adapter: str, most: int, *, urgent: bool) -> str | None:
         """A lease on a free one, or None. The last two are kept for what is urgent."""

@@ -29,12 +29,12 @@ class KeptSecrets:
 
     def keep(self, adapter: str, setting: str, place: str, value: str) -> None:
         """Keep a secret; the one before it of that place is forgotten. Empty = there is none any more."""
-        kid, sealed = self.vault.seal_text(_about(adapter, setting, place), value)
-        row = {"adapter": adapter, "setting": setting, "place": place, "kid": kid, "sealed": sealed}
         mine = (kept.c.adapter == adapter, kept.c.setting == setting, kept.c.place == place)
         with self.database.writing() as db:
             db.execute(delete(kept).where(*mine))
             if value:
+                kid, sealed = self.vault.seal_text(_about(adapter, setting, place), value)
+                row = {"adapter": adapter, "setting": setting, "place": place, "kid": kid, "sealed": sealed}
                 db.execute(insert(kept).values(**row, since=self.clock()))
 
 
