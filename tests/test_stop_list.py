@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert, inspect, select
 
 from bridge.acts import Late
+from bridge.decide import FOR_ALL
 from bridge.tables import events, stop_list
 from bridge.vault import new_id, new_key, parse_keys
 from bridge.vocabulary import ConsentEvent, EventType, Method, Report, Status, normal_email
@@ -75,7 +76,8 @@ def test_a_stop_of_a_stranger_is_remembered_until_she_says_yes_herself(
     told = Reader(house, "An.VandenBerg@LEZER.example")
     assert house.hear(told.told_by_esp(kind, "newsletter")) == 0
     (row,) = rows(house)
-    assert (row.scope, row.reason) == ("newsletter", kind.value)
+    to_all = kind in FOR_ALL
+    assert (row.scope, row.reason) == ("" if to_all else "newsletter", kind.value)
     assert house.store.person(an.email) is None
     values = stored(house)
     for dress, needle in disguises(told.email).items():
@@ -92,7 +94,7 @@ def test_a_stop_of_a_stranger_is_remembered_until_she_says_yes_herself(
     house.clock.forward(minutes=1)
     house.bridge.acts.confirm(confirm_token(house, an.email))
     assert an.may().may
-    assert rows(house) == []
+    assert rows(house) == ([row] if to_all else []), "an objection was to more than what she asks for now (R6)"
     house.dispatch()
     assert an.is_on()
 
@@ -166,6 +168,30 @@ def test_whoever_only_bounced_is_not_listed(house: House, an: Reader, dirk: Read
 
 
 # -- news from ESPs ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("purpose", ["newsletter", ""])
+def test_a_complaint_is_not_replaced_by_a_lesser_no(house: House, an: Reader, known: bool, purpose: str) -> None:
+    """R6: it was a no to everything, and stays one on the list when she then leaves the one thing too."""
+    if known:
+        consents(house, an.email)
+    said = house.clock.forward(hours=1)
+    house.hear(Report(type=EventType.COMPLAINED, email=an.email, time=said, key="c", purpose=purpose))
+    later = house.clock.forward(hours=1)
+    house.hear(Report(type=EventType.UNSUBSCRIBED, email=an.email, time=later, key="u", purpose="newsletter"))
+    assert {(row.scope, row.reason) for row in rows(house)} == {("", "complained"), ("newsletter", "unsubscribed")}
+
+
+def test_a_complaint_outlives_her_new_yes_to_one_thing(house: House, an: Reader) -> None:
+    """R6: what she asks for anew, she gets; of everything else the list still says no."""
+    consents(house, an.email)
+    house.hear(Report(type=EventType.COMPLAINED, email=an.email, time=house.clock(), key="c", purpose="newsletter"))
+    house.clock.forward(days=2)
+    an.has_consented("newsletter")
+    assert house.store.may_mail(an.email, "newsletter").may
+    assert [(row.scope, row.reason) for row in rows(house)] == [("", "complained")]
+    assert not house.store.may_mail(an.email, "offers").may
 
 
 def test_news_told_three_times_is_heard_once(house: House, an: Reader) -> None:

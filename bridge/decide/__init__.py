@@ -4,6 +4,7 @@ Rule numbers R1 to R16 are those of section 3 of the requirements the project is
 """
 
 from bridge.decide.history import (
+    FOR_ALL,
     MAILABLE,
     NEXT,
     STOPS,
@@ -32,6 +33,7 @@ from bridge.decide.news import Decision, Work, decide, is_news
 from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
 
 __all__ = [
+    "FOR_ALL",
     "MAILABLE",
     "NEXT",
     "SALE_FACTS",

@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from bridge.decide import MAILABLE, STOPS, Decision, Work, concerns, decide, is_news, missing_evidence, standing
+from bridge.decide import (
+    FOR_ALL,
+    MAILABLE,
+    STOPS,
+    Decision,
+    Work,
+    concerns,
+    decide,
+    is_news,
+    missing_evidence,
+    standing,
+)
 from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
@@ -95,9 +106,14 @@ class Stop(NamedTuple):
     """One entry for the stop list: who said no to what, as a keyed hash."""
 
     hash: Hash
-    scope: str
+    scope: str  # a purpose; empty = all
     reason: EventType
     since: datetime
+
+    @property
+    def key(self) -> tuple[bytes, str]:
+        """What it stands under. An objection or complaint is one to everything (R6): no lesser no takes its place."""
+        return self.hash.value, EVERY_PURPOSE if self.reason in FOR_ALL else self.scope
 
 
 class _Written(NamedTuple):
@@ -317,7 +333,8 @@ class Batch:
         if event.type in LISTED:
             newest = self.vault.stop_hashes(opened.person.email)[0]
             self._lifted = [entry for entry in self._lifted if entry != (newest.value, event.purpose)]
-            self._stops[newest.value, event.purpose] = Stop(newest, event.purpose, event.type, event.time)
+            stop = Stop(newest, event.purpose, event.type, event.time)
+            self._stops[stop.key] = stop
         lifts = event.type is EventType.GIVEN and event.confirmed
         if lifts and decision.after.get(event.purpose) is Status.GIVEN:
             hashes = self.vault.stop_hashes(opened.person.email)
@@ -340,8 +357,6 @@ def check(event: ConsentEvent, limits: Limits) -> None:
 
 def remember_stops(db: Hand, stops: Sequence[Stop]) -> None:
     """Keep stops as keyed hashes only; the latest counts."""
-    latest = {(stop.hash.value, stop.scope): stop for stop in sorted(stops, key=lambda stop: stop.since)}
+    latest = {stop.key: stop for stop in sorted(stops, key=lambda stop: stop.since)}
     in_order = [latest[key] for key in sorted(latest)]  # one lock order for all writers
-    _STOP.many(
-        db, [(stop.hash.value, stop.scope, stop.hash.kid, stop.reason.value, micros(stop.since)) for stop in in_order]
-    )
+    _STOP.many(db, [(*stop.key, stop.hash.kid, stop.reason.value, micros(stop.since)) for stop in in_order])
