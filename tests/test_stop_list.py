@@ -1,10 +1,11 @@
 """The stop list: GDPR 21(3) and 17(3)(b). Who said no is remembered as a keyed hash, also when we hold nothing else."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import delete, insert, inspect, select
 
 from bridge.acts import Late
 from bridge.decide import FOR_ALL
@@ -144,14 +145,14 @@ def test_the_list_outlives_the_person(house: House, an: Reader) -> None:
 
 
 def test_the_last_stop_counts_in_any_order_of_arrival(house: House, an: Reader) -> None:
-    """R1, ESP-03: an older stop that arrives late does not make the list forget the newer one."""
+    """R1, R6, ESP-03: an older stop that arrives late does not make the list forget the newer one, nor is it lost."""
     now = house.clock.forward(hours=1)
     early = Report(type=EventType.COMPLAINED, email=an.email, time=now.replace(hour=10, minute=30), key="early")
     late = Report(type=EventType.UNSUBSCRIBED, email=an.email, time=now, key="late")
-    for reports in ((late,), (early,), (late, early)):
+    for reports, reason in (((late,), "unsubscribed"), ((early,), "complained"), ((late, early), "complained")):
         house.hear(*reports)
         (row,) = rows(house)
-        assert (row.reason, row.since) == ("unsubscribed", now)
+        assert (row.reason, row.since) == (reason, now)
     ahead = Report(type=EventType.COMPLAINED, email=an.email, time=now.replace(year=2030), key="ahead")
     house.hear(ahead)
     assert rows(house)[0].since == now, "a clock that runs ahead cannot stop her for years"
@@ -181,6 +182,35 @@ def test_a_complaint_is_not_replaced_by_a_lesser_no(house: House, an: Reader, kn
     later = house.clock.forward(hours=1)
     house.hear(Report(type=EventType.UNSUBSCRIBED, email=an.email, time=later, key="u", purpose="newsletter"))
     assert {(row.scope, row.reason) for row in rows(house)} == {("", "complained"), ("newsletter", "unsubscribed")}
+
+
+@pytest.mark.parametrize("first", ["erased", "complained"])
+@pytest.mark.parametrize("late", [True, False])
+def test_a_lesser_no_to_everything_changes_no_reason(house: House, an: Reader, first: str, late: bool) -> None:
+    """R6, R12: an erased address stays one, so that it is asked again seldom and erased at the ESP again (ESP-04); a
+    complaint stays one, so that she is never asked. The later time counts."""
+    consents(house, an.email)
+    said = house.clock.forward(hours=1)
+    if first == "erased":
+        house.store.erase_person(an.email)
+    else:
+        house.store.erase_person(an.email)
+        with house.bridge.database.writing() as db:  # somebody who is not here, and complained
+            db.execute(delete(stop_list))
+        house.hear(Report(type=EventType.COMPLAINED, email=an.email, time=said, key="c"))
+    told = house.clock.forward(hours=1) if late else said - timedelta(minutes=30)
+    house.hear(Report(type=EventType.UNSUBSCRIBED, email=an.email, time=told, key="u"))
+    (row,) = rows(house)
+    assert (row.scope, row.reason, row.since) == ("", first, max(told, said))
+
+
+def test_what_is_stricter_counts_though_it_was_said_before(house: House, an: Reader) -> None:
+    """R1, R6: a complaint that comes late is one all the same."""
+    left = house.clock()
+    house.hear(Report(type=EventType.UNSUBSCRIBED, email=an.email, time=left, key="u"))
+    house.hear(Report(type=EventType.COMPLAINED, email=an.email, time=left - timedelta(days=1), key="c"))
+    (row,) = rows(house)
+    assert (row.reason, row.since) == ("complained", left)
 
 
 def test_a_complaint_outlives_her_new_yes_to_one_thing(house: House, an: Reader) -> None:

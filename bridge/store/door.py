@@ -69,10 +69,18 @@ _FORMER = Sql(
 _VOID = Sql("DELETE FROM outbox WHERE subject = ?")
 _BACK = Sql("DELETE FROM former WHERE lookup IN ({})")
 _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
+#: What no lesser no takes the place of, however late it comes: the strictest last.
+_STRICT = ("objected", "complained", "erased")
+_RANK = (
+    "CASE {}.reason " + " ".join(f"WHEN '{word}' THEN {rank}" for rank, word in enumerate(_STRICT, 1)) + " ELSE 0 END"
+)
+_MINE, _THEIRS = _RANK.format("stop_list"), _RANK.format("excluded")
 _STOP = Sql(
     "INSERT INTO stop_list (hash, scope, kid, reason, since) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (hash, scope) DO UPDATE SET kid = excluded.kid, reason = excluded.reason, since = excluded.since "
-    "WHERE excluded.since >= stop_list.since",
+    "ON CONFLICT (hash, scope) DO UPDATE SET kid = excluded.kid, "
+    f"reason = CASE WHEN {_THEIRS} > {_MINE} OR ({_THEIRS} = {_MINE} AND excluded.since >= stop_list.since) "
+    "THEN excluded.reason ELSE stop_list.reason END, "
+    "since = CASE WHEN excluded.since > stop_list.since THEN excluded.since ELSE stop_list.since END",
     table=stop_list,
 )
 
@@ -109,6 +117,11 @@ class Stop(NamedTuple):
     scope: str  # a purpose; empty = all
     reason: EventType
     since: datetime
+
+    def and_also(self, other: "Stop") -> "Stop":
+        """Both as one: the stricter reason, else the later one; the later time."""
+        first, last = sorted((self, other), key=lambda stop: (_strictness(stop.reason), stop.since))
+        return last._replace(since=max(first.since, last.since))
 
     @property
     def key(self) -> tuple[bytes, str]:
@@ -334,7 +347,7 @@ class Batch:
             newest = self.vault.stop_hashes(opened.person.email)[0]
             self._lifted = [entry for entry in self._lifted if entry != (newest.value, event.purpose)]
             stop = Stop(newest, event.purpose, event.type, event.time)
-            self._stops[stop.key] = stop
+            self._stops[stop.key] = stop.and_also(self._stops.get(stop.key, stop))
         lifts = event.type is EventType.GIVEN and event.confirmed
         if lifts and decision.after.get(event.purpose) is Status.GIVEN:
             hashes = self.vault.stop_hashes(opened.person.email)
@@ -356,7 +369,13 @@ def check(event: ConsentEvent, limits: Limits) -> None:
 
 
 def remember_stops(db: Hand, stops: Sequence[Stop]) -> None:
-    """Keep stops as keyed hashes only; the latest counts."""
-    latest = {stop.key: stop for stop in sorted(stops, key=lambda stop: stop.since)}
-    in_order = [latest[key] for key in sorted(latest)]  # one lock order for all writers
+    """Keep stops as keyed hashes only; the strictest counts, then the latest."""
+    kept: dict[tuple[bytes, str], Stop] = {}
+    for stop in stops:
+        kept[stop.key] = stop.and_also(kept.get(stop.key, stop))
+    in_order = [kept[key] for key in sorted(kept)]  # one lock order for all writers
     _STOP.many(db, [(*stop.key, stop.hash.kid, stop.reason.value, micros(stop.since)) for stop in in_order])
+
+
+def _strictness(reason: EventType) -> int:
+    return _STRICT.index(reason.value) + 1 if reason.value in _STRICT else 0
