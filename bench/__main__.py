@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from bench import clients, figures, machine, pages, places, push, reconcile, room, webhooks
+from bench import clients, figures, lists, machine, pages, places, push, reconcile, room, webhooks
 from bench.run import FULL, SMALL, TINY, Run
 
 SECTIONS: dict[str, Callable[[Run], list[figures.Row]]] = {
@@ -17,6 +17,7 @@ SECTIONS: dict[str, Callable[[Run], list[figures.Row]]] = {
     "clients": clients.clients,
     "push": push.push,
     "reconcile": reconcile.reconcile,
+    "import": lists.lists,
     "bytes": room.room,
     "webhooks": webhooks.webhooks,
 }

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer, base64_decode, base64_encode
 
+from bridge.mac import mac
 from bridge.vocabulary import EVERY_PURPOSE, normal_email
 
 _VERSION = 1
@@ -62,7 +63,7 @@ class Links:
     def __init__(self, keys: list[bytes], base_url: str, waiting: Sequence[bytes] = ()) -> None:
         oldest_first = list(reversed(keys))
         self.base_url = base_url.rstrip("/")
-        self._mark_key = hmac.digest(oldest_first[0], b"consent-bridge address mark", "sha256")
+        self._mark = mac(hmac.digest(oldest_first[0], b"consent-bridge address mark", "sha256"))
         #: What a backup is sealed with: under the oldest key, because that one is never dropped.
         self.copy_key = hmac.digest(oldest_first[0], b"consent-bridge backup", "sha256")
         self._serializers = {
@@ -96,7 +97,7 @@ class Links:
 
     def mark(self, email: str) -> str:
         """The short keyed hash of an address that links carry: 60 bits under the oldest key, which is never dropped."""
-        return urlsafe_b64encode(hmac.digest(self._mark_key, normal_email(email).encode(), "sha256"))[:10].decode()
+        return urlsafe_b64encode(self._mark(normal_email(email).encode()))[:10].decode()
 
     def url(self, path: str, token: str = "") -> str:
         """An address on the configured base, never on a request's Host header (WEB-04)."""

@@ -347,6 +347,21 @@ outbox = Table(
     Column("reason", String(64)),
 )
 
+#: Lists that were taken in, each once, and how far: a killed import goes on behind what it committed last.
+lists = Table(
+    "lists",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),  # keyed, of the whole list
+    Column("begun", AwareDateTime, nullable=False),
+    Column("judged", AwareDateTime, nullable=False),  # rows are judged as of that moment, also behind a kill
+    Column("rules", LargeBinary, nullable=False),  # ... and by this policy
+    Column("done", BigInteger, nullable=False),  # lines; 0 = it was taken in to its end
+    Column("imported", BigInteger, nullable=False),
+    Column("unchanged", BigInteger, nullable=False),
+    Column("suppressed", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Who said no, as keyed hashes (SUP-01): no address, name or subject id.
 stop_list = Table(
     "stop_list",

@@ -15,13 +15,13 @@ microseconds since 1970 UTC, absent values null, `key` only of a machine's news 
 Format 1 (events before 2026-11-25) begins with 1, has a key for every event and `wording` in hexadecimal digits.
 """
 
-import hmac
 import os
 import secrets
 import zlib
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bridge.mac import mac
 from bridge.vocabulary import REPORTED, ConsentEvent, EventType, Evidence, Method, micros, normal_email
 
 _TAG = b"consent-bridge event 1\n"
@@ -111,50 +112,46 @@ class Vault:
     def __init__(self, roots: list[Key], limits: bytes | None = None) -> None:
         self.kids = tuple(root.kid for root in roots)
         self.newest = roots[0].kid
-        self._stop_list = {root.kid: _derive(root.secret, b"stop list") for root in roots}
-        self._lookup = {root.kid: _derive(root.secret, b"address lookup") for root in roots}
-        self._throttle = _derive(limits or roots[-1].secret, b"throttle")
-        self._report = {root.kid: _derive(root.secret, b"report keys") for root in roots}
+        self._stop_list = {root.kid: mac(_derive(root.secret, b"stop list")) for root in roots}
+        self._lookup = {root.kid: mac(_derive(root.secret, b"address lookup")) for root in roots}
+        self._throttle = mac(_derive(limits or roots[-1].secret, b"throttle"))
+        self._report = {root.kid: mac(_derive(root.secret, b"report keys")) for root in roots}
         self._texts = {root.kid: AESGCM(_derive(root.secret, b"platform secrets")) for root in roots}
         self._wrap = {root.kid: AESGCM(_derive(root.secret, b"wrapping")) for root in roots}
 
     def lookups(self, email: str) -> list[Hash]:
         """The address as the contacts table knows it, under every root, newest first."""
-        address = normal_email(email)
-        return [Hash(kid, _mac(key, address)[:16]) for kid, key in self._lookup.items()]
+        address = normal_email(email).encode()
+        return [Hash(kid, of(address)[:16]) for kid, of in self._lookup.items()]
 
     def newest_lookups(self, emails: Sequence[str]) -> list[bytes]:
         """Many addresses as the contacts table knows them under the newest root, in order."""
-        # HMAC-SHA256 (RFC 2104) under a key of less than one block, which is hashed once for all and not called for
-        # each: under half of the CPU.
-        block = self._lookup[self.newest].ljust(64, b"\0")
-        begin, end = (sha256(bytes(byte ^ pad for byte in block)).copy for pad in (0x36, 0x5C))
-        found = []
-        for email in emails:
-            inner, outer = begin(), end()
-            inner.update((email.strip().lower() if email.isascii() else normal_email(email)).encode())
-            outer.update(inner.digest())
-            found.append(outer.digest()[:16])
-        return found
+        of = self._lookup[self.newest]
+        return [
+            of((email.strip().lower() if email.isascii() else normal_email(email)).encode())[:16] for email in emails
+        ]
 
     def stop_hashes(self, email: str) -> list[Hash]:
         """The address as the stop list knows it, under every root, newest first (SUP-02)."""
-        address = normal_email(email)
-        return [Hash(kid, _mac(key, address)) for kid, key in self._stop_list.items()]
+        address = normal_email(email).encode()
+        return [Hash(kid, of(address)) for kid, of in self._stop_list.items()]
 
     def bucket(self, kind: str, value: str) -> bytes:
         """What a limit counts by: an address or network as a keyed hash."""
-        return _mac(self._throttle, f"{kind}\n{value}")[:16]
+        return self._throttle(f"{kind}\n{value}".encode())[:16]
 
     def report_keys(self, key: str) -> list[str]:
         """An ESP's id of its news under every root; such ids may be made from an address (decision 18)."""
-        return [_text(_mac(mac, key)[:16]) for mac in self._report.values()]
+        return [_text(of(key.encode())[:16]) for of in self._report.values()]
 
     def new_person(self, subject: str) -> tuple[str, bytes]:
         """A wrapped new key for one person, and the root's id."""
-        nonce = os.urandom(12)
-        wrapped = self._wrap[self.newest].encrypt(nonce, AESGCM.generate_key(256), subject.encode())
-        return self.newest, nonce + wrapped
+        return self.new_person_opened(subject)[:2]
+
+    def new_person_opened(self, subject: str) -> tuple[str, bytes, AESGCM]:
+        """The same, and the key itself to write with at once."""
+        nonce, key = os.urandom(12), AESGCM.generate_key(256)
+        return self.newest, nonce + self._wrap[self.newest].encrypt(nonce, key, subject.encode()), AESGCM(key)
 
     def person(self, subject: str, kid: str, wrapped: bytes) -> AESGCM:
         """The key of one person, opened."""
@@ -258,6 +255,7 @@ _Canonical = tuple[
 ]
 
 
+@lru_cache(maxsize=1024)
 def _short(sha256_hex: str) -> str:
     """A SHA-256 in fewer characters. ValueError when it is none."""
     value = bytes.fromhex(sha256_hex)
@@ -278,10 +276,6 @@ def about_event(subject: str, number: int) -> str:
 
 def _derive(root: bytes, use: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"consent-bridge " + use).derive(root)
-
-
-def _mac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")
 
 
 def _open(key: AESGCM, sealed: bytes, about: bytes) -> bytes:

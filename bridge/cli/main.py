@@ -16,6 +16,7 @@ from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase
 from bridge.cli.keys import RINGS, keys, new_kid
+from bridge.cli.lists import import_
 from bridge.cli.move import move
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, is_free, make_bridge, progress, show
 from bridge.cli.reconcile import reconcile
@@ -46,6 +47,7 @@ main.add_command(backup)
 main.add_command(restore)
 main.add_command(reconcile)
 main.add_command(move)
+main.add_command(import_)
 
 
 @main.command()

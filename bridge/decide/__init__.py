@@ -3,8 +3,10 @@
 Rule numbers R1 to R16 are those of section 3 of the requirements the project is built on; each test names its rule.
 """
 
+from bridge.decide.entries import event_of, judge_entry
 from bridge.decide.history import (
     FOR_ALL,
+    LISTED,
     MAILABLE,
     NEXT,
     STOPS,
@@ -34,6 +36,7 @@ from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
 
 __all__ = [
     "FOR_ALL",
+    "LISTED",
     "MAILABLE",
     "NEXT",
     "SALE_FACTS",
@@ -44,10 +47,12 @@ __all__ = [
     "blocks",
     "concerns",
     "decide",
+    "event_of",
     "gate",
     "is_live",
     "is_news",
     "is_on",
+    "judge_entry",
     "may_ask",
     "may_ask_once_more",
     "may_confirm_again",

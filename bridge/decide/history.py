@@ -36,6 +36,9 @@ STOPS: Mapping[EventType, Status] = {
     T.ERASED: S.UNKNOWN,
 }
 
+#: Stops that the stop list remembers as a keyed hash, beyond the person herself.
+LISTED = frozenset({T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED, T.COMPLAINED, T.REFUSED, T.ERASED})
+
 _SEVERITY = {event: rank for rank, event in enumerate(STOPS)}
 
 _MOVES: Mapping[tuple[Status, EventType], Status] = {

@@ -19,7 +19,7 @@ from bridge.decide.history import (
     whole,
 )
 from bridge.decide.mails import is_on
-from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType, Limits, Status
+from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType, Limits, Method, Status
 
 T = EventType
 S = Status
@@ -90,11 +90,11 @@ def _work(
 ) -> Iterable[Work]:
     before, after = change
     changed = {purpose for purpose in after if before[purpose] is not after[purpose]}
-    # A receipt answers her own yes; a file of proven contacts mails nobody.
+    # A receipt answers her own yes, a goodbye her own no; a file mails nobody.
     if event.type is T.GIVEN and event.by_reader and any(after[p] is S.GIVEN for p in changed):
         yield Work.WELCOME
     left = event.type in (T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED) and any(before[p] in MAILABLE for p in changed)
-    if left and limits.goodbye:
+    if left and limits.goodbye and event.method is not Method.IMPORT:
         yield Work.GOODBYE
     blocked, blocked_now = closed_by(told, limits).keys(), closed_by(later, limits).keys()
     moved = event.type is T.MOVED and unconfirmed_move(later)  # nothing may go to the new address yet

@@ -133,6 +133,22 @@ def _channels(policy: Policy) -> Problems:
         yield from one_line(f"{where}.owner", channel.owner, "CHN-01")
         yield from known_purposes(policy, where, channel.purposes, "CHN-01")
         yield from _boxes(where, channel)
+        yield from _sale(policy, where, channel)
+
+
+def _sale(policy: Policy, where: str, channel: Channel) -> Problems:
+    if channel.sale is None:
+        return
+    if not policy.soft_opt_in:
+        fix = "remove this block, or write soft_opt_in = true at the top where the country allows it"
+        yield Problem(f"{where}.sale", "SOF-03", fix)
+    if len(channel.sale.collected.strip()) < 20:
+        fix = "write in a sentence how the buyer gave the address and where she could refuse; it goes into each proof"
+        yield Problem(f"{where}.sale.collected", "SOF-01", fix)
+    if not channel.sale.categories:
+        yield Problem(f"{where}.sale.categories", "SOF-01", "name the categories of products that the mails are about")
+    for category in channel.sale.categories:
+        yield from one_line(f"{where}.sale.categories", category, "SOF-01", most=60)
 
 
 def _boxes(where: str, channel: Channel) -> Problems:

@@ -176,6 +176,13 @@ class Purpose(Part, frozen=True, kw_only=True):
         return self.earlier_labels.get(str(version), {}).get(language) or self.label.get(language)
 
 
+class Sale(Part, frozen=True, kw_only=True):
+    """A channel that sells: what a soft opt-in of its customers rests on (SOF-01)."""
+
+    collected: str  # how the buyer herself gave the address, and where she could refuse
+    categories: tuple[str, ...]  # of products like those the mails are about
+
+
 class Channel(Part, frozen=True, kw_only=True):
     """One place where addresses are collected."""
 
@@ -187,6 +194,7 @@ class Channel(Part, frozen=True, kw_only=True):
     boxes: tuple[tuple[str, ...], ...] = ()
     auto_enrol: bool = False
     pre_ticked: bool = False
+    sale: Sale | None = None
 
 
 class Field(Part, frozen=True, kw_only=True):

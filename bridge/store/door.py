@@ -9,6 +9,7 @@ import msgspec
 
 from bridge.decide import (
     FOR_ALL,
+    LISTED,
     MAILABLE,
     STOPS,
     Decision,
@@ -21,7 +22,7 @@ from bridge.decide import (
 )
 from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
-from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, with_stops
+from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, stop_event, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.store.waiting import UNSURE
@@ -91,18 +92,6 @@ _COMPLAINT = Sql(
 
 _STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
 
-#: Stops that the stop list remembers as a keyed hash, beyond the person herself.
-LISTED = frozenset(
-    {
-        EventType.WITHDRAWN,
-        EventType.UNSUBSCRIBED,
-        EventType.OBJECTED,
-        EventType.COMPLAINED,
-        EventType.REFUSED,
-        EventType.ERASED,
-    }
-)
-
 _STARTS = frozenset({EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED})
 
 
@@ -137,6 +126,16 @@ class _Written(NamedTuple):
     number: int
     sealed: bytes
     digest: bytes
+
+
+class Arrival(NamedTuple):
+    """Somebody new with her first event, sealed and chained, and what it decides."""
+
+    opened: Opened
+    event: ConsentEvent
+    sealed: bytes
+    digest: bytes
+    decision: Decision
 
 
 class Batch:
@@ -235,6 +234,24 @@ class Batch:
         """Keep a changed profile (language, declared fields)."""
         self._profiles.append((opened.number, seal(opened.key, profile_bytes(person), person.id)))
         self.people[opened.number] = Opened(person=person, key=opened.key)
+
+    def arrive(self, arrival: Arrival, stops: Sequence[ConsentEvent]) -> None:
+        """Take in somebody who is new here, with her first event, made and sealed before this transaction began.
+
+        `stops` is what the stop list says of her address: she is here all the same, for something else.
+        """
+        opened, event, decision = arrival.opened, arrival.event, arrival.decision
+        check(event, self.limits)
+        self.people[opened.number], self._tails[opened.number] = opened, (1, arrival.digest)
+        self._events.append(_Written(event, opened.number, 1, arrival.sealed, arrival.digest))
+        self.history[opened.number] = [*stops, msgspec.structs.replace(event, key="1")]
+        self._project(opened, event, decision)
+        if decision.work:
+            self._promise(opened, event, decision)
+
+    def remember(self, stop: Stop) -> None:
+        """Keep the stop of somebody who is not here, as a hash (SUP-05)."""
+        self._stops[stop.key] = stop.and_also(self._stops.get(stop.key, stop))
 
     def tell(self, opened: Opened) -> None:
         """Have every ESP told how she stands, though nothing has changed here."""
@@ -340,8 +357,9 @@ class Batch:
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
         if Work.STOP in work and event.type in STOPS:
-            # An ESP that told us of the stop itself has nothing to confirm.
-            mine = (opened.number, self._tails[opened.number][0], micros(min(event.time, event.received)))
+            # An ESP that told us of the stop itself has nothing to confirm; one in a list was said to somebody else.
+            said = event.received if event.method is Method.IMPORT else min(event.time, event.received)
+            mine = (opened.number, self._tails[opened.number][0], micros(said))
             self._clocks += [(mine[0], name, *mine[1:]) for name in self.adapters if name != event.source]
         if event.type in LISTED:
             newest = self.vault.stop_hashes(opened.person.email)[0]
@@ -366,6 +384,15 @@ def check(event: ConsentEvent, limits: Limits) -> None:
         raise BadInput("an ESP's word is never a yes")
     if missing := missing_evidence(event):
         raise IncompleteEvidence(f"{event.type} without its proof: {', '.join(missing)} missing")
+
+
+def with_stop(told: Sequence[ConsentEvent], stop: Stop) -> list[ConsentEvent]:
+    """What the stop list will say of an address that nobody has here, once this is remembered too."""
+    _, scope = stop.key
+    there = [event for event in told if event.purpose == scope]
+    for event in there:
+        stop = stop.and_also(Stop(stop.hash, scope, event.type, event.time))
+    return [*(event for event in told if event not in there), stop_event(stop.reason.value, scope, stop.since)]
 
 
 def remember_stops(db: Hand, stops: Sequence[Stop]) -> None:

@@ -22,6 +22,9 @@ _BUSY_SECONDS = 5.0
 #: Rows changed, after which the log is copied into the file: about a thousand pages of it.
 _CLEARED_EVERY = 400
 
+#: Where many rows are changed at once, only after so many transactions of that kind: each writes all over the indexes.
+_BULK = 4
+
 #: So long it is waited for a moment without a writer.
 _SHORT_WAIT = 0.25
 
@@ -58,6 +61,7 @@ class Database:
         self._turns = Turns((address.database or "") if self.dialect == "sqlite" else "", busy_seconds)
         self._patience = busy_seconds
         self._changed = 0  # rows since the log was cleared last
+        self._most = 0  # rows that one transaction since then changed
         self._group = Group(self._by_hand, busy_seconds)
 
     def write(self, work: Callable[[Hand], T]) -> T:
@@ -159,7 +163,7 @@ class Database:
                     cursor.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
             finally:
                 connection.close()
-        self._changed = 0
+        self._changed = self._most = 0
         return not busy
 
     @contextmanager
@@ -168,9 +172,10 @@ class Database:
         if self.dialect != "sqlite":
             yield
             return
-        if self._changed >= _CLEARED_EVERY:  # before, and not after: whoever has written is answered at once
+        every = max(_CLEARED_EVERY, _BULK * self._most)
+        if self._changed >= every:  # before, and not after: whoever has written is answered at once
             # Where others write all the time it is tried again, and waited for at last.
-            wait = _SHORT_WAIT if self._changed >= 10 * _CLEARED_EVERY else 0.0
+            wait = _SHORT_WAIT if self._changed >= 10 * every else 0.0
             with suppress(StoreAway, StoreBroken), self._turns.clearing(wait) as alone:
                 if alone:
                     self._checkpoint("PASSIVE")
@@ -187,7 +192,8 @@ class Database:
         try:
             yield
         finally:
-            self._changed += connection.total_changes - before
+            changed = connection.total_changes - before
+            self._changed, self._most = self._changed + changed, max(self._most, changed)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from bridge.decide import STOPS, may_mail
-from bridge.store.door import LISTED, Batch, Stop, remember_stops
+from bridge.decide import LISTED, STOPS, may_mail
+from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.moving import REPORTS, Mover
 from bridge.store.rows import Opened, listed
 from bridge.store.sql import Sql
@@ -12,8 +12,8 @@ from bridge.store.values import News
 from bridge.vault import Vault
 from bridge.vocabulary import EVERY_PURPOSE, REPORTED, ConsentEvent, EventType, Evidence, Report
 
-_LOOKUPS = Sql("SELECT lookup, id FROM subjects WHERE lookup IN ({})")
-_FORMER = Sql("SELECT f.lookup, s.id FROM former f JOIN subjects s ON s.number = f.subject WHERE f.lookup IN ({})")
+LOOKUPS = Sql("SELECT lookup, id FROM subjects WHERE lookup IN ({})")
+FORMER = Sql("SELECT f.lookup, s.id FROM former f JOIN subjects s ON s.number = f.subject WHERE f.lookup IN ({})")
 
 #: A moment before this, or so much ahead of us, is no moment anything can have happened at.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -84,8 +84,8 @@ class Hearing:
         """Whom the news is about, and who is at the addresses that people move to."""
         lookups = [who for one in news for who in one.who]
         lookups += [entry.value for one in news if one.to for entry in self._vault.lookups(one.to)]
-        self._found = dict(listed(_LOOKUPS, self._batch.db, lookups))
-        self._former = dict(listed(_FORMER, self._batch.db, lookups))
+        self._found = dict(listed(LOOKUPS, self._batch.db, lookups))
+        self._former = dict(listed(FORMER, self._batch.db, lookups))
 
     def _meant(self, one: News) -> list[str]:
         """Whoever has the address, else whoever had it before: what she said there is still hers."""

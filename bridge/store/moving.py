@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from bridge.decide import MAILABLE, standing
-from bridge.store.door import LISTED, Batch, Stop, remember_stops
+from bridge.decide import LISTED, MAILABLE, standing
+from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.erasing import promise_old
 from bridge.store.rows import Opened, listed
 from bridge.store.sql import Sql

@@ -132,11 +132,13 @@ class Rows:
 
     def stops(self, db: Hand | Connection, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
         """What the stop list says of these addresses, as events the rules can read (SUP-05)."""
-        by_hash = {(entry.kid, entry.value): email for email in emails for entry in self.vault.stop_hashes(email)}
+        by_hash: dict[tuple[str, bytes], set[str]] = {}  # one address may be told in several spellings
+        for email in emails:
+            for entry in self.vault.stop_hashes(email):
+                by_hash.setdefault((entry.kid, entry.value), set()).add(email)
         found: dict[str, list[ConsentEvent]] = {email: [] for email in emails}
         for hash_, kid, reason, scope, since in listed(_STOPS, db, [value for _kid, value in by_hash]):
-            email = by_hash.get((kid, hash_))
-            if email is not None:
+            for email in by_hash.get((kid, hash_), ()):
                 found[email].append(stop_event(reason, scope, moment(since)))
         return found
 
@@ -233,7 +235,7 @@ def stop_event(reason: str, scope: str, since: Any) -> ConsentEvent:
         received=since,
         source=SYSTEM,
         method=Method.STOP_LIST,
-        key=f"stop-list/{scope}",
+        key=f"stop-list/{scope}/{reason}/{micros(since)}",  # under two roots, or with the list's other rows, its own
         purpose=scope,
     )
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -16,8 +17,11 @@ from bridge.store.erase import erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
 from bridge.store.hearing import Hearing, hashed, report_keys
+from bridge.store.intake import ALONE, Intake, Overtaken
+from bridge.store.lists import ListBook, Mark, go_on
 from bridge.store.moving import REPORTS, Mover
 from bridge.store.reads import Reads
+from bridge.store.rehearsal import Rehearsal
 from bridge.store.rows import listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
@@ -30,6 +34,7 @@ from bridge.vocabulary import (
     EVERY_PURPOSE,
     PREFERENCES,
     ConsentEvent,
+    Entry,
     EventType,
     Limits,
     MailKind,
@@ -99,7 +104,8 @@ class Store(Reads):
         self.nudge = nudge
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
-        self._mover = Mover(vault, mark)
+        self.lists = ListBook(database, clock)
+        self._mark, self._mover = mark, Mover(vault, mark)
         self._words = Words(words or {})
 
     # -- writes -------------------------------------------------------------------------------------------------
@@ -226,6 +232,29 @@ class Store(Reads):
             return 0
         return self._write(lambda batch: Hearing(self.vault, batch, adapter, self._mover).take(news))
 
+    def take_list(self, entries: Sequence[Entry], before: Mark, done: int) -> Mark:
+        """Take in some lines of a list in one transaction, and note that `done` of its lines are.
+
+        Raises `BadInput` when another program takes in the same list, or where a line names words nobody can show.
+        """
+        while True:
+            now = self.clock()
+            intake = Intake(self.vault, self._mark, entries, before.begun, now)
+            intake.prepare(self.database)
+
+            def carry_out(batch: Batch, intake: Intake = intake) -> Mark:
+                self._words.keep(batch, entries)
+                after = before.after(done, intake.take(batch))
+                go_on(batch.db, before, after)
+                return after
+
+            with suppress(Overtaken):
+                return self._write(carry_out, now)
+
+    def rehearse(self, begun: datetime) -> Rehearsal:
+        """What taking in a list would do."""
+        return Rehearsal(self.database, self.rows, begun)
+
     def forget_requests(self) -> int:
         """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9)."""
         now = self.clock()
@@ -258,6 +287,8 @@ class Store(Reads):
         """
         now = self.clock()
         with self.database.writing() as db:
+            if db.dialect.name == "postgresql":
+                ALONE.rows(db)
             lookups = [entry.value for entry in self.vault.lookups(email)]
             numbers = [number for (number,) in _LOCKED.rows(db, lookups, len(lookups))]
             moved = [] if numbers else [number for (number,) in _LOCKED_FORMER.rows(db, lookups, len(lookups))]

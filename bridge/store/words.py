@@ -8,7 +8,7 @@ from bridge.notices import Wording
 from bridge.store.door import Batch
 from bridge.store.errors import BadInput
 from bridge.store.sql import Hand, Sql
-from bridge.vocabulary import ConsentEvent, micros
+from bridge.vocabulary import ConsentEvent, Entry, micros
 
 _THERE = Sql("SELECT sha256 FROM wordings WHERE sha256 = ?")
 _SAME = Sql("SELECT sha256 FROM wordings WHERE purpose = ? AND version = ? AND language = ?")
@@ -25,9 +25,9 @@ class Words:
         self._words = dict(words)
         self._kept: frozenset[str] = frozenset()
 
-    def keep(self, batch: Batch, told: Sequence[ConsentEvent]) -> None:
+    def keep(self, batch: Batch, told: Sequence[ConsentEvent | Entry]) -> None:
         """Keep what these events name; `BadInput` for words that nobody can show, or that were changed since."""
-        shown = {event.evidence.wording for event in told if event.evidence.wording} - self._kept
+        shown = {each.evidence.wording for each in told if each.evidence.wording} - self._kept
         for sha256 in sorted(shown):
             words = self._words.get(sha256)
             if words is not None:
