@@ -5,6 +5,8 @@ PORT ?= 8080
 # make torture: SEED is drawn when left out.
 SEED ?=
 KILLS ?= 2000
+# Tests wait for servers and programs half of the time: half as many again as there are cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 1) * 3 // 2))')
 DATABASE ?= both
 
 .PHONY: demo test test-browser torture lint bench bench-full pins clean
@@ -26,7 +28,7 @@ demo: .venv/run.stamp
 	@$(BIN)/consent-bridge demo --port $(PORT)
 
 test: .venv/test.stamp lint
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-browser: .venv/test.stamp
 	@$(BIN)/python -m pytest -m browser
