@@ -101,7 +101,7 @@ def _known(bridge: Bridge, defaults: Defaults, platform: str | None) -> None:
 
 def _say(result: Result, said: Said, *, dry_run: bool) -> None:
     """The counts, for people."""
-    click.echo(f"{result.rows:,} rows")
+    click.echo(f"{result.rows:,} {'row' if result.rows == 1 else 'rows'}")
     where = f": see {said.rejects} (with addresses; delete it when you are done)" if said.rejects else ""
     for count, what in (
         (result.imported, "imported"),
