@@ -144,8 +144,7 @@ class _Maker:
         person = msgspec.structs.replace(
             model.person, number=number, id=new_id(), email=address(number), mark=self._mark(address(number))
         )
-        kid, wrapped = vault.new_person(person.id)
-        key = vault.person(person.id, kid, wrapped)
+        kid, wrapped, key = vault.new_person_opened(person.id)
         lookup = vault.lookups(person.email)[0]
         shift = APART * (number - 1)
         story = _hers(model.story, person.id, shift)

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -166,7 +165,7 @@ def _ours(bridge: Bridge, path: Path) -> dict[str, object]:
     job = Import(bridge, Defaults(channel="footer"), dry_run=False, progress=lambda _done, _total: None)
     result, _ = job.file(ListFile(path))
     took = time.monotonic() - began
-    return {"seconds": took, "imported": result.imported, "unchanged": result.unchanged, "peak": _peak()}
+    return {"seconds": took, "imported": result.imported, "unchanged": result.unchanged, "peak": machine.peak()}
 
 
 def _floor(bridge: Bridge) -> dict[str, object]:
@@ -206,15 +205,6 @@ def _load(to: Connection, table: str, names: list[str], rows: list[tuple[Any, ..
     else:
         marks = ", ".join("?" * len(names))
         to.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
-
-
-def _peak() -> float:
-    """Most megabytes this process ever took."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _measured(what: str, path: Path) -> dict[str, object]:

@@ -2,13 +2,11 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -106,7 +104,7 @@ def _floor(bridge: Bridge, count: int) -> dict[str, object]:
 
 def _ours(bridge: Bridge, name: str, count: int) -> dict[str, object]:
     next(bridge.adapters[name].everybody())  # loads the SDK and the certificates
-    before = _peak()
+    before = machine.peak()
     now = bridge.clock()
     bridge.clock = lambda: now + timedelta(hours=1)  # nothing is so new that it is left out
     job = Reconciler(bridge, name, dry_run=False, max_changes=0)
@@ -116,18 +114,9 @@ def _ours(bridge: Bridge, name: str, count: int) -> dict[str, object]:
     return {
         "cpu": took / count,
         "before": before,
-        "peak": _peak(),
+        "peak": machine.peak(),
         "found": [result.compared, result.differences + result.under_way],
     }
-
-
-def _peak() -> float:
-    """Most megabytes this process ever took; what it was forked from is in no count but the kernel's own of it."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _measured(what: str, count: int) -> dict[str, object]:

@@ -3,7 +3,7 @@
 Rule numbers R1 to R16 are those of section 3 of the requirements the project is built on; each test names its rule.
 """
 
-from bridge.decide.entries import event_of, judge_entry
+from bridge.decide.entries import SAYS_YES, event_of, judge_entry
 from bridge.decide.history import (
     FOR_ALL,
     LISTED,
@@ -40,6 +40,7 @@ __all__ = [
     "MAILABLE",
     "NEXT",
     "SALE_FACTS",
+    "SAYS_YES",
     "STOPS",
     "Decision",
     "Standing",

@@ -11,7 +11,8 @@ T = EventType
 #: The stop list keeps these whatever lesser no comes after.
 _STRICTEST = FOR_ALL | {T.ERASED}
 
-_STARTS = frozenset({T.GIVEN, T.ENROLLED, T.IMPORTED})
+#: A yes, or what only says so.
+SAYS_YES = frozenset({T.GIVEN, T.ENROLLED, T.IMPORTED})
 
 
 def judge_entry(history: Collection[ConsentEvent], entry: Entry, begun: datetime, *, known: bool) -> Taken:
@@ -23,7 +24,7 @@ def judge_entry(history: Collection[ConsentEvent], entry: Entry, begun: datetime
     if not history:  # nothing stands against it, and nothing says as much: of nearly everybody
         return Taken.SUPPRESSED if entry.type is T.BOUNCED and not known else Taken.IMPORTED
     told = settled(history)
-    if entry.by_platform and entry.type not in _STARTS and _may_be_mailed(told, entry.purpose):
+    if entry.by_platform and entry.type not in SAYS_YES and _may_be_mailed(told, entry.purpose):
         return Taken.UNCHANGED
     if entry.type is T.BOUNCED:
         if not known:

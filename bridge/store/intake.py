@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bridge.decide import STOPS, Decision, Standing, decide, event_of, judge_entry
+from bridge.decide import SAYS_YES, STOPS, Decision, Standing, decide, event_of, judge_entry
 from bridge.store.door import Arrival, Batch, Stop, with_stop
 from bridge.store.engine import Database
 from bridge.store.hearing import FORMER, LOOKUPS
@@ -35,8 +35,6 @@ _BESIDE = Sql("SELECT pg_advisory_xact_lock_shared(72051207)")
 ALONE = Sql("SELECT pg_advisory_xact_lock(72051207)")
 
 _MADE = Sql("SELECT count(*) FROM subjects WHERE number IN ({})")
-
-_STARTS = frozenset({EventType.GIVEN, EventType.ENROLLED, EventType.IMPORTED})
 
 
 class Overtaken(Exception):
@@ -84,7 +82,7 @@ class Intake:
             known = {lookup for lookup, _ in listed(LOOKUPS, db, self._hashes())}
             for entry, lookups in self._lines:
                 newest = lookups[0].value
-                if entry.type in _STARTS and newest not in self._drafts and known.isdisjoint(h.value for h in lookups):
+                if entry.type in SAYS_YES and newest not in self._drafts and known.isdisjoint(h.value for h in lookups):
                     self._drafts[newest] = self._draft(entry)
             if db.dialect == "postgresql":
                 self._numbers = [number for (number,) in _NUMBERS.rows(db, (len(self._drafts),))]
@@ -129,7 +127,7 @@ class Intake:
         verdict = judge_entry(batch.history[opened.number], entry, self._begun, known=True)
         if verdict is Taken.IMPORTED:
             batch.add(opened, event_of(entry, opened.person.id, self._begun, self._now))
-            if entry.type in _STARTS:
+            if entry.type in SAYS_YES:
                 _complete(batch, opened.number, entry)
         return verdict
 

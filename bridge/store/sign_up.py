@@ -58,8 +58,7 @@ class SignUps:
         values = [entry.value for entry in lookups]
         known = _KNOWN.rows(batch.db, values, len(values))
         subject = known[0][1] if known else new_id()
-        kid, wrapped = self.vault.new_person(subject)
-        key = self.vault.person(subject, kid, wrapped)
+        kid, wrapped, key = self.vault.new_person_opened(subject)
         person = Person(number=0, id=subject, email=email, mark=self._mark(email), language=language, fields=fields)
         profile = seal(key, profile_bytes(person), subject)
         newest = lookups[0]
