@@ -22,9 +22,11 @@ from bench.load import Cost, click, measure
 from bench.places import Place
 from bench.run import Pair, Run
 from bridge.bootstrap import THREADS, Bridge
+from bridge.jobs.audit.looking import Audit
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.taking import Import
+from bridge.store.rows import COLUMNS
 from bridge.tables import metadata
 
 _MOST_MEGABYTES = 200
@@ -82,6 +84,9 @@ def _on(run: Run, place: Place, path: Path, count: int) -> list[Row]:
     again = _told(settings, "ours", str(path))
     if again["unchanged"] != count:
         raise SystemExit(f"{again['unchanged']} of {count} rows were known: the figures mean nothing")
+    looked, plain = _told(settings, "audit", str(path)), _told(settings, "plain", str(path))
+    if looked["total"] != count:
+        raise SystemExit(f"{looked['total']} of {count} contacts were audited: the figures mean nothing")
     empty = house.environment(run.folder, place.url("list_floor"))
     house.open_house(empty).database.engine.dispose()
     floor = _told({**empty, "BENCH_FROM": settings["BRIDGE_DATABASE_URL"]}, "floor", str(path))
@@ -102,6 +107,12 @@ def _on(run: Run, place: Place, path: Path, count: int) -> list[Row]:
             f"{max(ours['peak'], again['peak']):,.0f} MB",
             "",
             at_most(max(ours["peak"], again["peak"]), _MOST_MEGABYTES, f"≤ {_MOST_MEGABYTES} MB"),
+        ),
+        made(
+            f"{count:,} contacts audited; floor: one plain pass over their rows",
+            f"{count / looked['seconds']:,.0f} contacts/s, peak {looked['peak']:,.0f} MB",
+            f"{count / plain['seconds']:,.0f}",
+            at_most(looked["seconds"] / plain["seconds"], 3),
         ),
         made(
             f"one click over {run.connections} connections while a list is taken in: p50 and p99; beside: no list",
@@ -207,10 +218,28 @@ def _load(to: Connection, table: str, names: list[str], rows: list[tuple[Any, ..
         to.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
 
 
+def _audit(bridge: Bridge) -> dict[str, object]:
+    began = time.monotonic()
+    tally = Audit(bridge, lambda _done, _total: None).store()
+    return {"seconds": time.monotonic() - began, "total": tally.total, "peak": machine.peak()}
+
+
+def _plain(bridge: Bridge) -> dict[str, object]:
+    """Read once what an audit is about: where people stand, and what they said, without its sealed half."""
+    began = time.monotonic()
+    with bridge.database.looking() as db:
+        for columns, table in (("*", "records"), (", ".join(COLUMNS), "events")):
+            db.cursor.execute(f"SELECT {columns} FROM {table}")
+            while db.cursor.fetchmany(_AT_ONCE):
+                pass
+    return {"seconds": time.monotonic() - began}
+
+
 def _measured(what: str, path: Path) -> dict[str, object]:
     bridge = Bridge.from_env()
     bridge.ready()
-    return _floor(bridge) if what == "floor" else _ours(bridge, path)
+    measured = {"floor": _floor, "audit": _audit, "plain": _plain}
+    return measured[what](bridge) if what in measured else _ours(bridge, path)
 
 
 if __name__ == "__main__":

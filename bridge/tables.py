@@ -229,6 +229,17 @@ records = Table(
     sqlite_with_rowid=False,
 )
 
+#: What lists say of people without proving it lacks these facts (`decide.FACTS`, a bit each), so that an audit opens
+#: nobody's seal (AUD-01). Of several lines about one person what they lack together; written only with `events`.
+unproven = Table(
+    "unproven",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("purpose", SmallInteger, primary_key=True, autoincrement=False),  # in `names`
+    Column("missing", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 Index(
     "ix_records_requested",
     records.c.since,
@@ -360,6 +371,21 @@ lists = Table(
     Column("unchanged", BigInteger, nullable=False),
     Column("suppressed", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+#: Dangerous acts of one operator that wait for another's word (decision 36); kept for the record. Nothing of readers.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("act", String(24), nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # of what is to be done: nothing else is approved
+    Column("about", Text, nullable=False),  # what the act needs, as JSON
+    Column("asked", AwareDateTime, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("approved", AwareDateTime),
+    Column("approved_by", Text),
+    Column("done", AwareDateTime),
 )
 
 #: Who said no, as keyed hashes (SUP-01): no address, name or subject id.

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_time
+from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from bridge.spoken import SpokenEnvironment
-from bridge.vocabulary import Method, Status, rfc3339
+from bridge.vocabulary import FEW, Method, Status, rfc3339
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 CATALOGUES = Path(__file__).resolve().parent / "translations"
@@ -154,6 +155,22 @@ class Texts:
         one, many = _LENGTHS[unit]
         return self._spoken[language].catalogue.ngettext(one, many, count) % {"num": count}
 
+    def number(self, language: str, value: float) -> str:
+        """A number as the reader writes it: 12,000 or 12.000."""
+        return format_decimal(value, locale=self._spoken[language].locale)
+
+    def counted(self, language: str, count: int | None) -> str:
+        """A number of people in a report that is shared; None is hidden: too few, or it would tell who few are."""
+        if count is None:
+            return self.gettext(language, "hidden")
+        return self.number(language, count)
+
+    def percent(self, language: str, share: float | None) -> str:
+        """A share (0 to 1) in whole percents, below one with two digits more; a dash where none can be told."""
+        if share is None:
+            return "–"
+        return format_percent(share, "#,##0.##%" if 0 < share < 0.01 else "#,##0%", self._spoken[language].locale)
+
     def names(self, languages: Iterable[str]) -> dict[str, str]:
         """How each language calls itself."""
         found = {code: Locale.parse(code, sep="-").get_display_name() or code for code in languages}
@@ -193,6 +210,7 @@ class Texts:
         environment.globals.update(
             lang=code,
             direction=locale.text_direction,
+            few=FEW,
             languages=[{"code": c, "name": names[c], "url": f"?language={c}"} for c in self.languages],
         )
         environment.globals.update(common)
@@ -206,6 +224,9 @@ class Texts:
             "time_of_day": lambda value: self.time_of_day(code, value),
             "utc": rfc3339,
             "length_of_time": lambda value: self.length(code, value),
+            "number": lambda value: self.number(code, value),
+            "counted": lambda value: self.counted(code, value),
+            "percent": lambda value: self.percent(code, value),
             "how_text": lambda value: self.how_text(code, value),
             "status_text": lambda value: self.status_text(code, value),
             "country": lambda value: locale.territories.get(value, value),

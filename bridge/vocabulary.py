@@ -20,6 +20,9 @@ EVERY_PURPOSE = ""
 #: The channel of what a reader chooses on her preference page; built in, besides those of the policy.
 PREFERENCES = "preferences"
 
+#: Groups of fewer people than this are hidden in reports that are shared: a person could be told from them (ORG-01).
+FEW = 5
+
 
 class Status(StrEnum):
     """Where a person stands for one purpose. Names follow the tail of the DPV 2.3 consent status terms."""

@@ -55,6 +55,7 @@ ROWS = {
         "60 rows with their evidence taken in": BOTH,
         "60 rows with their evidence: the same file again": BOTH,
         "60 rows with their evidence: peak memory": BOTH,
+        "60 contacts audited": BOTH,
         "one click over 8 connections while a list is taken in": BOTH,
     },
     "bytes": {"bytes a person": BOTH, "the same by real acts": BOTH},

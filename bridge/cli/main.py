@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bridge.bootstrap import write_private
+from bridge.cli.audit import approve, audit, clean
 from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase
@@ -48,6 +49,9 @@ main.add_command(restore)
 main.add_command(reconcile)
 main.add_command(move)
 main.add_command(import_)
+main.add_command(audit)
+main.add_command(clean)
+main.add_command(approve)
 
 
 @main.command()

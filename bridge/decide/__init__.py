@@ -3,7 +3,22 @@
 Rule numbers R1 to R16 are those of section 3 of the requirements the project is built on; each test names its rule.
 """
 
+from bridge.decide.cells import share, shown
 from bridge.decide.entries import SAYS_YES, event_of, judge_entry
+from bridge.decide.grades import (
+    FACTS,
+    NO_YES,
+    SHOWS_WHO,
+    Grade,
+    Graded,
+    Proof,
+    as_bits,
+    common,
+    from_bits,
+    grade,
+    lacking,
+    proof,
+)
 from bridge.decide.history import (
     FOR_ALL,
     LISTED,
@@ -35,25 +50,36 @@ from bridge.decide.news import Decision, Work, decide, is_news
 from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
 
 __all__ = [
+    "FACTS",
     "FOR_ALL",
     "LISTED",
     "MAILABLE",
     "NEXT",
+    "NO_YES",
     "SALE_FACTS",
     "SAYS_YES",
+    "SHOWS_WHO",
     "STOPS",
     "Decision",
+    "Grade",
+    "Graded",
+    "Proof",
     "Standing",
     "Work",
+    "as_bits",
     "blocks",
+    "common",
     "concerns",
     "decide",
     "event_of",
+    "from_bits",
     "gate",
+    "grade",
     "is_live",
     "is_news",
     "is_on",
     "judge_entry",
+    "lacking",
     "may_ask",
     "may_ask_once_more",
     "may_confirm_again",
@@ -61,7 +87,10 @@ __all__ = [
     "missing_evidence",
     "paused_until",
     "pending",
+    "proof",
     "settled",
+    "share",
+    "shown",
     "soft_opt_in_gaps",
     "standing",
     "status",

@@ -16,6 +16,9 @@ _NO_ANSWER = re.compile(
 )
 _LOGO_TYPES = frozenset({".svg", ".png", ".jpg", ".jpeg", ".webp"})
 
+#: Acts that may wait for a second person.
+APPROVED = frozenset({"clean"})
+
 #: Key of `[limits]` -> shortest, longest, rule.
 _LIMITS: Mapping[str, tuple[Span, Span, str]] = {
     "pending_ttl": (Span(24, "hours"), Span(7, "days"), "R9"),
@@ -143,6 +146,9 @@ def _choices(policy: Policy) -> Problems:
         fix = f"must be true: {policy.country} asks that leaving is acknowledged by e-mail; or leave the line out"
         yield Problem("goodbye_mail", "WDR-12", fix)
     yield from _repermission(policy)
+    for act in sorted(set(policy.second_approver) - APPROVED):
+        fix = f'"{act}" is no act that can wait for a second person; there are: {", ".join(sorted(APPROVED))}'
+        yield Problem("second_approver", "ORG-02", fix)
 
 
 def _repermission(policy: Policy) -> Problems:

@@ -255,6 +255,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     third_party_lists: str = "forbidden"
     tracking: bool = False
     evidence_ip: bool = False
+    second_approver: tuple[str, ...] = ()  # acts that wait until another person approves them (ORG-02)
 
     @property
     def contact(self) -> Contact:

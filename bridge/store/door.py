@@ -14,9 +14,11 @@ from bridge.decide import (
     STOPS,
     Decision,
     Work,
+    as_bits,
     concerns,
     decide,
     is_news,
+    lacking,
     missing_evidence,
     standing,
 )
@@ -26,7 +28,7 @@ from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, st
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.store.waiting import UNSURE
-from bridge.tables import STATUSES, events, outbox, pushes, records, stop_clocks, stop_list
+from bridge.tables import STATUSES, events, outbox, pushes, records, stop_clocks, stop_list, unproven
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -50,6 +52,11 @@ _RECORD = Sql(
     "ON CONFLICT (subject, purpose) DO UPDATE SET status = excluded.status, since = excluded.since, "
     "number = excluded.number",
     table=records,
+)
+_UNPROVEN = Sql(
+    "INSERT INTO unproven (subject, purpose, missing) VALUES (?, ?, ?) "
+    "ON CONFLICT (subject, purpose) DO UPDATE SET missing = unproven.missing & excluded.missing",
+    table=unproven,
 )
 _PUSH = Sql(
     "INSERT INTO pushes (subject, adapter, wanted, stop, due) VALUES (?, ?, ?, ?, ?) "
@@ -150,6 +157,7 @@ class Batch:
         self._tails: dict[int, tuple[int, bytes]] = {}
         self._events: list[_Written] = []
         self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
+        self._unproven: dict[tuple[int, str], int] = {}
         self._pushes: dict[int, bool] = {}
         self._clocks: list[tuple[int, str, int, int]] = []
         self._rejoined: set[tuple[int, str, str]] = set()
@@ -326,6 +334,10 @@ class Batch:
                 for (subject, purpose), (status, since, number) in self._records.items()
             ],
         )
+        _UNPROVEN.many(
+            self.db,
+            [(subject, numbers[purpose], missing) for (subject, purpose), missing in sorted(self._unproven.items())],
+        )
 
     def _chain(self, opened: Opened, event: ConsentEvent, number: int) -> None:
         _, previous = self._tails[opened.number]
@@ -339,6 +351,9 @@ class Batch:
         number, known = self._tails[opened.number][0], self.history[opened.number]
         told = [event for event in known if event.method is not Method.STOP_LIST]
         of_all = len(told) == len(known)  # then it is decided already
+        if event.type is EventType.IMPORTED:
+            missing, about = as_bits(lacking(event)), (opened.number, event.purpose)
+            self._unproven[about] = self._unproven.get(about, missing) & missing
         for purpose in {event.purpose for event in told} - {EVERY_PURPOSE}:
             if not concerns(event, purpose):
                 continue

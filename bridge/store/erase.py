@@ -7,7 +7,18 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bridge.tables import erasures, events, former, outbox, person_keys, pushes, records, stop_clocks, subjects
+from bridge.tables import (
+    erasures,
+    events,
+    former,
+    outbox,
+    person_keys,
+    pushes,
+    records,
+    stop_clocks,
+    subjects,
+    unproven,
+)
 
 
 def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
@@ -19,7 +30,7 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers)).order_by(subjects.c.number)))
     if not ids:
         return
-    for table in (outbox, pushes, stop_clocks, records, former, person_keys):
+    for table in (outbox, pushes, stop_clocks, records, unproven, former, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))

@@ -1,4 +1,4 @@
-"""How far a list was taken in, so that a killed import goes on where it was, and a list told again says nothing new."""
+"""How far a list was taken in or carried out, so that a killed run goes on, and a list told again says nothing new."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -73,17 +73,21 @@ class ListBook:
 
         return self._database.write(note)
 
+    def go_on(self, before: Mark, after: Mark) -> None:
+        """Note how far it is now. Raises `BadInput` where another program does the same."""
+        self._database.write(lambda db: go_on(db, before, after))
+
     def finish(self, mark: Mark) -> None:
         """The list is over: told again, it begins at its first line, and at the moment when it was first told."""
         over = msgspec.structs.replace(mark, done=0, imported=0, unchanged=0, suppressed=0)
-        self._database.write(lambda db: go_on(db, mark, over))
+        self.go_on(mark, over)
 
 
 def go_on(db: Hand, before: Mark, after: Mark) -> None:
     """Note how far it is now, in the transaction that took the lines in. Raises where another program does the same."""
     row = (after.done, after.imported, after.unchanged, after.suppressed)
     if not _GO_ON.run(db, (*row, before.hash, before.done, micros(before.judged))):
-        raise BadInput("this very list is being taken in by another program at this moment; let it finish")
+        raise BadInput("this very list is in the hands of another program at this moment; let it finish")
 
 
 def _found(db: Hand, hash_: bytes, rules: bytes) -> Mark | None:

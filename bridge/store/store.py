@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, exists, func, select
 
 from bridge.decide import Decision, is_live
 from bridge.notices import Wording
+from bridge.store.approvals import ApprovalBook
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase
@@ -22,6 +23,7 @@ from bridge.store.lists import ListBook, Mark, go_on
 from bridge.store.moving import REPORTS, Mover
 from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
+from bridge.store.removing import Removal, Removed, remove
 from bridge.store.rows import listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
@@ -105,6 +107,7 @@ class Store(Reads):
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self.lists = ListBook(database, clock)
+        self.approvals = ApprovalBook(database, clock)
         self._mark, self._mover = mark, Mover(vault, mark)
         self._words = Words(words or {})
 
@@ -324,6 +327,15 @@ class Store(Reads):
                     promised += 1
         self.nudge()
         return promised
+
+    def remove(self, wanted: Sequence[Removal]) -> list[Removed]:
+        """Take contacts without proof, or with a no, out for good, as a reviewed audit says (AUD-02)."""
+        now = self.clock()
+        with self.database.writing() as db:
+            verdicts = remove(db, self.rows, wanted, self.limits(now), now)
+        self.database.forget_log()
+        self.nudge()
+        return verdicts
 
     def delete_there(self, adapter: str, progress: Callable[[int], None] = lambda _: None) -> int:
         """Promise the deletion of everybody an ESP was told of, at that ESP only. Killed, it goes on when run again.

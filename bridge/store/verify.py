@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from bridge.decide import concerns, standing
+from bridge.decide import as_bits, common, concerns, lacking, standing
 from bridge.store.engine import Database
 from bridge.store.names import Names
 from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, open_event, open_person
@@ -15,7 +15,7 @@ from bridge.store.values import Person
 from bridge.tables import STATUSES, events, person_keys, subjects
 from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
-from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent
+from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
 
 _PEOPLE = Sql(
     "SELECT s.number, s.id, s.mark, s.profile, k.kid, k.wrapped FROM subjects s "
@@ -25,6 +25,7 @@ _EVENTS = Sql(
     f"SELECT {', '.join(COLUMNS)}, sealed, digest FROM events WHERE subject IN ({{}}) ORDER BY subject, number"
 )
 _RECORDS = Sql("SELECT subject, purpose, status, since, number FROM records WHERE subject IN ({})")
+_LACKS = Sql("SELECT subject, purpose, missing FROM unproven WHERE subject IN ({})")
 
 _CHUNK = 500
 
@@ -59,6 +60,21 @@ class _Record(NamedTuple):
     number: int
 
 
+class _Lack(NamedTuple):
+    """One row of `unproven`."""
+
+    subject: int
+    purpose: int
+    missing: int
+
+
+class _Kept(NamedTuple):
+    """What is kept of one person beside her events."""
+
+    records: list[_Record]
+    lacks: list[_Lack]
+
+
 class Problem(NamedTuple):
     """One place where history is not what it was. `where` names the event: subject id and its number."""
 
@@ -88,9 +104,11 @@ def verify(
             numbers = [row[0] for row in chunk]
             told = _by_subject(_Told(*row) for row in _EVENTS.rows(db, numbers, len(numbers)))
             kept = _by_subject(_Record(*row) for row in _RECORDS.rows(db, numbers, len(numbers)))
+            lacks = _by_subject(_Lack(*row) for row in _LACKS.rows(db, numbers, len(numbers)))
             for number, row in zip(numbers, chunk, strict=True):
                 mine = told.get(number, [])
-                problems += _check_person(db, rows, row, mine, kept.get(number, []))
+                hers = _Kept(kept.get(number, []), lacks.get(number, []))
+                problems += _check_person(db, rows, row, mine, hers)
                 people, seen = people + 1, seen + len(mine)
             progress(people, total)
         problems += _strays(db)
@@ -107,7 +125,7 @@ def _chunks(db: Connection) -> Iterator[Sequence[AnyRow]]:
         last = rows[-1][0]
 
 
-_Row = TypeVar("_Row", _Told, _Record)
+_Row = TypeVar("_Row", _Told, _Record, _Lack)
 
 
 def _by_subject(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
@@ -117,21 +135,25 @@ def _by_subject(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
     return found
 
 
-def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[_Told], kept: list[_Record]) -> Iterator[Problem]:
+def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[_Told], kept: _Kept) -> Iterator[Problem]:
     try:
         opened = open_person(rows.vault, row)
     except Sealed as error:
         yield Problem(row[1], str(error))
         return
-    chain = list(_check_chain(rows, opened, mine))
+    whole: list[ConsentEvent] = []
+    chain = list(_check_chain(rows, opened, mine, whole))
     yield from chain
     if not chain:
         told = [clear_event(one[1:], opened.person.id, lambda number: rows.names.text(db, number)) for one in mine]
-        known = {rows.names.text(db, record.purpose): record for record in kept}
+        known = {rows.names.text(db, record.purpose): record for record in kept.records}
         yield from _check_records(opened.person, told, known)
+        lacking_by = {rows.names.text(db, lack.purpose): lack.missing for lack in kept.lacks}
+        yield from _check_lacks(opened.person, whole, lacking_by)
 
 
-def _check_chain(rows: Rows, opened: Opened, mine: list[_Told]) -> Iterator[Problem]:
+def _check_chain(rows: Rows, opened: Opened, mine: list[_Told], whole: list[ConsentEvent]) -> Iterator[Problem]:
+    """Each event after the one before it. Those that open are added to `whole`."""
     previous = FIRST
     for expected, row in enumerate(mine, start=1):
         where = f"{opened.person.id}/{row.number}"
@@ -154,6 +176,7 @@ def _check_chain(rows: Rows, opened: Opened, mine: list[_Told]) -> Iterator[Prob
         if wrong:
             yield Problem(where, f"clear columns differ from what was sealed: {', '.join(wrong)}")
         previous = row.digest
+        whole.append(event)
 
 
 def _check_records(person: Person, told: list[ConsentEvent], known: dict[str, _Record]) -> Iterator[Problem]:
@@ -181,6 +204,14 @@ def _check_record(where: str, purpose: str, record: _Record, told: list[ConsentE
         yield Problem(where, f"the record says {said}, the events say {status}")
     elif (record.number, moment_of(record.since)) != (number, by.time if by else last.time):
         yield Problem(where, "the record names another event or moment than the events do")
+
+
+def _check_lacks(person: Person, whole: list[ConsentEvent], kept: dict[str, int]) -> Iterator[Problem]:
+    """What lists did not prove, against their events. Whoever came in before that was noted has no row."""
+    for purpose, missing in kept.items():
+        said = [lacking(event) for event in whole if event.type is EventType.IMPORTED and event.purpose == purpose]
+        if missing != as_bits(common(*said) or ()):
+            yield Problem(f"{person.id}/{purpose}", "what is noted as missing there is not what her events lack")
 
 
 def _strays(db: Connection) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bridge.decide import SALE_FACTS, STOPS
+from bridge.decide import NO_YES, SALE_FACTS, SHOWS_WHO, STOPS
 from bridge.jobs.lists.addresses import address
 from bridge.jobs.lists.columns import Columns
 from bridge.jobs.lists.moments import moment
@@ -53,7 +53,7 @@ _DATES = frozenset({"time", "confirm_time", "optin_time", "unsub_time", "clean_t
 #: So many kinds of rows are remembered at a time.
 _MOST_ALIKE = 10_000
 
-_UNCONFIRMED = frozenset({"requested", "pending", "unconfirmed"})
+UNCONFIRMED = frozenset({"requested", "pending", "unconfirmed"})
 
 #: How a yes was collected. The first kinds show that whoever holds the mailbox said it.
 _METHODS: Mapping[str, str] = {
@@ -62,7 +62,6 @@ _METHODS: Mapping[str, str] = {
     **dict.fromkeys(("form", "single_opt_in", "soi", "web"), "form"),
     **dict.fromkeys(("phone", "counter", "event"), "spoken"),
 }
-_SHOWS_WHO = frozenset({"double_opt_in", "paper"})
 #: What the report calls rows; whatever is not here is a no.
 _SAID = {T.GIVEN: "yes", T.ENROLLED: "customer", T.IMPORTED: "without proof", T.BOUNCED: "dead address"}
 
@@ -80,14 +79,14 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_no(self) -> bool:
         """Whether rows that say nothing of it are a no, or a dead address."""
-        kind = _STATUSES.get(_word(self.status))
+        kind = _STATUSES.get(word(self.status))
         return kind in STOPS or kind is T.BOUNCED
 
     @property
     def problem(self) -> str:
         """What is wrong with the status; empty if nothing is."""
         try:
-            named(_word(self.status))
+            named(word(self.status))
         except ValueError as error:
             return str(error)
         return ""
@@ -160,10 +159,8 @@ class Lines:
         kind = self._kind(row)
         if kind in STOPS or kind is T.BOUNCED:
             return self._ended(row, kind)
-        channel = row.get("channel") or self._defaults.channel
-        if channel not in self._policy.channels:
-            raise ValueError(f"unknown channel: the policy declares {', '.join(self._policy.channels)}")
-        purpose = self._purpose(row, channel)
+        channel = self._channel(row)
+        purpose = self._purpose(row, channel, kind)
         times = ("sale_time",) if kind is T.ENROLLED else ("time", "confirm_time", "optin_time")
         dated = self._now if any(row.get(name) for name in times) else None  # when, is each row's own
         about = Entry(email="", type=kind, purpose=purpose, channel=channel, time=dated, language=self._language(row))
@@ -173,9 +170,8 @@ class Lines:
 
     def _kind(self, row: Mapping[str, str]) -> EventType:
         """What the row would be, if it proves what it says. Of two things it says the stricter counts (R14)."""
-        word = _word(row.get("status", ""))
         said = next((kind for name, kind in _LEFT if row.get(name)), None)
-        kind = named(word)
+        kind = named(word(row.get("status", "")))
         if said and kind not in STOPS:
             kind = said
         if kind is None and any(self._columns.has(name) for name, _ in _LEFT) and not self._defaults.status:
@@ -183,10 +179,10 @@ class Lines:
                 "it is not said whether she left: that cell is empty; say how such rows stand with --status subscribed "
                 "or --status unsubscribed"
             )
-        kind = kind or named(_word(self._defaults.status)) or T.GIVEN
+        kind = kind or named(word(self._defaults.status)) or T.GIVEN
         if kind in STOPS or kind is T.BOUNCED:
             return kind
-        basis = _word(row.get("basis", "")) or LegalBasis.CONSENT.value
+        basis = word(row.get("basis", "")) or LegalBasis.CONSENT.value
         if basis not in (LegalBasis.CONSENT.value, LegalBasis.SOFT_OPT_IN.value):
             raise ValueError("unknown basis: write consent or soft_opt_in; nothing else lets anybody mail marketing")
         return T.ENROLLED if kind is T.GIVEN and basis == LegalBasis.SOFT_OPT_IN.value else kind
@@ -205,7 +201,13 @@ class Lines:
         )
         return _Like(ended, names, ends=True)
 
-    def _purpose(self, row: Mapping[str, str], channel: str) -> str:
+    def _channel(self, row: Mapping[str, str]) -> str:
+        channel = row.get("channel") or self._defaults.channel
+        if channel not in self._policy.channels:
+            raise ValueError(f"unknown channel: the policy declares {', '.join(self._policy.channels)}")
+        return channel
+
+    def _purpose(self, row: Mapping[str, str], channel: str, kind: EventType) -> str:  # noqa: ARG002 - audits need it
         named = row.get("purpose") or self._defaults.purpose
         if named and named not in self._policy.purposes:
             raise ValueError(f"unknown purpose: the policy declares {', '.join(self._policy.purposes)}")
@@ -252,7 +254,7 @@ class Lines:
         return int(text) if text else None
 
     def _evidence(self, row: Mapping[str, str], about: Entry, version: int | None) -> Evidence:
-        method = _word(row.get("method", ""))
+        method = word(row.get("method", ""))
         if method and method not in _METHODS:
             raise ValueError("unknown method: write double_opt_in, form, paper or phone")
         document = row.get("source_document", "")
@@ -271,6 +273,8 @@ class Lines:
         version = self._notice(row)
         evidence = self._evidence(row, about, version)
         lacking = missing(about.time, evidence, self._confirmed(about.purpose))
+        if about.type is T.IMPORTED:  # the list itself does not say that she said yes
+            evidence = msgspec.structs.replace(evidence, detail=NO_YES)
         proven = about.type is T.GIVEN and not lacking
         kind = T.GIVEN if proven else T.IMPORTED
         said = msgspec.structs.replace(about, type=kind, notice=version, evidence=evidence)
@@ -288,22 +292,34 @@ class Lines:
             raise ValueError("this purpose rests on consent; soft opt-in is for a purpose of its own")
         if channel.sale is None:
             raise ValueError("this channel sells nothing: no soft opt-in from forms, downloads or lists")
+        sold = self._sold(row, about)
+        lacking = missing_of_sale(sold)
+        if lacking:
+            raise ValueError(f"soft opt-in without its proof: {', '.join(lacking)} missing")
+        return sold
+
+    def _sold(self, row: Mapping[str, str], about: Entry) -> Entry:
+        """The same with the facts of the sale, as far as they are there; an empty one is missing."""
         version = self._notice(row)
         evidence = self._evidence(row, about, version)
+        channel = self._policy.channels.get(about.channel)
+        sale = channel.sale if channel else None
         category = row.get("sale_category", "")
         facts = {
             "sale_id": row.get("sale_id", ""),
-            "from_person": channel.sale.collected,
+            "from_person": sale.collected if sale else "",
             "same_entity": self._policy.controller.name,
-            "similar_category": category if category in channel.sale.categories else "",
+            "similar_category": category if sale and category in sale.categories else "",
             "opt_out_offered": evidence.wording or "",
             "opt_out_in_mail": "link in every mail",
         }
-        lacking = [fact for fact in SALE_FACTS if not facts[fact]] + ([] if about.time else ["sale_time"])
-        if lacking:
-            raise ValueError(f"soft opt-in without its proof: {', '.join(lacking)} missing")
-        sold = msgspec.structs.replace(evidence, sale=facts)
-        return msgspec.structs.replace(about, notice=version, evidence=sold)
+        return msgspec.structs.replace(about, notice=version, evidence=msgspec.structs.replace(evidence, sale=facts))
+
+
+def missing_of_sale(sold: Entry) -> list[str]:
+    """What a soft opt-in from a list lacks (SOF-01)."""
+    facts = sold.evidence.sale or {}
+    return [fact for fact in SALE_FACTS if not facts.get(fact)] + ([] if sold.time else ["sale_time"])
 
 
 def missing(time: datetime | None, evidence: Evidence, confirmed: bool) -> list[str]:
@@ -312,26 +328,26 @@ def missing(time: datetime | None, evidence: Evidence, confirmed: bool) -> list[
         "time": time,
         "notice": evidence.wording,
         "language": evidence.language,
-        "method": evidence.detail in _SHOWS_WHO if confirmed else evidence.detail,
+        "method": evidence.detail in SHOWS_WHO if confirmed else evidence.detail,
         "source_document": evidence.document,
     }
     return [name for name, value in need.items() if not value]
 
 
-def named(word: str) -> EventType | None:
+def named(status: str) -> EventType | None:
     """What a word for a status means; None for none."""
-    if not word:
+    if not status:
         return None
-    if code := enhanced_code(word):  # of a file of bounces
+    if code := enhanced_code(status):  # of a file of bounces
         if bounce_type(code) is not T.BOUNCED:
             raise ValueError("no dead address: it failed for a while, or for a reason that is not hers (R7)")
         return T.BOUNCED
-    if word in _UNCONFIRMED:
+    if status in UNCONFIRMED:
         raise ValueError("was never confirmed: nothing may be kept of it")
-    if word not in _STATUSES:
+    if status not in _STATUSES:
         raise ValueError("unknown status: write subscribed, unsubscribed, cleaned, complained or unknown")
-    return _STATUSES[word]
+    return _STATUSES[status]
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     return text.strip().casefold().replace(" ", "_").replace("-", "_")

@@ -6,7 +6,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -15,15 +14,16 @@ import msgspec
 from bridge.bootstrap import Bridge
 from bridge.files import whole
 from bridge.jobs.line import on_a_line
-from bridge.jobs.lists.addresses import address
 from bridge.jobs.lists.columns import Columns
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults, Lines
+from bridge.jobs.lists.platforms import entries_of
+from bridge.jobs.lists.rules import rules_of
 from bridge.store import StoreAway
 from bridge.store.lists import Mark
 from bridge.store.rehearsal import Rehearsal
-from bridge.vault import FIRST, digest, new_id
-from bridge.vocabulary import EVERY_PURPOSE, Entry, EventType, Seen
+from bridge.vault import new_id
+from bridge.vocabulary import Entry, EventType
 
 #: Lines in one transaction: short enough that no click waits for it (decision 16).
 AT_ONCE = 200
@@ -87,7 +87,7 @@ class _Taker(ABC):
         """It is over: what became of them."""
 
 
-class _Store(_Taker):
+class IntoStore(_Taker):
     """Into the store, for good."""
 
     def __init__(self, bridge: Bridge, mark: Mark) -> None:
@@ -151,9 +151,8 @@ class Import:
 
         Raises `BadInput` before anything is taken in.
         """
-        policy, notices = self.bridge.policy, self.bridge.notices
+        policy, notices, rules = self.bridge.policy, self.bridge.notices, rules_of(self.bridge)
         columns = Columns(list_.path, list_.header, policy)
-        rules = digest(FIRST, msgspec.json.encode([policy, sorted(shown.sha256 for shown in notices)]))
         with ExitStack() as stack, self._taker(list_.sha256.hex(), rules) as taker:
             lines, again = (Lines(policy, notices, columns, self.defaults, taker.mark.judged) for _ in range(2))
             rejects = Rejects(rejects_to or _free(list_.path), list_.header, stack)
@@ -200,7 +199,7 @@ class Import:
         result, known = Result(), 0
         with self._taker(f"platform {name}", new_id().encode()) as taker:  # it begins anew each time
             for seen in on_a_line(self.bridge, name, iter(adapter.everybody())):
-                entries, bad = self._told(seen)
+                entries, bad = entries_of(seen, self.bridge.policy.purposes, self.defaults.channel)
                 result.rejected += bad
                 known += len(entries)
                 for first in range(0, len(entries), AT_ONCE):
@@ -211,32 +210,6 @@ class Import:
         result.rows = result.imported + result.unchanged + result.suppressed + result.rejected
         return result
 
-    def _told(self, seen: Seen) -> tuple[list[Entry], int]:
-        """What an ESP says of some people as lines of a list; how many of its addresses are none."""
-        found: list[Entry] = []
-        bad = 0
-        for place, text in enumerate(seen.emails):
-            try:
-                email = address(text)
-            except ValueError:
-                bad += 1
-                continue
-            found += self._lines_of(email, seen, seen.times[place] if seen.times else 0)
-        return found, bad
-
-    def _lines_of(self, email: str, seen: Seen, since: int) -> Iterator[Entry]:
-        """What one person's standing there says: every use she is mailed for, without any proof, or that she left."""
-        if seen.stop is None:
-            for purpose in sorted(seen.on & self.bridge.policy.purposes.keys()):
-                yield Entry(email=email, type=EventType.IMPORTED, purpose=purpose, channel=self.defaults.channel)
-            return
-        time = datetime.fromtimestamp(since, UTC) if since else None
-        left = sorted(seen.purposes) if seen.stop is EventType.UNSUBSCRIBED else [EVERY_PURPOSE]
-        said = Entry(
-            email=email, type=seen.stop, purpose="", channel=self.defaults.channel, time=time, by_platform=True
-        )
-        yield from (msgspec.structs.replace(said, purpose=purpose) for purpose in left)
-
     @contextmanager
     def _taker(self, what: str, rules: bytes) -> Iterator["_Taker"]:
         """Whatever takes the lines in, or looks what would become of them."""
@@ -244,7 +217,7 @@ class Import:
         asked = msgspec.json.encode(self.defaults).decode()
         hash_ = self.bridge.vault.bucket("list", f"{what}\n{asked}")
         if not self.dry_run:
-            yield _Store(self.bridge, store.lists.begin(hash_, rules))
+            yield IntoStore(self.bridge, store.lists.begin(hash_, rules))
             return
         mark = store.lists.look(hash_, rules)
         rehearsal = store.rehearse(mark.begun)

@@ -1,0 +1,90 @@
+"""All that a list says of each address, together: a row may be said again, and a no anywhere in it counts (R14)."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from bridge.decide import SAYS_YES, STOPS, Proof, common, event_of, judge_entry, lacking, proof
+from bridge.store.proofs import Known, Proofs
+from bridge.store.removing import Said
+from bridge.vault import Vault
+from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, Entry, EventType, Taken
+
+T = TypeVar("T")
+
+#: Addresses looked up in the store at a time.
+_AT_ONCE = 1000
+
+
+class Folded(NamedTuple):
+    """One contact and purpose."""
+
+    email: str
+    purpose: str
+    proof: Proof
+    seen: int  # number of her last event here; 0 = nobody of that address is here
+    stops: Sequence[Said]  # what the list itself holds of a no
+
+
+class Fold:
+    """Rows of one list, gathered by address in a file without a name, so that memory stays flat (SUP-03: by the
+    normalised address). `purpose` is what a no to everything, and a dead address, are graded for."""
+
+    def __init__(self, vault: Vault, purpose: str) -> None:
+        self._vault, self._purpose = vault, purpose
+        self._said = sqlite3.connect("", isolation_level=None)
+        self._said.execute("PRAGMA journal_mode = OFF")
+        self._said.execute("CREATE TABLE said (who BLOB, entry BLOB)")
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Some rows."""
+        hashes = self._vault.newest_lookups([entry.email for entry in entries])
+        rows = zip(hashes, map(msgspec.msgpack.encode, entries), strict=True)
+        self._said.executemany("INSERT INTO said VALUES (?, ?)", rows)
+
+    def contacts(self, proofs: Proofs, now: datetime) -> Iterator[Folded]:
+        """Each address and purpose once, with what proves it: by these rows and by the store."""
+        rows = self._said.execute("SELECT who, entry FROM said ORDER BY who")
+        decode = msgspec.msgpack.Decoder(Entry).decode
+        people = ([decode(row[1]) for row in group] for _, group in groupby(rows, itemgetter(0)))
+        for some in batches(people, _AT_ONCE):
+            known = proofs.known([entries[0].email for entries in some])
+            for entries in some:
+                yield from self._folded(entries, known[entries[0].email], now)
+
+    def close(self) -> None:
+        """Forget all of it."""
+        self._said.close()
+
+    def _folded(self, entries: Sequence[Entry], known: Known, now: datetime) -> Iterator[Folded]:
+        events = [
+            msgspec.structs.replace(event_of(entry, "", now, now), key=f"row {number}")
+            for number, entry in enumerate(entries)
+            # A stop at a platform that may be older than her yes here is for `reconcile` to judge.
+            if not entry.by_platform or _says_something(entry, known, now)
+        ]
+        told = [*known.told, *events]
+        for purpose in sorted({entry.purpose or self._purpose for entry in entries}):
+            gaps = common(known.gaps.get(purpose), *(lacking(event) for event in _named(events, purpose)))
+            stops = [Said(each.type, each.purpose, each.time) for each in events if each.type in STOPS]
+            yield Folded(entries[0].email, purpose, proof(told, purpose, gaps), known.seen, tuple(stops))
+
+
+def _says_something(entry: Entry, known: Known, now: datetime) -> bool:
+    return entry.type in SAYS_YES or judge_entry(known.told, entry, now, known=bool(known.seen)) is Taken.IMPORTED
+
+
+def _named(events: Sequence[ConsentEvent], purpose: str) -> Iterator[ConsentEvent]:
+    return (event for event in events if event.type is EventType.IMPORTED and event.purpose in (purpose, EVERY_PURPOSE))
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """So many at a time."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

@@ -1,0 +1,191 @@
+"""What an audit asks of the store: how well everybody's standing is proven, without opening anybody's seal.
+
+People who are alike in all a grade rests on are counted together by the database; the few whose clear columns do not
+say it all are read one by one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from bridge.decide import STOPS, Proof, from_bits, proof
+from bridge.store.engine import Database
+from bridge.store.rows import Rows, listed, with_stops
+from bridge.store.sql import Hand, Sql
+from bridge.tables import EVENT_TYPES, STATUSES, moment
+from bridge.vocabulary import ConsentEvent, EventType, Status, micros
+
+#: People in one statement.
+PAGE = 20_000
+
+_TYPES = {word: number for number, word in enumerate(EVENT_TYPES, start=1)}
+_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
+
+
+#: Where a no leaves people; what grew too old is none.
+_NO = frozenset(STOPS.values()) - {Status.EXPIRED, Status.UNKNOWN}
+
+
+def _types(*kinds: EventType) -> str:
+    return ", ".join(str(_TYPES[kind]) for kind in kinds)
+
+
+_MAY = f"{_NUMBERS[Status.GIVEN]}, {_NUMBERS[Status.SOFT_OPT_IN]}"
+_YES = _types(EventType.GIVEN, EventType.ENROLLED)
+_SAY_YES = _types(EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED, EventType.IMPORTED)
+#: Stops that lie before what a record says, an answer that is awaited, a move: her whole story is needed.
+_SPECIAL = (
+    f"(r.status IN ({_NUMBERS[Status.REQUESTED]}, {_NUMBERS[Status.EXPIRED]}) "
+    "OR r.subject IN (SELECT subject FROM former))"
+)
+#: Each person's purposes, each with the event that says yes, or only says so.
+_EACH = (
+    "SELECT {columns} FROM records r LEFT JOIN events p ON p.subject = r.subject AND p.number = ("
+    "SELECT x.number FROM events x WHERE x.subject = r.subject AND x.purpose = r.purpose "
+    f"AND x.type IN ({_SAY_YES}) AND (r.status NOT IN ({_MAY}) OR (x.time = r.since AND x.type IN ({_YES}))) "
+    "ORDER BY x.time DESC, x.number DESC LIMIT 1) "
+    "LEFT JOIN unproven u ON u.subject = r.subject AND u.purpose = r.purpose "
+    f"WHERE r.subject > ? AND r.subject <= ? AND NOT {_SPECIAL}"
+)
+#: When it was said, whatever it is.
+_TIME = f"CASE WHEN r.status = {_NUMBERS[Status.UNKNOWN]} THEN p.time ELSE r.since END"
+_SEEN = "(SELECT max(y.number) FROM events y WHERE y.subject = r.subject)"
+_ONE_BY_ONE = Sql(
+    f"SELECT r.subject, r.purpose, {_SEEN} FROM records r WHERE r.subject > ? AND r.subject <= ? AND {_SPECIAL}"
+)
+_LISTED = Sql(_EACH.format(columns=f"r.subject, r.purpose, {_SEEN}, r.status, u.missing, p.channel, p.notice, {_TIME}"))
+_GAPS = Sql("SELECT subject, purpose, missing FROM unproven WHERE subject IN ({})")
+_LAST = Sql("SELECT coalesce(max(number), 0) FROM subjects")
+_HERE = Sql("SELECT lookup, number FROM subjects WHERE lookup IN ({})")
+
+
+class Alike(NamedTuple):
+    """So many contacts of one purpose, whose proofs are alike but for the time: all of them lie within one age."""
+
+    purpose: str
+    proof: Proof
+    age: int  # how many of the given moments lie after the yes
+    people: int
+
+
+class Contact(NamedTuple):
+    """One contact's standing for one purpose."""
+
+    number: int
+    purpose: str
+    proof: Proof
+    seen: int  # number of her last event
+
+
+class Known(NamedTuple):
+    """What is known here of an address: her events with what the stop list says, and what lists did not prove."""
+
+    told: Sequence[ConsentEvent] = ()
+    gaps: Mapping[str, frozenset[str]] = {}  # by purpose
+    number: int = 0  # hers inside the store; 0 = nobody of that address is here
+    seen: int = 0  # that of her last event
+
+
+class Proofs:
+    """The store's side of an audit."""
+
+    def __init__(self, database: Database, rows: Rows) -> None:
+        self._database, self._rows = database, rows
+
+    def last(self) -> int:
+        """The highest number a person has."""
+        with self._database.looking() as db:
+            return int(_LAST.rows(db)[0][0])
+
+    def alike(self, moments: Sequence[datetime], after: int, until: int) -> list[Alike]:
+        """Everybody with a number in this range, counted. `moments` part the ages, so that no group lies on both sides
+        of one."""
+        cuts = [micros(each) for each in moments]
+        age = " + ".join(f"CASE WHEN {_TIME} <= ? THEN 1 ELSE 0 END" for _ in cuts) or "0"
+        columns = (
+            f"r.purpose AS a, r.status AS b, u.missing AS c, p.channel AS d, p.notice AS e, max({_TIME}), {age} AS f, "
+            "count(*)"
+        )
+        query = Sql(_EACH.format(columns=columns) + " GROUP BY a, b, c, d, e, f")
+        with self._database.looking() as db:
+            found = [
+                Alike(self._text(db, purpose), self._proof(db, about), age, count)
+                for purpose, *about, age, count in query.rows(db, (*cuts, after, until))
+            ]
+            for contact in self._special(db, after, until):
+                time = contact.proof.time
+                old = sum(1 for each in moments if time is not None and time <= each)
+                found.append(Alike(contact.purpose, contact.proof, old, 1))
+        return found
+
+    def contacts(self, after: int, until: int) -> tuple[list[Contact], dict[int, str]]:
+        """The same, each by itself, and everybody's address by number."""
+        with self._database.looking() as db:
+            found = [
+                Contact(number, self._text(db, purpose), self._proof(db, about), seen)
+                for number, purpose, seen, *about in _LISTED.rows(db, (after, until))
+            ]
+            found = sorted([*found, *self._special(db, after, until)], key=lambda each: (each.number, each.purpose))
+            people = self._rows.people(db, sorted({contact.number for contact in found}))
+        return found, {number: opened.person.email for number, opened in people.items()}
+
+    def known(self, emails: Sequence[str]) -> dict[str, Known]:
+        """What is known here of these addresses; nothing of one that nobody ever named."""
+        with self._database.looking() as db:
+            return known_by(db, self._rows, emails)
+
+    def _special(self, db: Hand, after: int, until: int) -> Iterator[Contact]:
+        pairs = _ONE_BY_ONE.rows(db, (after, until))
+        if not pairs:
+            return
+        numbers = sorted({number for number, *_ in pairs})
+        people = self._rows.people(db, numbers)
+        histories = self._rows.histories(db, [opened.person for opened in people.values()])
+        stops = self._rows.stops(db, [opened.person.email for opened in people.values()])
+        gaps = _gaps(db, self._rows, numbers)
+        for number, purpose, seen in pairs:
+            if number in people:
+                told = with_stops(histories[number], stops[people[number].person.email])
+                about = self._text(db, purpose)
+                yield Contact(number, about, proof(told, about, gaps.get(number, {}).get(about)), seen)
+
+    def _proof(self, db: Hand, about: Sequence[int | None]) -> Proof:
+        """What clear columns say of somebody's proof, as `decide.proof` says it of her events."""
+        status, missing, channel, notice, time = about  # the time is that of a yes, or of what the record says
+        stands = STATUSES[(status or 1) - 1]
+        said = None if time is None else moment(time)
+        where = None if channel is None else self._text(db, channel)
+        if stands in _NO:
+            return Proof(stands, stopped=True, time=said, channel=where)
+        gaps = None if missing is None else from_bits(missing)
+        return Proof(stands, time=said, notice=notice, channel=where, gaps=gaps)
+
+    def _text(self, db: Hand, number: int) -> str:
+        return self._rows.names.text(db, number)
+
+
+def known_by(db: Hand, rows: Rows, emails: Sequence[str]) -> dict[str, Known]:
+    """What is known of these addresses, in few reads for all of them."""
+    hashes = {email: [entry.value for entry in rows.vault.lookups(email)] for email in emails}
+    here: dict[bytes, int] = dict(listed(_HERE, db, [value for mine in hashes.values() for value in mine]))
+    people = rows.people(db, sorted(set(here.values())))
+    told, tails = rows.chains(db, [opened.person for opened in people.values()])
+    gaps = _gaps(db, rows, list(people))
+    stops = rows.stops(db, emails)  # last: what is told in between can only be one more stop
+    found = {}
+    for email, mine in hashes.items():
+        number = next((here[value] for value in mine if value in here and here[value] in people), 0)
+        if number:
+            events = with_stops(told[number], stops[email])
+            found[email] = Known(events, gaps.get(number, {}), number, tails[number][0])
+        else:
+            found[email] = Known(stops[email])
+    return found
+
+
+def _gaps(db: Hand, rows: Rows, numbers: Sequence[int]) -> dict[int, dict[str, frozenset[str]]]:
+    """What lists did not prove of these people, by purpose."""
+    found: dict[int, dict[str, frozenset[str]]] = {}
+    for subject, purpose, missing in listed(_GAPS, db, numbers):
+        found.setdefault(subject, {})[rows.names.text(db, purpose)] = from_bits(missing)
+    return found

@@ -1,0 +1,402 @@
+"""A reviewed audit carried out: who has no proof, and who said no, goes from the store and from every platform (AUD-02)."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from adapters.memory import Person
+from bridge.cli.main import main
+from bridge.jobs.audit import cleaning
+from bridge.jobs.audit.cleaning import Clean, Cleaned, Plan
+from bridge.jobs.audit.kept import About, Kept, written
+from bridge.jobs.audit.looking import Audit
+from bridge.jobs.lists.files import ListFile
+from bridge.jobs.lists.lines import Defaults
+from bridge.jobs.lists.rules import rules_of
+from bridge.store import BadInput
+from bridge.store.lists import Mark
+from bridge.store.removing import Removal, Removed
+from bridge.tables import approvals, metadata
+from bridge.vocabulary import EventType, Report, Status
+from tests.conftest import House, Reader
+from tests.csv_lists import WHOLE, Lists
+
+BARE = dict.fromkeys(WHOLE, "")
+
+
+def quiet(_done: int, _total: int) -> None:
+    """No bar."""
+
+
+class Auditor:
+    """Audits and cleans as the commands do."""
+
+    def __init__(self, house: House, folder: Path) -> None:
+        self.house, self.folder, self.lists = house, folder, Lists(house, folder)
+        self.count = 0
+
+    def audits(self, source: Path | str = "store", **defaults: str) -> Path:
+        """A kept audit of the store, of a file, or of a platform by its name."""
+        self.count += 1
+        path = self.folder / f"{self.count}.audit"
+        look = Audit(self.house.bridge, quiet)
+        about = About(made=look.made, source=str(source), rules=rules_of(self.house.bridge).hex())
+        with written(path, self.house.bridge.vault, about) as rows:
+            look.keep = rows.add
+            if isinstance(source, Path):
+                look.file(ListFile(source), Defaults(**{"channel": "footer", **defaults}))
+            elif source == "store":
+                look.store()
+            else:
+                look.platform(source)
+        return path
+
+    def told(self) -> Path:
+        """The same of the store by the command, which goes by the machine's clock."""
+        self.count += 1
+        ran = CliRunner().invoke(main, ["audit", "--out", str(self.folder / str(self.count))])
+        assert ran.exit_code == 0, ran.output
+        return self.folder / f"{self.count}.audit"
+
+    def job(self, path: Path) -> Clean:
+        """A clean of that audit."""
+        return Clean(self.house.bridge, Kept(path, self.house.bridge.vault), quiet)
+
+    def plans(self, path: Path) -> Plan:
+        """Only look."""
+        return self.job(path).plan()
+
+    def cleans(self, path: Path) -> Cleaned:
+        """Look, then do."""
+        job = self.job(path)
+        job.plan()
+        return job.carry_out()
+
+    def holds(self, email: str) -> bool:
+        """Whether anything of this address is here but the stop list, or at the ESP."""
+        return self.house.store.knows(email) or email in self.house.esp.people
+
+
+@pytest.fixture
+def auditor(house: House, tmp_path: Path) -> Auditor:
+    """On SQLite and on PostgreSQL."""
+    return Auditor(house, tmp_path)
+
+
+@pytest.fixture
+def shell(home: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Auditor:
+    """On SQLite, with the command's own surroundings."""
+    for name, value in home.environment.items():
+        monkeypatch.setenv(name, value)
+    return Auditor(home, tmp_path)
+
+
+def many(auditor: Auditor) -> list[str]:
+    """A list with everybody in it, taken in, all of them on at the ESP from before. Gives the addresses by grade."""
+    house = auditor.house
+    emails = [f"{name}@lezer.example" for name in ("proven", "incomplete", "none", "stopped")]
+    auditor.lists.take(
+        auditor.lists.write(
+            {"email": emails[0]},
+            {"email": emails[1], "notice": ""},
+            {"email": emails[2], **BARE},
+            {"email": emails[3]},
+        )
+    )
+    auditor.lists.take(auditor.lists.write({"email": emails[3], "status": "unsubscribed"}))
+    for email in emails:
+        house.esp.people[email] = Person(on={"newsletter"})
+    return emails
+
+
+def test_who_has_no_proof_and_who_said_no_is_gone_everywhere_and_the_others_stay(auditor: Auditor) -> None:
+    """AUD-02, S11: counts before and after add up; the stop stays as a hash; the history still verifies."""
+    house = auditor.house
+    proven, incomplete, none, stopped = many(auditor)
+    path = auditor.audits()
+    plan = auditor.plans(path)
+    assert (plan.audited, plan.remove, plan.keep) == (4, 2, 2)
+    assert (plan.none, plan.stopped, plan.here, plan.there) == (1, 1, 2, {"memory": 2})
+    assert all(auditor.holds(email) for email in (proven, incomplete, none, stopped)), "a plan changes nothing"
+    assert auditor.cleans(path) == Cleaned(removed=2)
+    house.dispatch()
+    assert [auditor.holds(email) for email in (proven, incomplete, none, stopped)] == [True, True, False, False]
+    assert house.store.may_mail(stopped, "newsletter").status is Status.WITHDRAWN
+    assert house.store.may_mail(none, "newsletter").status is Status.UNKNOWN
+    assert house.verify().problems == ()
+    after = Audit(house.bridge, quiet).store().as_json()
+    assert after["grades"] == {"proven": 1, "soft_proven": 0, "incomplete": 1, "none": 0, "stopped": 0}
+
+
+def test_a_second_run_changes_nothing(auditor: Auditor) -> None:
+    """AUD-02: carried out once, it says so; nobody who signs up meanwhile is touched by it."""
+    house = auditor.house
+    *_, none, _ = many(auditor)
+    path = auditor.audits()
+    auditor.cleans(path)
+    house.dispatch()
+    Reader(house, none).has_consented()
+    before = house.store.last_written()
+    assert auditor.plans(path).done
+    assert auditor.cleans(path) == Cleaned(removed=2)
+    assert house.store.last_written() == before
+    assert house.store.may_mail(none, "newsletter").may, "only deleted, she may come back (AUD-02)"
+
+
+def test_nothing_of_them_is_left_but_a_keyed_hash(auditor: Auditor) -> None:
+    """Promise 3: neither the address nor anything that opens is in any row once the ESP has said that she is gone."""
+    house = auditor.house
+    *_, none, stopped = many(auditor)
+    auditor.cleans(auditor.audits())
+    house.dispatch()
+    house.clock.forward(minutes=11)  # the ESP's last word
+    house.dispatch()
+    with house.bridge.database.reading() as db:
+        for table in metadata.sorted_tables:
+            for row in db.execute(table.select()):
+                for value in row:
+                    text = value if isinstance(value, bytes) else str(value).encode()
+                    assert not any(email.encode() in text for email in (none, stopped)), table.name
+    assert house.store.person(none) is None
+
+
+def test_a_stop_that_only_the_list_knew_stays_a_stop(auditor: Auditor) -> None:
+    """Promise 2: of nobody here, a no in an audited file is kept as a hash before she goes from the platform."""
+    house = auditor.house
+    house.esp.people["el@lezer.example"] = Person(on={"newsletter"})
+    path = auditor.audits(auditor.lists.write({"email": "el@lezer.example", "status": "objected"}))
+    assert auditor.cleans(path) == Cleaned(removed=1)
+    house.dispatch()
+    assert "el@lezer.example" not in house.esp.people
+    assert house.store.may_mail("el@lezer.example", "offers").status is Status.OBJECTED
+    assert auditor.lists.takes({"email": "el@lezer.example"}) == (0, 0, 1, 0)
+
+
+def test_a_no_of_somebody_who_stays_for_something_else_is_taken_in(auditor: Auditor) -> None:
+    """Promise 2: she left one topic in that list, and is proven for another: she stays, and her no counts."""
+    house = auditor.house
+    email = "an@lezer.example"
+    auditor.lists.take(auditor.lists.write({"email": email}, {"email": email, "purpose": "offers"}))
+    path = auditor.audits(
+        auditor.lists.write(
+            {"email": email}, {"email": email, "purpose": "offers", "status": "withdrawn", "time": "2026-11-01"}
+        )
+    )
+    assert auditor.cleans(path).removed == 0
+    assert house.store.may_mail(email, "newsletter").may
+    assert house.store.may_mail(email, "offers").status is Status.WITHDRAWN
+    assert house.verify().problems == ()
+
+
+def test_who_is_proven_for_something_that_the_list_did_not_name_stays(auditor: Auditor) -> None:
+    """AUD-02: the list says nothing of her yes to offers; the store does."""
+    house = auditor.house
+    Reader(house, "an@lezer.example").has_consented("offers")
+    path = auditor.audits(auditor.lists.write({"email": "an@lezer.example", **BARE}))
+    assert auditor.cleans(path) == Cleaned(kept=1)
+    assert house.store.may_mail("an@lezer.example", "offers").may
+
+
+def test_a_platforms_own_contacts_without_proof_go_from_it(auditor: Auditor) -> None:
+    """AUD-02: nobody of them was ever here; whoever is proven stays on there."""
+    house = auditor.house
+    Reader(house, "an@lezer.example").has_consented()
+    for name in ("bo", "cleo"):
+        house.esp.people[f"{name}@lezer.example"] = Person(on={"newsletter"})
+    path = auditor.audits("memory")
+    assert auditor.cleans(path) == Cleaned(removed=2)
+    house.dispatch()
+    assert set(house.esp.people) == {"an@lezer.example"}
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------
+
+
+def test_an_audit_of_yesterday_is_refused(auditor: Auditor) -> None:
+    """AUD-02: after 24 hours nobody knows whether it still holds."""
+    many(auditor)
+    path = auditor.audits()
+    auditor.house.clock.forward(hours=24)
+    assert auditor.plans(path).remove == 2
+    auditor.house.clock.forward(seconds=1)
+    with pytest.raises(BadInput, match="believed for 24 hours"):
+        auditor.plans(path)
+
+
+@pytest.mark.parametrize("who", [0, 1, 2, 3])
+def test_an_audit_whose_people_changed_since_is_refused(auditor: Auditor, who: int) -> None:
+    """AUD-02: she confirmed, or left, after it was made; who came new since is in no audit and does not matter."""
+    house = auditor.house
+    email = many(auditor)[who]
+    path = auditor.audits()
+    Reader(house, "new@lezer.example").has_consented()
+    assert auditor.plans(path).remove == 2
+    house.hear(Report(type=EventType.UNSUBSCRIBED, email=email, time=house.clock(), key="later"))
+    with pytest.raises(BadInput, match="audit again"):
+        auditor.plans(path)
+
+
+def test_another_policy_makes_another_audit(auditor: Auditor, make_house: Callable[..., House]) -> None:
+    """AUD-01: what was graded by other rules is not carried out."""
+    many(auditor)
+    path = auditor.audits()
+    policy = auditor.house.bridge.settings.policy
+    policy.write_text(policy.read_text().replace("complaint_least = 1000", "complaint_least = 999"))
+    changed = make_house(str(auditor.house.bridge.settings.database_url))
+    with pytest.raises(BadInput, match="has changed since"):
+        Auditor(changed, auditor.folder).plans(path)
+
+
+def test_who_does_something_between_plan_and_deed_is_left_as_she_is(auditor: Auditor) -> None:
+    """Decision 1: the last look is under her lock."""
+    house = auditor.house
+    *_, none, stopped = many(auditor)
+    path = auditor.audits()
+    job = auditor.job(path)
+    job.plan()
+    Reader(house, none).has_consented()
+    assert job.carry_out() == Cleaned(removed=1, kept=1)
+    assert house.store.may_mail(none, "newsletter").may
+    assert not house.store.knows(stopped)
+
+
+@pytest.mark.parametrize(("seen", "wanted"), [(1, Removed.REMOVED), (0, Removed.CHANGED), (2, Removed.CHANGED)])
+def test_the_number_of_her_last_event_says_whether_she_is_as_she_was(
+    auditor: Auditor, seen: int, wanted: Removed
+) -> None:
+    """AUD-02: also somebody of whom nobody was here when the audit was made."""
+    auditor.lists.takes({"email": "an@lezer.example", **BARE})
+    assert auditor.house.store.remove([Removal("an@lezer.example", seen, ())]) == [wanted]
+    assert auditor.house.store.remove([Removal("an@lezer.example", 1, ())])[0] is (
+        Removed.GONE if wanted is Removed.REMOVED else Removed.REMOVED
+    )
+
+
+def test_killed_it_goes_on_where_it_was(shell: Auditor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill between any two transactions: run again, it ends as if nothing had happened, each person once."""
+    house = shell.house
+    emails = [f"p{number}@lezer.example" for number in range(5)]
+    shell.lists.takes(*({"email": email, **BARE} for email in emails))
+    for email in emails:
+        house.esp.people[email] = Person(on={"newsletter"})
+    path = shell.audits()
+    monkeypatch.setattr(cleaning, "_AT_ONCE", 2)
+    noting = house.store.lists.go_on
+    for calls in (1, 0):
+        left = iter(range(calls))
+
+        def dies(before: Mark, after: Mark, left: Iterator[int] = left) -> None:
+            next(left)  # then it is over
+            noting(before, after)
+
+        monkeypatch.setattr(house.store.lists, "go_on", dies)
+        job = shell.job(path)
+        job.plan()
+        with pytest.raises(StopIteration):
+            job.carry_out()
+    monkeypatch.setattr(house.store.lists, "go_on", noting)
+    done = shell.cleans(path)
+    assert done.removed + done.gone == 5
+    house.dispatch()
+    assert not any(shell.holds(email) for email in emails)
+    assert house.verify().problems == ()
+
+
+# -- the command -------------------------------------------------------------------------------------------------
+
+
+def test_the_command_shows_the_plan_asks_and_does_it(shell: Auditor) -> None:
+    """AUD-02: without a person to ask it changes nothing; with --yes it does what it showed."""
+    emails = many(shell)
+    path = shell.told()
+    asked = CliRunner().invoke(main, ["clean", "--from", str(path)])
+    assert asked.exit_code == 1, asked.output
+    assert "2 go: 1 without any proof, 1 who said no" in asked.output
+    assert "from the store 2, memory 2" in asked.output
+    assert all(shell.holds(email) for email in emails)
+    done = CliRunner().invoke(main, ["clean", "--from", str(path), "--yes"])
+    assert done.exit_code == 0, done.output
+    assert "Taken out: 2." in done.output
+    again = CliRunner().invoke(main, ["clean", "--from", str(path), "--yes", "--json"])
+    told = json.loads(again.stdout)
+    assert (again.exit_code, told["plan"]["done"], told["done"]["removed"]) == (0, True, 0)
+    assert "lezer.example" not in asked.output + done.output + again.output
+
+
+def test_where_the_policy_asks_another_person_must_approve(
+    environment: dict[str, str],
+    make_house: Callable[..., House],
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Decision 36, ORG-02: the first call writes what waits; only another operator carries it out, once."""
+    policy = Path(environment["BRIDGE_POLICY"])
+    policy.write_text('second_approver = ["clean"]\n' + policy.read_text())
+    house = make_house(database_url)
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    auditor = Auditor(house, tmp_path)
+    emails = many(auditor)
+    path = auditor.told()
+
+    def says(operator: str, *words: str) -> Any:
+        return CliRunner().invoke(main, list(words), env={"BRIDGE_OPERATOR": operator})
+
+    asked = says("carla", "clean", "--from", str(path), "--yes", "--json")
+    id_ = json.loads(asked.stdout)["waits"]
+    assert json.loads(says("carla", "clean", "--from", str(path), "--yes", "--json").stdout)["waits"] == id_
+    assert all(auditor.holds(email) for email in emails)
+    herself = says("carla", "approve", id_)
+    assert (herself.exit_code, "another person" in herself.output) == (1, True)
+    assert says("dora", "approve", "nothing").exit_code == 1
+    assert all(auditor.holds(email) for email in emails)
+    done = says("dora", "approve", id_)
+    assert done.exit_code == 0, done.output
+    assert [house.store.knows(email) for email in emails] == [True, True, False, False]
+    twice = says("dora", "approve", id_)
+    assert (twice.exit_code, "done already" in twice.output) == (1, True)
+    with house.bridge.database.reading() as db:
+        (row,) = db.execute(approvals.select()).all()
+    assert (row.asked_by, row.approved_by) == ("carla", "dora")
+
+
+def test_another_audit_than_the_one_that_was_asked_for_is_not_carried_out(
+    environment: dict[str, str],
+    make_house: Callable[..., House],
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ORG-02: what was approved is the very file that was asked for."""
+    policy = Path(environment["BRIDGE_POLICY"])
+    policy.write_text('second_approver = ["clean"]\n' + policy.read_text())
+    house = make_house(sqlite_url)
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    auditor = Auditor(house, tmp_path)
+    emails = many(auditor)
+    path = auditor.told()
+    asked = CliRunner().invoke(
+        main, ["clean", "--from", str(path), "--yes", "--json"], env={"BRIDGE_OPERATOR": "carla"}
+    )
+    auditor.lists.takes({"email": "more@lezer.example", **BARE})
+    auditor.told().replace(path)
+    id_ = json.loads(asked.stdout)["waits"]
+    done = CliRunner().invoke(main, ["approve", id_], env={"BRIDGE_OPERATOR": "dora"})
+    assert (done.exit_code, "another audit" in done.output) == (1, True)
+    assert all(auditor.holds(email) for email in emails)
+
+
+def test_a_policy_names_only_acts_that_can_wait(
+    environment: dict[str, str], make_house: Callable[..., House], sqlite_url: str
+) -> None:
+    """ORG-02: a typing error would mean that nobody approves anything."""
+    policy = Path(environment["BRIDGE_POLICY"])
+    policy.write_text('second_approver = ["cleen"]\n' + policy.read_text())
+    with pytest.raises(Exception, match=r"second_approver.*ORG-02"):
+        make_house(sqlite_url)
