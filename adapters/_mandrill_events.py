@@ -103,7 +103,7 @@ class MandrillEvents(Ears):
                 email=email,
                 time=time or self._clock(),
                 key=f"mandrill:{name}",
-                detail=f"{_word(event.event) or 'rejected'}_{meaning}",
+                detail=f"{'rejected' if _word(event.type) == 'blacklist' else _word(event.event)}_{meaning}",
             )
         ]
 

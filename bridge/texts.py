@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from colorsys import hls_to_rgb, rgb_to_hls
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from gettext import GNUTranslations
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -146,6 +146,16 @@ class Texts:
     def time_of_day(self, language: str, value: datetime) -> str:
         """Only the time of a moment of today, to the second, in the policy's zone."""
         return format_time(value.astimezone(self._zone), "medium", self._zone, self._spoken[language].locale)
+
+    def exact(self, language: str, value: datetime) -> str:
+        """A moment to the second in the policy's zone, with the same in UTC beside it."""
+        time, utc = self.time_of_day(language, value), f"{value.astimezone(UTC):%H:%M:%S} UTC"
+        day, other = value.astimezone(self._zone).date(), value.astimezone(UTC).date()
+        if day != other:
+            # Translators: a date and the time on that day.
+            utc = self.gettext(language, "%(day)s at %(time)s", day=self.day(language, other), time=utc)
+        # Translators: a date and the time on that day.
+        return self.gettext(language, "%(day)s at %(time)s", day=self.day(language, day), time=f"{time} ({utc})")
 
     def length(self, language: str, value: Length) -> str:
         """A length of time in the reader's words: 3 days."""

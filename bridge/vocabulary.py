@@ -139,6 +139,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     single_opt_in: str | None = None  # the policy's written reason where no confirmation is asked
     sale: Mapping[str, str] | None = None  # facts of a soft opt-in
     ip: str | None = None  # only where the policy asks for it
+    left: str | None = None  # of a move: the mark of the address she left (`Links.mark`); empty = she kept it
     detail: str | None = None  # a machine's reason code, never free text
 
 

@@ -335,7 +335,7 @@ def test_evidence_holds_every_event_with_its_proof(run, an, shop):
 
     text = run("evidence", an.email).stdout
     assert words.label in text
-    assert "one_click" in text
+    assert "uitschrijfknop" in text
     assert an.email in text
 
 
@@ -345,9 +345,9 @@ def test_evidence_is_written_for_its_owner_only(run, an):
     result = run("evidence", an.email, "--out", "case-12")
     assert result.exit_code == 0, result.output
     files = sorted(Path("case-12").iterdir())
-    assert [file.name for file in files] == ["evidence.json", "evidence.txt"]
+    assert [file.name for file in files] == ["evidence.html", "evidence.json", "evidence.txt"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert json.loads(files[0].read_text())["address"] == an.email
+    assert json.loads(files[1].read_text())["address"] == an.email
     refused(run("evidence", an.email, "--out", "case-12"), "evidence.json")
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -16,15 +16,27 @@ from bridge.cli.audit import approve, audit, clean
 from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase
+from bridge.cli.evidence import evidence
 from bridge.cli.keys import RINGS, keys, new_kid
 from bridge.cli.lists import import_
 from bridge.cli.move import move
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, is_free, make_bridge, progress, show
+from bridge.cli.options import (
+    Moment,
+    address,
+    as_json,
+    env_file,
+    errors_in_a_line,
+    fail,
+    is_free,
+    make_bridge,
+    progress,
+    show,
+)
 from bridge.cli.reconcile import reconcile
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
+from bridge.vocabulary import rfc3339
 
-_MOMENTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 _PORT = click.IntRange(1, 65533)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -43,6 +55,7 @@ def main() -> None:
 main.add_command(setup)
 main.add_command(doctor)
 main.add_command(keys)
+main.add_command(evidence)
 main.add_command(erase)
 main.add_command(backup)
 main.add_command(restore)
@@ -198,62 +211,37 @@ def check() -> None:
 @main.command("may-mail")
 @click.argument("email")
 @click.argument("purpose")
-@click.option("--at", type=click.DateTime(_MOMENTS), help="A past moment (UTC).")
+@click.option("--at", type=Moment(), help="A past moment, such as 2026-11-23T10:04:57Z (without a zone: UTC).")
 @as_json
 @env_file
 @errors_in_a_line
 def may_mail(email: str, purpose: str, at: datetime | None, json_: bool) -> None:
     """May EMAIL be mailed for PURPOSE, and why? Exit 0 for both answers. EMAIL `-` reads standard input.
 
+    With --at the answer is what the store knew then: what was told later does not count. Limits and contracts are
+    those of today's policy, applied to that moment.
+
     \b
     Example: consent-bridge may-mail reader@site.example newsletter
+             consent-bridge may-mail reader@site.example newsletter --at 2026-11-23T11:00:00+01:00
     """
     bridge = make_bridge()
     if purpose not in bridge.policy.purposes:
         fail(f"no purpose {purpose!r} in the policy; there are: {', '.join(bridge.policy.purposes)}")
-    moment = at.replace(tzinfo=UTC) if at else None
-    answer = bridge.store.may_mail(address(email), purpose, moment)
+    notes: tuple[str, ...] = ()
+    if at is None:
+        answer = bridge.store.may_mail(address(email), purpose)
+    else:
+        answer, notes = bridge.store.past.may_mail(address(email), purpose, at)
     if json_:
-        show({"may": answer.may, "status": answer.status.value, "why": list(answer.why)})
+        then = {"at": rfc3339(at), "notes": list(notes)} if at else {}
+        show({"may": answer.may, "status": answer.status.value, "why": list(answer.why), **then})
         return
     click.echo(("yes" if answer.may else "no") + f" ({answer.status})")
     for why in answer.why:
         click.echo(f"  {why}")
-
-
-@main.command()
-@click.argument("email")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write evidence.json and evidence.txt there."
-)
-@as_json
-@env_file
-@errors_in_a_line
-def evidence(email: str, out: Path | None, json_: bool) -> None:
-    """Everything that proves one person's yes and no, with the exact words she saw. EMAIL `-` reads standard input.
-
-    \b
-    Example: consent-bridge evidence reader@site.example --out case-12
-    """
-    from bridge.jobs.evidence import as_text, collect
-
-    bridge = make_bridge()
-    person = bridge.store.person(address(email))
-    if person is None:
-        fail("no such person here: never signed up, or erased")
-        return
-    found = collect(bridge, person)
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
-        import json
-
-        write_private(out / "evidence.json", json.dumps(found, ensure_ascii=False, indent=2))
-        write_private(out / "evidence.txt", as_text(found))
-        click.echo(f"Written: {out}/evidence.json, {out}/evidence.txt")
-    elif json_:
-        show(found)
-    else:
-        click.echo(as_text(found))
+    for note in notes:
+        click.echo(f"  note: {note}")
 
 
 @main.command()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -121,6 +122,27 @@ def address(text: str) -> str:
     if not given:
         fail("no address was given")
     return given
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment as RFC 3339 writes it; without a zone it is UTC, and only a date is its beginning.
+
+    Given in whole seconds it is that whole second: what was told within it counts, as in every answer of ours.
+    """
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it; 2 is the exit code for what is no moment."""
+        text = str(value).strip()
+        try:
+            moment = datetime.fromisoformat(text)
+            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{text!r} is no moment: write 2026-11-23T10:04:57Z, with +01:00 or another zone for Z", param, ctx
+            )
+        return moment if "." in text or "," in text else moment.replace(microsecond=999_999)
 
 
 @contextmanager

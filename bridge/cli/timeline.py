@@ -63,9 +63,9 @@ def _handler(bridge: Bridge, path: str) -> type[BaseHTTPRequestHandler]:
 
 
 def _known(bridge: Bridge, email: str) -> dict[str, Any]:
-    person = bridge.store.person(email)
-    if person is None:
+    found = evidence.look(bridge, email)
+    if found is None or found.person is None:
         purposes = {purpose: bridge.store.may_mail(email, purpose) for purpose in bridge.policy.purposes}
         stops = "; ".join(f"{purpose}: {', '.join(answer.why)}" for purpose, answer in purposes.items())
         return {"known": False, "stops": stops}
-    return {"known": True, **evidence.collect(bridge, person)}
+    return {"known": True, **evidence.as_data(bridge, found)}

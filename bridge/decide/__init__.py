@@ -31,6 +31,7 @@ from bridge.decide.history import (
     paused_until,
     settled,
     standing,
+    stands,
     status,
     strictest,
     unconfirmed_move,
@@ -38,6 +39,7 @@ from bridge.decide.history import (
 )
 from bridge.decide.mails import (
     gate,
+    is_in_use,
     is_live,
     is_on,
     may_ask,
@@ -75,6 +77,7 @@ __all__ = [
     "from_bits",
     "gate",
     "grade",
+    "is_in_use",
     "is_live",
     "is_news",
     "is_on",
@@ -93,6 +96,7 @@ __all__ = [
     "shown",
     "soft_opt_in_gaps",
     "standing",
+    "stands",
     "status",
     "strictest",
     "unconfirmed_move",

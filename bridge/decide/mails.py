@@ -61,6 +61,18 @@ def is_live(events: Collection[ConsentEvent], purpose: str, now: datetime, limit
     return not _against_age(status, by, now, limits) and not _against_wording(status, by, purpose, limits)
 
 
+def is_in_use(status: Status, since: datetime, now: datetime, limits: Limits) -> bool:
+    """Whether data for a purpose is still needed by where she stands alone: it is on, or waits for her confirmation.
+
+    A pause, a block or a contract that has run out ends no need: they may end themselves.
+    """
+    if status is S.GIVEN:
+        return now < since + limits.consent_max_age
+    if status is S.SOFT_OPT_IN:
+        return limits.soft_opt_in and now < since + limits.soft_max_age
+    return status is S.REQUESTED and now <= since + limits.pending_ttl
+
+
 def pending(events: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> ConsentEvent | None:
     """The request that still waits for its confirmation, if any (R4, R9)."""
     mine = about(settled(events), purpose)

@@ -1,37 +1,102 @@
-"""One person's whole story, for an authority or a judge: every event with its proof and the exact words she saw."""
+"""One person's whole story: every event with its proof and the exact words she saw. As data here, as a document in
+`testimony`."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
 from bridge.bootstrap import Bridge
 from bridge.decide import may_mail
-from bridge.store.values import Person
-from bridge.vocabulary import ConsentEvent, rfc3339
+from bridge.notices import Wording
+from bridge.store.values import Confirmation, Person
+from bridge.store.verify import Problem, verify_person
+from bridge.vault import Sealed
+from bridge.vocabulary import Answer, ConsentEvent, Limits, Method, rfc3339
 
 
-def collect(bridge: Bridge, person: Person) -> dict[str, Any]:
-    """Everything that is known of one person's consent, as plain data."""
-    now = bridge.clock()
-    story = bridge.store.story(person)
-    history = bridge.store.history(person)
-    limits = bridge.limits(now)
-    return {
-        "made": rfc3339(now),
+class Found(NamedTuple):
+    """All that is known of one address at this moment. Without a `person` only the stop list knows it."""
+
+    made: datetime
+    email: str
+    person: Person | None
+    story: Sequence[ConsentEvent]
+    sealed: bool  # whether the evidence of every event could be opened
+    stops: Sequence[ConsentEvent]  # what the stop list says beyond her own events
+    standing: Mapping[str, Answer]
+    limits: Limits
+    confirmed: Mapping[int, Sequence[Confirmation]]  # by the number of the stop
+    words: Mapping[str, Wording]
+    problems: Sequence[Problem]  # of her own chain
+
+    @property
+    def history(self) -> list[ConsentEvent]:
+        """What deciding is done with."""
+        return [*self.story, *self.stops]
+
+
+def look(bridge: Bridge, email: str) -> Found | None:
+    """What is known of an address; None where nothing is."""
+    store, now = bridge.store, bridge.clock()
+    person = store.person(email)
+    limits = store.limits_now(now)
+    if person is None:
+        stops = store.stops(email)
+        return Found(now, email, None, (), True, stops, {}, limits, {}, {}, ()) if stops else None
+    sealed = True
+    try:
+        story = store.story(person)
+    except (Sealed, ValueError, msgspec.MsgspecError):
+        sealed, story = False, store.told(person)
+    history = store.history(person)
+    confirmed: dict[int, list[Confirmation]] = {}
+    for one in store.confirmations(person):
+        confirmed.setdefault(one.number, []).append(one)
+    shown = {event.evidence.wording for event in story if event.evidence.wording}
+    return Found(
+        made=now,
+        email=person.email,
+        person=person,
+        story=story,
+        sealed=sealed,
+        stops=[event for event in history if event.method is Method.STOP_LIST],
+        standing={purpose: may_mail(history, purpose, now, limits) for purpose in bridge.policy.purposes},
+        limits=limits,
+        confirmed=confirmed,
+        words={sha256: words for sha256 in sorted(shown) if (words := store.words(sha256))},
+        problems=verify_person(bridge.database, bridge.vault, person.number),
+    )
+
+
+def as_data(bridge: Bridge, found: Found) -> dict[str, Any]:
+    """The same as plain data."""
+    person = found.person
+    told: dict[str, Any] = {
+        "made": rfc3339(found.made),
         "controller": bridge.policy.controller.name,
-        "subject": person.id,
-        "address": person.email,
-        "language": person.language,
-        "standing": {
-            purpose: msgspec.to_builtins(may_mail(history, purpose, now, limits)) for purpose in bridge.policy.purposes
+        "subject": person.id if person else None,
+        "address": found.email,
+        "language": person.language if person else None,
+        "standing": {purpose: msgspec.to_builtins(answer) for purpose, answer in found.standing.items()},
+        "events": [_event(found, number, event) for number, event in enumerate(found.story, start=1)],
+        "stop list": [
+            {"type": stop.type.value, "purpose": stop.purpose or "every purpose", "since": rfc3339(stop.time)}
+            for stop in found.stops
+        ],
+        "chain": {
+            "events": len(found.story),
+            "whole": not found.problems,
+            "problems": [{"where": problem.where, "what": problem.what} for problem in found.problems],
         },
-        "events": [_event(bridge, number, event) for number, event in enumerate(story, start=1)],
     }
+    return told
 
 
-def _event(bridge: Bridge, number: int, event: ConsentEvent) -> dict[str, Any]:
+def _event(found: Found, number: int, event: ConsentEvent) -> dict[str, Any]:
     proof = {name: value for name, value in msgspec.to_builtins(event.evidence).items() if value is not None}
-    words = bridge.store.words(event.evidence.wording) if event.evidence.wording else None
+    words = found.words.get(event.evidence.wording or "")
     told = {
         "number": number,
         "event": event.key,
@@ -47,32 +112,14 @@ def _event(bridge: Bridge, number: int, event: ConsentEvent) -> dict[str, Any]:
         "wording version": event.notice,
         "proof": proof or None,
         "words shown": {"label": words.label, "text": words.text} if words else None,
+        "carried out": _carried_out(found, number),
     }
     return {name: value for name, value in told.items() if value is not None}
 
 
-def as_text(found: dict[str, Any]) -> str:
-    """The same in lines that print well."""
-    lines = [
-        f"Evidence of consent, made {found['made']} by {found['controller']}",
-        f"Person {found['subject']}, address {found['address']}, language {found['language']}",
-        "",
-        "Where she stands:",
-    ]
-    for purpose, answer in found["standing"].items():
-        verdict = "may be mailed" if answer["may"] else "may not be mailed"
-        lines.append(f"  {purpose}: {verdict} ({answer['status']}): {'; '.join(answer['why'])}")
-    lines += ["", "What happened:"]
-    for event in found["events"]:
-        lines.append(f"  {event['number']}. {event['time']}  {event['type']}, {event['purpose']}")
-        lines += [f"       {name}: {event[name]}" for name in _SHOWN if name in event]
-        lines += [f"       {name}: {value}" for name, value in event.get("proof", {}).items()]
-        if words := event.get("words shown"):
-            lines += [
-                "       words shown:",
-                *(f"         | {line}" for line in (words["label"], "", *words["text"].splitlines())),
-            ]
-    return "\n".join(lines) + "\n"
-
-
-_SHOWN = ("event", "received", "asked", "until", "told by", "method", "channel", "wording version")
+def _carried_out(found: Found, number: int) -> list[dict[str, str | None]] | None:
+    """At which platform this stop was carried out when; None while that is not known."""
+    there = found.confirmed.get(number)
+    if there is None:
+        return None
+    return [{"platform": one.adapter, "time": rfc3339(one.confirmed) if one.confirmed else None} for one in there]

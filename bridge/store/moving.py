@@ -41,14 +41,14 @@ class Mover:
         if there is not None:
             history = batch.history[opened.number]
             on = {purpose for purpose in _purposes(history) if standing(history, purpose).status in MAILABLE}
-            batch.add(opened, event)
+            batch.add(opened, _leaving(event, ""))
             self._stop_too(batch, history, there, event)
             self.set_right(batch, there, event, on)
             return
         live = self._live(batch, opened)
         promise_old(batch.db, self._vault, opened.number, opened.person.email, batch.now)
         moved = batch.move(opened, email, self._mark(email))
-        batch.add(moved, event)
+        batch.add(moved, _leaving(event, opened.person.mark))
         request = new_id()
         asked = [self._question(given, event, request, batch) for given in live]
         for question in asked:
@@ -113,6 +113,11 @@ class Mover:
             key = self._vault.report_keys(f"{moved.key}\n{stop.type}\n{stop.purpose}\n{stop.time}")[0]
             told = msgspec.structs.replace(moved, type=stop.type, purpose=stop.purpose, time=stop.time, key=key)
             batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
+
+
+def _leaving(event: ConsentEvent, mark: str) -> ConsentEvent:
+    """The move, with the address that was left, so that it can be told later whose it was before."""
+    return msgspec.structs.replace(event, evidence=msgspec.structs.replace(event.evidence, left=mark))
 
 
 def _purposes(history: Sequence[ConsentEvent]) -> list[str]:

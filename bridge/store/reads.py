@@ -1,7 +1,7 @@
 """What can be asked of the store: people, what happened to them, whether they may be mailed, what waits."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -94,15 +94,23 @@ class Reads:
                 raise UnknownSubject("this person is no longer here")
             return self.rows.story(db, opened)
 
-    def may_mail(self, email: str, purpose: str, at: datetime | None = None) -> Answer:
-        """May this address be mailed for this purpose, today or as the store knew it at a past moment; and why."""
-        moment = at or self.clock()
+    def told(self, person: Person) -> list[ConsentEvent]:
+        """The same from the clear columns, without evidence: what can still be read where a seal was broken."""
+        with self.database.looking() as db:
+            return self.rows.histories(db, [person])[person.number]
+
+    def may_mail(self, email: str, purpose: str) -> Answer:
+        """May this address be mailed for this purpose now, and why. `Store.past` answers for a moment before."""
+        now = self.clock()
         person = self.person(email)
         known = self.history(person) if person else self.stops(email)
-        told = [event for event in known if event.received <= moment and event.time <= moment + timedelta(minutes=5)]
-        limits = self.limits(moment)
-        closed = {**limits.closed, **self.complaints.held(moment, limits)}
-        return may_mail(told, purpose, moment, msgspec.structs.replace(limits, closed=closed))
+        return may_mail(known, purpose, now, self.limits_now(now))
+
+    def limits_now(self, now: datetime) -> Limits:
+        """The policy's limits, and what is closed because too many readers complain (SND-04)."""
+        limits = self.limits(now)
+        closed = {**limits.closed, **self.complaints.held(now, limits)}
+        return msgspec.structs.replace(limits, closed=closed)
 
     def confirmations(self, person: Person) -> list[Confirmation]:
         """When each ESP carried out each of her stops, in the order they were said."""

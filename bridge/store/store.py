@@ -21,6 +21,7 @@ from bridge.store.hearing import Hearing, hashed, report_keys
 from bridge.store.intake import ALONE, Intake, Overtaken
 from bridge.store.lists import ListBook, Mark, go_on
 from bridge.store.moving import REPORTS, Mover
+from bridge.store.past import Past
 from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
 from bridge.store.removing import Removal, Removed, remove
@@ -109,6 +110,7 @@ class Store(Reads):
         self.lists = ListBook(database, clock)
         self.approvals = ApprovalBook(database, clock)
         self._mark, self._mover = mark, Mover(vault, mark)
+        self.past = Past(database, self.rows, limits=limits, mark=mark, clock=clock)
         self._words = Words(words or {})
 
     # -- writes -------------------------------------------------------------------------------------------------

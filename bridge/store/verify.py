@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from bridge.decide import as_bits, common, concerns, lacking, standing
 from bridge.store.engine import Database
 from bridge.store.names import Names
-from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, open_event, open_person
+from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_event, open_person
 from bridge.store.schema import missing_triggers
 from bridge.store.sql import AnyRow, Sql
 from bridge.store.values import Person
@@ -20,6 +20,10 @@ from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
 _PEOPLE = Sql(
     "SELECT s.number, s.id, s.mark, s.profile, k.kid, k.wrapped FROM subjects s "
     "JOIN person_keys k ON k.subject = s.number WHERE s.number > ? ORDER BY s.number LIMIT ?"
+)
+_ONE = Sql(
+    "SELECT s.number, s.id, s.mark, s.profile, k.kid, k.wrapped FROM subjects s "
+    "JOIN person_keys k ON k.subject = s.number WHERE s.number = ?"
 )
 _EVENTS = Sql(
     f"SELECT {', '.join(COLUMNS)}, sealed, digest FROM events WHERE subject IN ({{}}) ORDER BY subject, number"
@@ -101,21 +105,23 @@ def verify(
     with database.reading() as db:
         total = db.scalar(select(func.count()).select_from(subjects)) or 0
         for chunk in _chunks(db):
-            numbers = [row[0] for row in chunk]
-            told = _by_subject(_Told(*row) for row in _EVENTS.rows(db, numbers, len(numbers)))
-            kept = _by_subject(_Record(*row) for row in _RECORDS.rows(db, numbers, len(numbers)))
-            lacks = _by_subject(_Lack(*row) for row in _LACKS.rows(db, numbers, len(numbers)))
-            for number, row in zip(numbers, chunk, strict=True):
-                mine = told.get(number, [])
-                hers = _Kept(kept.get(number, []), lacks.get(number, []))
-                problems += _check_person(db, rows, row, mine, hers)
-                people, seen = people + 1, seen + len(mine)
+            for count, found in _checked(db, rows, chunk):
+                problems += found
+                people, seen = people + 1, seen + count
             progress(people, total)
         problems += _strays(db)
         lost = sorted(missing_triggers(db))
         problems += [Problem(f"trigger {name}", "is gone or off: run consent-bridge db upgrade") for name in lost]
         erased = db.scalar(select(func.count()).where(events.c.sealed.is_(None))) or 0
     return Verdict(people, seen, erased, tuple(problems))
+
+
+def verify_person(database: Database, vault: Vault, number: int) -> tuple[Problem, ...]:
+    """Check one person's own chain, events and records, and nobody else's."""
+    rows = Rows(vault, Names(database))
+    with database.reading() as db:
+        found = _checked(db, rows, _ONE.rows(db, (number,)))
+        return tuple(problem for _, problems in found for problem in problems)
 
 
 def _chunks(db: Connection) -> Iterator[Sequence[AnyRow]]:
@@ -133,6 +139,18 @@ def _by_subject(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
     for row in rows:
         found.setdefault(row.subject, []).append(row)
     return found
+
+
+def _checked(db: Connection, rows: Rows, chunk: Sequence[AnyRow]) -> Iterator[tuple[int, list[Problem]]]:
+    """How many events each of these people has, and what is wrong with her."""
+    numbers = [row[0] for row in chunk]
+    told = _by_subject(_Told(*row) for row in listed(_EVENTS, db, numbers))
+    kept = _by_subject(_Record(*row) for row in listed(_RECORDS, db, numbers))
+    lacks = _by_subject(_Lack(*row) for row in listed(_LACKS, db, numbers))
+    for number, row in zip(numbers, chunk, strict=True):
+        mine = told.get(number, [])
+        hers = _Kept(kept.get(number, []), lacks.get(number, []))
+        yield len(mine), list(_check_person(db, rows, row, mine, hers))
 
 
 def _check_person(db: Connection, rows: Rows, row: AnyRow, mine: list[_Told], kept: _Kept) -> Iterator[Problem]:

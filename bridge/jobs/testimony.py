@@ -1,0 +1,339 @@
+"""One person's story as a document that a judge reads who never saw this program: sentences, in the chosen language.
+
+Who answers for it, how it was made, where the person stands and why, each event with what proves it and the exact words
+shown, what is not known, and whether the chain of her events is whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from bridge.bootstrap import Bridge
+from bridge.decide import MAILABLE, STOPS, blocks, paused_until, standing, unconfirmed_move
+from bridge.jobs.evidence import Found
+from bridge.jobs.sentences import BLOCKED, COLLECTED, HAPPENED, LISTED, SALE, STANDING, TOLD
+from bridge.notices import Wording
+from bridge.texts import wrapped
+from bridge.vocabulary import EVERY_PURPOSE, PREFERENCES, READER, ConsentEvent, EventType, Evidence, Method, Status
+
+T = EventType
+
+#: Heard so much later than it happened, it is said.
+_AT_ONCE = timedelta(seconds=1)
+
+
+class Entry(NamedTuple):
+    """One thing that is said: a heading, sentences, and the words that were shown, if any."""
+
+    heading: str
+    lines: Sequence[str]
+    words_title: str = ""
+    words: Wording | None = None
+
+
+class Section(NamedTuple):
+    """Some entries under one title."""
+
+    title: str
+    entries: Sequence[Entry]
+
+
+class Document(NamedTuple):
+    """The whole document, in one language."""
+
+    title: str
+    language: str
+    sections: Sequence[Section]
+
+    def text(self) -> str:
+        """As plain text that prints well."""
+        return "\n".join([self.title, "=" * len(self.title), "", *(line for part in self._parts() for line in part)])
+
+    def _parts(self) -> Iterator[list[str]]:
+        for section in self.sections:
+            yield [section.title, "-" * len(section.title), ""]
+            for entry in section.entries:
+                yield [entry.heading, *([""] if entry.lines else [])] if entry.heading else []
+                yield [wrapped(line) for line in entry.lines]
+                if entry.words:
+                    shown = [entry.words.label, "", *entry.words.text.splitlines()]
+                    yield [entry.words_title, "", *(f"    | {line}".rstrip() for line in shown), ""]
+
+
+def document(bridge: Bridge, found: Found, language: str) -> Document:
+    """The document about one address, in one of the policy's languages."""
+    return _Teller(bridge, found, language).document()
+
+
+class _Teller:
+    """Says it in one language."""
+
+    def __init__(self, bridge: Bridge, found: Found, language: str) -> None:
+        self._bridge, self._found, self._language = bridge, found, language
+        self._policy, self._texts = bridge.policy, bridge.texts
+        self._numbers = {event.key: number for number, event in self._numbered()}
+
+    def document(self) -> Document:
+        """All sections that there is something to say in."""
+        sections = [Section(self._say("About this document"), [Entry("", self._about())])]
+        if self._found.person:
+            sections += [
+                Section(
+                    self._say("Where this person stands"), [self._standing(each) for each in self._policy.purposes]
+                ),
+                Section(
+                    self._say("What happened"), [self._event(*one) for one in enumerate(self._found.story, start=1)]
+                ),
+            ]
+        if self._found.stops:
+            sections.append(Section(self._say("What the stop list says"), [Entry("", self._stop_list())]))
+        sections.append(Section(self._say("What is not known"), [Entry("", self._gaps())]))
+        if self._found.person:
+            sections.append(Section(self._say("Whether the record is whole"), [Entry("", self._chain())]))
+        title = self._say("Evidence about consent to mail")
+        return Document(title, self._language, sections)
+
+    def _numbered(self) -> list[tuple[int, ConsentEvent]]:
+        return list(enumerate(self._found.story, start=1))
+
+    # -- the parts ----------------------------------------------------------------------------------------------
+
+    def _about(self) -> list[str]:
+        found, controller = self._found, self._policy.controller
+        contact = self._policy.contact
+        lines = [
+            self._say(
+                "Made on %(when)s for %(controller)s, %(address)s, %(email)s. That is the controller: it decides why "
+                "and how the data in this document is used, and answers for it (GDPR, article 4(7)).",
+                when=self._moment(found.made),
+                controller=controller.name,
+                address=controller.address,
+                email=controller.email,
+            ),
+            self._say("Questions about it go to %(name)s, %(email)s.", name=contact.name, email=contact.email),
+            self._say(
+                "It was put together by a program, Consent Bridge, by which the controller asks for consent and keeps "
+                "the proof. The program wrote down each event below when it happened or was told. Its database lets "
+                "nobody change or remove what was written; nothing in this document was typed by hand."
+            ),
+            self._say(
+                "Times are those of %(zone)s, with the same moment in UTC beside them.",
+                zone=self._policy.timezone,
+            ),
+        ]
+        if found.person is None:
+            return [*lines, self._say("It is about the address %(email)s.", email=found.email)]
+        language = self._texts.names([found.person.language])[found.person.language] if found.person.language else "–"
+        about = self._say(
+            "It is about whoever reads the mail of %(email)s, below called the reader. Language: %(language)s. "
+            "Number in the program: %(subject)s.",
+            email=found.person.email,
+            language=language,
+            subject=found.person.id,
+        )
+        return [*lines, about]
+
+    def _standing(self, purpose: str) -> Entry:
+        found = self._found
+        answer = found.standing[purpose]
+        verdict = self._say("may be mailed on that day") if answer.may else self._say("may not be mailed on that day")
+        status, by = standing(found.history, purpose)
+        lines = [self._say(STANDING[status], entry=self._entry(by))]
+        against = list(self._against(purpose, status, by))
+        if not answer.may and status in MAILABLE and not against:
+            against = list(answer.why)  # a reason of which this document knows no sentence
+        return Entry(f"{self._what(purpose)}: {verdict}", [*lines, *against])
+
+    def _against(self, purpose: str, status: Status, by: ConsentEvent | None) -> Iterator[str]:
+        """Why nothing may be mailed although a yes stands, or beside what ended it."""
+        found, limits = self._found, self._found.limits
+        for block, event in blocks(found.history, limits).items():
+            yield self._say(BLOCKED[block], entry=self._entry(event))
+        if unconfirmed_move(found.history):
+            yield self._say("The address changed, and the new mailbox has not confirmed yet.")
+        pause = paused_until(found.history, purpose)
+        if pause and pause > found.made:
+            yield self._say("The reader asked for no mail until %(until)s.", until=self._moment(pause))
+        if by and status in MAILABLE:
+            age = limits.consent_max_age if status is Status.GIVEN else limits.soft_max_age
+            if found.made >= by.time + age:
+                yield self._say("It has been too old to count since %(when)s.", when=self._moment(by.time + age))
+            if status is Status.SOFT_OPT_IN and not limits.soft_opt_in:
+                yield self._say("The controller's policy, or its country's law, allows no mail on this ground.")
+            since = limits.notice_since.get(purpose, 0)
+            if status is Status.GIVEN and (by.notice or 0) < since:
+                yield self._say("The words agreed to no longer cover what this mailing is today.")
+        if purpose in limits.closed:
+            yield self._say("Nobody may be mailed for it on that day: %(reason)s", reason=limits.closed[purpose])
+
+    def _event(self, number: int, event: ConsentEvent) -> Entry:
+        seen = event.evidence
+        told = HAPPENED.get((event.type, event.method), HAPPENED[event.type])
+        lines = [
+            self._say(
+                told,
+                when=self._moment(event.time),
+                what=self._what(event.purpose),
+                place=self._place(event.channel),
+                asked=self._moment(event.asked) if event.asked else "–",
+                until=self._moment(event.until) if event.until else "–",
+                reason=seen.single_opt_in or "–",
+            )
+        ]
+        if event.source != READER and event.method in TOLD and (event.type, event.method) not in HAPPENED:
+            told = TOLD[event.method]
+            lines.append(self._say(told, who=self._who(event.source), heard=self._moment(event.received)))
+        elif event.received - event.time > _AT_ONCE:
+            lines.append(self._say("It was written down on %(heard)s.", heard=self._moment(event.received)))
+        collected = COLLECTED.get(seen.detail or "") if event.method is Method.IMPORT else None
+        if collected:
+            lines.append(self._say(collected))
+        elif seen.detail and event.source != READER:
+            lines.append(self._say("The code that came with it: %(code)s", code=seen.detail))
+        lines += self._proof(event, seen)
+        lines += self._carried_out(number, event)
+        title = self._say("The exact words that were shown:")
+        if event.method is Method.IMPORT:
+            title = self._say("The words that were shown, by the word of that list:")
+        words = self._found.words.get(seen.wording or "")
+        return Entry(self._say("Entry %(number)s", number=number), lines, title, words)
+
+    def _proof(self, event: ConsentEvent, seen: Evidence) -> Iterator[str]:
+        if seen.document:
+            yield self._say("The document that proves it: %(document)s", document=seen.document)
+        for fact, sentence in SALE.items() if event.type is T.ENROLLED else ():
+            yield self._say(sentence, value=(seen.sale or {}).get(fact) or "–")
+        if seen.box == "ticked" and seen.wording:
+            yield self._say("The box beside the words below was sent as ticked.")
+        if seen.wording:
+            version = self._say("Version %(version)s of the words.", version=event.notice) if event.notice else ""
+            sha = self._say("Fingerprint of the words (SHA-256): %(sha256)s", sha256=seen.wording)
+            yield f"{version} {sha}".strip()
+        if seen.request:
+            yield self._say("Number that ties request, mail and answer together: %(request)s", request=seen.request)
+        if seen.token:
+            yield self._say("Fingerprint of the link that was used: %(token)s", token=seen.token)
+        if seen.template:
+            yield self._say("Fingerprint of the text of the mail: %(template)s", template=seen.template)
+        if seen.ip:
+            yield self._say("Network address that it came from: %(ip)s", ip=seen.ip)
+
+    def _carried_out(self, number: int, event: ConsentEvent) -> Iterator[str]:
+        """When each platform had done what this stop asks (WDR-11)."""
+        for one in self._found.confirmed.get(number, ()) if event.type in STOPS else ():
+            who = self._who(one.adapter)
+            if one.confirmed:
+                yield self._say("%(who)s had carried it out on %(when)s.", who=who, when=self._moment(one.confirmed))
+            else:
+                yield self._say("%(who)s has not confirmed yet that it is carried out.", who=who)
+
+    def _stop_list(self) -> list[str]:
+        return [
+            self._say(
+                "Of whoever says no, a code is kept that is made from the address with a secret key, so that a no "
+                "stays a no. It holds no name and no address, and cannot be turned back. For this address it says:"
+            ),
+            *(
+                "- " + self._say(LISTED[stop.type], what=self._what(stop.purpose), when=self._moment(stop.time))
+                for stop in self._found.stops
+            ),
+        ]
+
+    def _gaps(self) -> list[str]:
+        found = self._found
+        gaps = []
+        if found.person is None:
+            gaps.append(
+                self._say(
+                    "Nobody of this address is in the record: whoever had it never signed up here, or was erased, or "
+                    "the no came from a mailing platform or a list. When it was heard here is not kept, nor from whom."
+                )
+            )
+            return gaps
+        if not found.sealed:
+            gaps.append(self._say("The evidence of at least one entry cannot be opened: only outlines are shown."))
+        gaps += list(self._unproven())
+        gaps.append(self._say("Before the first entry nothing is known of this address here."))
+        gaps.append(
+            self._say(
+                "A confirmation proves that somebody could open the mailbox. It does not prove who that was. The "
+                "moment at which a mail left is not kept, only when its question was put."
+            )
+        )
+        if any(event.evidence.left for event in found.story):
+            gaps.append(self._say("An earlier address is kept as a code only: it can be recognised, and not be read."))
+        if not any(event.evidence.ip for event in found.story):
+            gaps.append(
+                self._say("Not kept are network addresses, and whether a mail was opened or a link in it followed.")
+            )
+        if any(one.confirmed is None for clocks in found.confirmed.values() for one in clocks):
+            gaps.append(self._say("Whether a stop was carried out that a platform has not confirmed is not known."))
+        return gaps
+
+    def _unproven(self) -> Iterator[str]:
+        found = self._found
+        told = self._numbered()
+        listed = [str(n) for n, e in told if e.method is Method.IMPORT and e.type in (T.GIVEN, T.ENROLLED)]
+        if listed:
+            sentence = self._say(
+                "Entries read from a list (%(entries)s) were not seen by this program; the document they name must be "
+                "looked at.",
+                entries=", ".join(listed),
+            )
+            yield sentence
+        lost = [str(n) for n, e in told if e.evidence.wording and e.evidence.wording not in found.words]
+        if lost:
+            yield self._say("The words of these entries are not in the record: %(entries)s.", entries=", ".join(lost))
+        for purpose in found.standing:
+            if standing(found.history, purpose).status is Status.UNKNOWN:
+                yield self._say("Nothing proves a yes to %(what)s.", what=self._what(purpose))
+
+    def _chain(self) -> list[str]:
+        found = self._found
+        how = self._say(
+            "Each entry is sealed together with a fingerprint (SHA-256) of the one before it, so that none can be "
+            "changed, left out or put in between without the fingerprints failing to match."
+        )
+        if not found.problems:
+            whole = self._say(
+                "The chain of entries about this person (%(count)s in all) was checked on %(when)s, and it is whole: "
+                "every fingerprint matches, and what is sealed is what is shown here.",
+                count=len(found.story),
+                when=self._moment(found.made),
+            )
+            limit = self._say(
+                "It does not show whether somebody who holds both the keys and the database made a whole chain anew."
+            )
+            return [how, whole, limit]
+        broken = self._say("THE CHAIN IS NOT WHOLE: something in the record of this person was changed. Found was:")
+        return [how, broken, *(f"- {problem.where}: {problem.what}" for problem in found.problems)]
+
+    # -- words --------------------------------------------------------------------------------------------------
+
+    def _say(self, message: str, **values: object) -> str:
+        return self._texts.gettext(self._language, message, **values)
+
+    def _moment(self, value: datetime) -> str:
+        return self._texts.exact(self._language, value)
+
+    def _what(self, purpose: str) -> str:
+        if purpose == EVERY_PURPOSE:
+            return self._say("every mailing")
+        declared = self._policy.purposes.get(purpose)
+        return f"“{declared.name[self._language] if declared else purpose}”"
+
+    def _place(self, channel: str | None) -> str:
+        if channel == PREFERENCES:
+            return self._say("the preference page")
+        declared = self._policy.channels.get(channel or "")
+        return declared.place[self._language] if declared else channel or self._say("not noted")
+
+    def _who(self, source: str) -> str:
+        return self._policy.processors[source].name if source in self._policy.processors else source
+
+    def _entry(self, event: ConsentEvent | None) -> str:
+        """Where to read of it."""
+        if event is None:
+            return ""
+        number = self._numbers.get(event.key)
+        return self._say("(entry %(number)s)", number=number) if number else self._say("(the stop list)")
