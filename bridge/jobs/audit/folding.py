@@ -20,6 +20,9 @@ T = TypeVar("T")
 #: Addresses looked up in the store at a time.
 _AT_ONCE = 1000
 
+#: So many kinds of rows are remembered at a time.
+_MOST_ALIKE = 1000
+
 
 class Folded(NamedTuple):
     """One contact and purpose."""
@@ -40,6 +43,7 @@ class Fold:
         self._said = sqlite3.connect("", isolation_level=None)
         self._said.execute("PRAGMA journal_mode = OFF")
         self._said.execute("CREATE TABLE said (who BLOB, entry BLOB)")
+        self._alike: dict[tuple[object, ...], Folded] = {}
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Some rows."""
@@ -55,11 +59,30 @@ class Fold:
         for some in batches(people, _AT_ONCE):
             known = proofs.known([entries[0].email for entries in some])
             for entries in some:
-                yield from self._folded(entries, known[entries[0].email], now)
+                mine = known[entries[0].email]
+                if len(entries) == 1 and not mine.told and entries[0].evidence.sale is None:
+                    yield self._alone(entries[0], mine, now)
+                else:
+                    yield from self._folded(entries, mine, now)
 
     def close(self) -> None:
         """Forget all of it."""
         self._said.close()
+
+    def _alone(self, entry: Entry, known: Known, now: datetime) -> Folded:
+        """A row about somebody of whom nothing else is known, as nearly all are: what it comes to is worked out once
+        for all that are alike but for who says it when."""
+        like = entry.type, entry.purpose, entry.channel, entry.notice, entry.evidence, entry.time is None
+        folded = self._alike.get(like)
+        if folded is None:
+            if len(self._alike) == _MOST_ALIKE:
+                self._alike.clear()
+            (folded,) = self._folded([entry], known, now)
+            self._alike[like] = folded
+        time = entry.time or now
+        stops = tuple(stop._replace(time=time) for stop in folded.stops)
+        dated = folded.proof if folded.proof.time is None else folded.proof._replace(time=time)
+        return folded._replace(email=entry.email, proof=dated, stops=stops)
 
     def _folded(self, entries: Sequence[Entry], known: Known, now: datetime) -> Iterator[Folded]:
         events = [
