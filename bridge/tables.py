@@ -388,6 +388,15 @@ approvals = Table(
     Column("done", AwareDateTime),
 )
 
+#: Of people who never confirmed and were forgotten only their number is left, by channel (CON-06, CHN-06).
+unanswered = Table(
+    "unanswered",
+    metadata,
+    Column("channel", SmallInteger, primary_key=True, autoincrement=False),  # in `names`
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Who said no, as keyed hashes (SUP-01): no address, name or subject id.
 stop_list = Table(
     "stop_list",

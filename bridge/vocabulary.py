@@ -428,6 +428,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     complaint_least: int = 3  # fewer complaints on one day are chance, whatever their share
     zone: tzinfo = UTC  # where the operator's days begin
     notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
+    channels: frozenset[str] = frozenset()  # where addresses may be collected (CHN-01)
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
 
 

@@ -75,8 +75,19 @@ def purpose(lines: str) -> str:
     return starter(('id = "newsletter"\n', f'id = "newsletter"\n{lines}\n'))
 
 
-def channel(lines: str) -> str:
-    return starter(('id = "website"\n', f'id = "website"\n{lines}\n'))
+def channel(lines: str, top: str = "") -> str:
+    """The starter with lines added to its first channel."""
+    return starter(('id = "website"\n', f'id = "website"\n{lines}\n'), top=top)
+
+
+QUARANTINE = 'third_party_lists = "quarantine"'
+SOURCE = 'source = { name = "Partner nv", contact = "privacy@partner.example" }'
+
+
+def sells(kind: str) -> str:
+    """A channel of that kind which claims to sell."""
+    sale = 'sale = { collected = "asked for at the till of the web shop", categories = ["books"] }'
+    return channel(f'kind = "{kind}"\n{sale}', top="soft_opt_in = true")
 
 
 def field(*edits: tuple[str, str]) -> str:
@@ -122,7 +133,33 @@ REFUSED = {
         "channels.website.purposes",
         "CHN-01",
     ),
-    "bought lists": (starter(top='third_party_lists = "quarantine"'), "third_party_lists", "CHN-04"),
+    "bought lists": (channel(f'kind = "third_party"\n{SOURCE}'), "channels.website.kind", "CHN-04"),
+    "bought from nobody": (channel('kind = "third_party"', top=QUARANTINE), "channels.website.source", "CHN-04"),
+    "bought from no address": (
+        channel('kind = "third_party"\nsource = { name = "Partner nv", contact = "the sales desk" }', top=QUARANTINE),
+        "channels.website.source.contact",
+        "CHN-04",
+    ),
+    "own form of a stranger": (channel(SOURCE), "channels.website.source", "CHN-04"),
+    "brochure without the brochure": (channel('kind = "brochure"'), "channels.website.asset", "CAP-03"),
+    "brochure by http": (channel('kind = "brochure"\nasset = "http://krant.example/guide"'), "channels.website.asset", "CAP-03"),
+    "brochure that is not there": (channel('kind = "brochure"\nasset = "guide.pdf"'), "channels.website.asset", "CAP-03"),
+    "brochure from elsewhere": (channel('kind = "brochure"\nasset = "../guide.pdf"'), "channels.website.asset", "CAP-03"),
+    "brochure of a program": (channel('kind = "brochure"\nasset = "policy.toml"'), "channels.website.asset", "CAP-03"),
+    "brochure for a yes": (channel('asset = "https://krant.example/guide"'), "channels.website.asset", "CAP-03"),
+    "brochure enrols by itself": (
+        channel('kind = "brochure"\nasset = "https://krant.example/guide"\nauto_enrol = true'),
+        "channels.website.auto_enrol",
+        "CHN-03",
+    ),
+    "contact form that sells": (sells("contact_form"), "channels.website.sale", "SOF-02"),
+    "brochure that sells": (sells("brochure"), "channels.website.sale", "SOF-02"),
+    "bought list that sells": (sells("third_party"), "channels.website.sale", "SOF-02"),
+    "reviewed after the next review": (
+        channel("last_review = 2027-06-30"),
+        "channels.website.next_review",
+        "CHN-01",
+    ),
     # special categories, children
     "special category without papers": (
         purpose("special_category = true"),

@@ -81,6 +81,7 @@ def subscribe(**changes: Any) -> dict[str, Any]:
     name = {"id": "first_name", "label": "First name", "value": "", "choices": (), "max_length": 100}
     region = {"id": "region", "label": "Region", "value": "North", "choices": ("North", "South"), "max_length": 9}
     usual = {"action": "/subscribe", "channel": "site-foot", "email": "", "purposes": [NEWS, OFFERS], "errors": {}}
+    usual |= {"beside": False}
     return usual | {"fields": [name, region]} | changes
 
 
@@ -129,6 +130,7 @@ PRIVACY = {
             ("stop_list", 36, "months"),
         )
     ],
+    "sources": [],
     "version": 3,
     "date": date(2026, 11, 23),
     "postal_address": "PO box 7\n1000 Brussels",
@@ -152,8 +154,10 @@ PAGES: dict[str, list[dict[str, Any]]] = {
         subscribe(),
         subscribe(purposes=[NEWS], fields=[]),
         subscribe(email="an@krant", errors=ERRORS | {"region": "?"}),
+        subscribe(beside=True),
     ],
     "asked": [{}],
+    "thanks": [{"asset_url": url, "asked": asked} for url in ("/assets/guide", None) for asked in (False, True)],
     "confirm": [{"action": "/confirm/TOKEN", "masked": "a•••@krant.example", "purposes": [NEWS, OFFERS]}],
     "confirmed": [{"purposes": [NEWS], "again": again, "preferences_url": "/preferences"} for again in (False, True)],
     "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],
@@ -186,7 +190,10 @@ PAGES: dict[str, list[dict[str, Any]]] = {
         ),
         preferences(rows=[row(status) for status in Status]),
     ],
-    "privacy": [PRIVACY, PRIVACY | {"processors": []}],
+    "privacy": [
+        PRIVACY,
+        PRIVACY | {"processors": [], "sources": [{"name": "Partner nv", "contact": "privacy@partner.example"}]},
+    ],
     "notice": [
         {"purpose": "Monthly news", "version": 2, "language": "en", "label": LABEL, "notice": NOTICE, "sha256": SHA}
     ],

@@ -101,6 +101,8 @@ def everywhere(house: House) -> list[Visit]:
         Visit("GET", "/webhooks/memory", 200),
         Visit("POST", "/webhooks/memory", 401),
         Visit("POST", "/webhooks/nobody", 404),
+        Visit("GET", "/assets/footer", 404),
+        Visit("POST", "/assets/footer", 405),
         Visit("GET", "/logo", 404),
         Visit("GET", "/healthz", 200),
         Visit("GET", "/readyz", 200),

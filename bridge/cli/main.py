@@ -32,6 +32,7 @@ from bridge.cli.options import (
     progress,
     show,
 )
+from bridge.cli.papers import register, report
 from bridge.cli.reconcile import reconcile
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
@@ -65,6 +66,8 @@ main.add_command(import_)
 main.add_command(audit)
 main.add_command(clean)
 main.add_command(approve)
+main.add_command(register)
+main.add_command(report)
 
 
 @main.command()

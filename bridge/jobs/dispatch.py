@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 
 import msgspec
 
@@ -31,6 +32,9 @@ _ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE})
 _MAILS_AT_ONCE = 10
 
 _IDLE_SECONDS = 1.0
+
+#: Rounds of forgetting, one a minute: what reads all of the history is done in one of so many.
+_EACH_HOUR = 60
 
 
 class _LostLease(Exception):
@@ -129,9 +133,12 @@ class Dispatcher:
                 log.error("withdrawal clock: %s, looked at again later", type(error).__name__)
 
     def _purge(self) -> None:
+        rounds = count()
         while not self._stop.wait(60.0):
             try:
                 gone = self.bridge.store.forget_requests()
+                if next(rounds) % _EACH_HOUR == 0:
+                    self._purge_quarantine()
             except StoreAway:
                 continue
             except Exception as error:  # what was not forgotten now is forgotten later: this thread must not end
@@ -139,6 +146,14 @@ class Dispatcher:
                 continue
             if gone:
                 log.info("unconfirmed requests deleted: %d", gone)
+
+    def _purge_quarantine(self) -> None:
+        """Whom somebody else's list brought without a proof is kept for less than a month (CHN-04)."""
+        while (channels := self.bridge.policy.third_parties) and not self._stop.is_set():
+            gone = self.bridge.store.forget_quarantined(channels)
+            if not gone:
+                return
+            log.info("contacts of third parties' lists without proof deleted: %d", gone)
 
     # -- mail ---------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ from bridge.policy.countries import COUNTRIES, STRICT, Country, is_third_country
 from bridge.policy.reading import FORM, Reading, parse_span
 from bridge.policy.rules import refusals
 from bridge.policy.shapes import (
+    BESIDE,
     Channel,
+    ChannelKind,
     Contact,
     Controller,
     Field,
@@ -27,9 +29,11 @@ from bridge.policy.shapes import (
 )
 
 __all__ = [
+    "BESIDE",
     "COUNTRIES",
     "STRICT",
     "Channel",
+    "ChannelKind",
     "Contact",
     "Controller",
     "Country",

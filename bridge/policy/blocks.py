@@ -1,8 +1,10 @@
-"""What is refused in purposes, channels, fields and processors, block by block."""
+"""What is refused in purposes, fields and processors, block by block; channels have a file of their own."""
 
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
+from bridge.policy.channels import channel_refusals
 from bridge.policy.checks import (
     CONTROL,
     Problems,
@@ -14,7 +16,7 @@ from bridge.policy.checks import (
 )
 from bridge.policy.countries import is_third_country
 from bridge.policy.personal import FREE, forbidden_label, forbidden_name, is_allowed_without_choices
-from bridge.policy.shapes import Channel, Field, Policy, Problem, Processor, Purpose
+from bridge.policy.shapes import Field, Policy, Problem, Processor, Purpose
 from bridge.vocabulary import LegalBasis
 
 #: Names that the sign-up and preference forms use for themselves.
@@ -25,10 +27,10 @@ _FORM_NAMES = frozenset(
 _LINK_FIELD = "prefs"
 
 
-def block_refusals(policy: Policy) -> Problems:
-    """Everything about these blocks that a rule forbids."""
+def block_refusals(policy: Policy, folder: Path) -> Problems:
+    """Everything about these blocks that a rule forbids. `folder` is where the file lies."""
     yield from _purposes(policy)
-    yield from _channels(policy)
+    yield from channel_refusals(policy, folder)
     yield from _fields(policy)
     yield from _processors(policy)
 
@@ -121,49 +123,6 @@ def _shared_places(policy: Policy) -> Problems:
             if first.at[adapter] == second.at[adapter]:
                 fix = f"is the very place of {first.id}: one yes would start both; give it its own interest or list"
                 yield Problem(f"purposes.{second.id}.at.{adapter}", "CAP-02", fix)
-
-
-def _channels(policy: Policy) -> Problems:
-    if not policy.channels:
-        yield Problem("channels", "CHN-01", "add a [[channels]] block for each place where you collect addresses")
-    for key, channel in policy.channels.items():
-        where = f"channels.{key}"
-        yield from well_formed_id(where, channel.id)
-        yield from every_language(policy, f"{where}.place", channel.place, most=120)
-        yield from one_line(f"{where}.owner", channel.owner, "CHN-01")
-        yield from known_purposes(policy, where, channel.purposes, "CHN-01")
-        yield from _boxes(where, channel)
-        yield from _sale(policy, where, channel)
-
-
-def _sale(policy: Policy, where: str, channel: Channel) -> Problems:
-    if channel.sale is None:
-        return
-    if not policy.soft_opt_in:
-        fix = "remove this block, or write soft_opt_in = true at the top where the country allows it"
-        yield Problem(f"{where}.sale", "SOF-03", fix)
-    if len(channel.sale.collected.strip()) < 20:
-        fix = "write in a sentence how the buyer gave the address and where she could refuse; it goes into each proof"
-        yield Problem(f"{where}.sale.collected", "SOF-01", fix)
-    if not channel.sale.categories:
-        yield Problem(f"{where}.sale.categories", "SOF-01", "name the categories of products that the mails are about")
-    for category in channel.sale.categories:
-        yield from one_line(f"{where}.sale.categories", category, "SOF-01", most=60)
-
-
-def _boxes(where: str, channel: Channel) -> Problems:
-    if channel.auto_enrol:
-        fix = "must be false: nobody is put on a list by doing something else; show the box"
-        yield Problem(f"{where}.auto_enrol", "CHN-03", fix)
-    if channel.pre_ticked:
-        yield Problem(f"{where}.pre_ticked", "CAP-01", "must be false: the reader ticks the box herself")
-    for box in channel.boxes:
-        if len(box) > 1:
-            fix = f"one box asks for {' and '.join(box)}; give each purpose its own box"
-            yield Problem(f"{where}.boxes", "CAP-02", fix)
-        for purpose in box:
-            if purpose not in channel.purposes:
-                yield Problem(f"{where}.boxes", "CAP-02", f'"{purpose}" is not among the purposes of this channel')
 
 
 def _fields(policy: Policy) -> Problems:

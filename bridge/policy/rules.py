@@ -51,7 +51,7 @@ def refusals(policy: Policy, folder: Path) -> Problems:
     yield from _choices(policy)
     yield from _spans(policy)
     yield from _counts(policy)
-    yield from block_refusals(policy)
+    yield from block_refusals(policy, folder)
 
 
 def _house(policy: Policy) -> Problems:
@@ -136,9 +136,6 @@ def _choices(policy: Policy) -> Problems:
     if policy.tracking:
         fix = "must stay false; opens and clicks may be followed only as a purpose of their own with its own box"
         yield Problem("tracking", "TRK-01", fix)
-    if policy.third_party_lists != "forbidden":
-        fix = 'must be "forbidden": bought or borrowed lists hold nobody who said yes to you'
-        yield Problem("third_party_lists", "CHN-04", fix)
     if policy.soft_opt_in and not policy.profile.soft_opt_in:
         fix = f'must be false: the profile of "{policy.country}" has no soft opt-in (unknown countries: strict profile)'
         yield Problem("soft_opt_in", "SOF-03", fix)

@@ -183,6 +183,29 @@ class Sale(Part, frozen=True, kw_only=True):
     categories: tuple[str, ...]  # of products like those the mails are about
 
 
+class ChannelKind(StrEnum):
+    """What a place where addresses are collected is."""
+
+    FORM = "form"  # to sign up, and for nothing else
+    CONTACT_FORM = "contact_form"  # for a question; the box is beside it (CHN-02)
+    BROCHURE = "brochure"  # for something to read, which comes without the box too (CAP-03, CHN-03)
+    ORDER = "order"  # for something to buy; the box is beside it
+    LIST = "list"  # a list of the controller's own, taken in
+    THIRD_PARTY = "third_party"  # somebody else's list (CHN-04)
+    API = "api"  # a program of the controller's
+
+
+#: Where the box is beside something else, which works without it.
+BESIDE = frozenset({ChannelKind.CONTACT_FORM, ChannelKind.BROCHURE, ChannelKind.ORDER})
+
+
+class Source(Part, frozen=True, kw_only=True):
+    """Who collected the addresses of a third party's list, for readers who ask (GDPR 14(2)(f))."""
+
+    name: str
+    contact: str  # an e-mail address
+
+
 class Channel(Part, frozen=True, kw_only=True):
     """One place where addresses are collected."""
 
@@ -191,6 +214,10 @@ class Channel(Part, frozen=True, kw_only=True):
     purposes: tuple[str, ...]
     owner: str
     next_review: date
+    last_review: date | None = None
+    kind: ChannelKind = ChannelKind.FORM
+    asset: str = ""  # what she gets with the box or without it: a file beside the policy, or an https address
+    source: Source | None = None  # of a third party's list
     boxes: tuple[tuple[str, ...], ...] = ()
     auto_enrol: bool = False
     pre_ticked: bool = False
@@ -252,7 +279,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     goodbye_mail_: bool | None = msgspec.field(name="goodbye_mail", default=None)
     oneclick_scope: Literal["list", "all"] = "list"
     soft_opt_in: bool = False
-    third_party_lists: str = "forbidden"
+    third_party_lists: Literal["forbidden", "quarantine"] = "forbidden"
     tracking: bool = False
     evidence_ip: bool = False
     second_approver: tuple[str, ...] = ()  # acts that wait until another person approves them (ORG-02)
@@ -278,6 +305,17 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     def goodbye_mail(self) -> bool:
         """Leaving is acknowledged by one mail: as chosen, else as the country asks (WDR-12)."""
         return self.profile.goodbye_mail if self.goodbye_mail_ is None else self.goodbye_mail_
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The channels that are a form of ours, or post to it: what is taken in or called otherwise has no page."""
+        pages = {ChannelKind.FORM, *BESIDE}
+        return tuple(channel.id for channel in self.channels.values() if channel.kind in pages)
+
+    @property
+    def third_parties(self) -> tuple[str, ...]:
+        """The channels that somebody else's lists come in by."""
+        return tuple(c.id for c in self.channels.values() if c.kind is ChannelKind.THIRD_PARTY)
 
     def places(self, adapter: str) -> dict[str, dict[str, str]]:
         """Where each purpose lives at this adapter."""
@@ -323,6 +361,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
             erased_ask_again_after=chosen.erased_ask_again_after.time,
             goodbye=self.goodbye_mail,
             notice_since={purpose.id: purpose.notice_since for purpose in self.purposes.values()},
+            channels=frozenset(self.channels),
             closed=self._closed(today, adapters),
         )
 

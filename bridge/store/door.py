@@ -32,6 +32,7 @@ from bridge.tables import STATUSES, events, outbox, pushes, records, stop_clocks
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    PREFERENCES,
     READER,
     REPORTED,
     SYSTEM,
@@ -100,6 +101,9 @@ _COMPLAINT = Sql(
 _STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
 
 _STARTS = frozenset({EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED})
+
+#: What names the channel by which it came (CHN-01); a stop needs none.
+_COLLECTED = _STARTS | {EventType.IMPORTED}
 
 
 #: A stop that was received longer ago was parked, and is written late at its own time.
@@ -201,8 +205,8 @@ class Batch:
 
     def add(self, opened: Opened, event: ConsentEvent) -> Decision | None:
         """Take one event in: what it changes is decided on everything known so far. None = it says nothing new."""
-        check(event, self.limits)
         history = self.history[opened.number]
+        check(event, self.limits, history)
         if event.type in STOPS or event.type is EventType.BOUNCED:
             event = self._not_before(history, event)
         if event.by_reader and event.type in STOPS and not is_news(history, event):
@@ -388,8 +392,8 @@ class Batch:
             self._stops.pop((hashes[0].value, event.purpose), None)
 
 
-def check(event: ConsentEvent, limits: Limits) -> None:
-    """Refuse what may not be written, before anything is."""
+def check(event: ConsentEvent, limits: Limits, history: Collection[ConsentEvent] = ()) -> None:
+    """Refuse what may not be written, before anything is. `history` is what is known of her already."""
     if any(moment and moment.tzinfo is None for moment in (event.time, event.received, event.asked, event.until)):
         raise BadInput("an event's times must know their zone")
     if event.type in _STARTS and event.purpose not in limits.notice_since:
@@ -399,6 +403,15 @@ def check(event: ConsentEvent, limits: Limits) -> None:
         raise BadInput("an ESP's word is never a yes")
     if missing := missing_evidence(event):
         raise IncompleteEvidence(f"{event.type} without its proof: {', '.join(missing)} missing")
+    if event.type in _COLLECTED and not _is_declared(event, limits, history):
+        raise BadInput(f"unknown channel {event.channel!r}: the policy declares {sorted(limits.channels)} (CHN-01)")
+
+
+def _is_declared(event: ConsentEvent, limits: Limits, history: Collection[ConsentEvent]) -> bool:
+    """Whether the policy knows where this was collected. An answer names the channel of its question, which may have
+    left the policy since."""
+    known = event.channel == PREFERENCES or event.channel in limits.channels
+    return known or any(event.channel == told.channel for told in history if event.channel and told.type in _COLLECTED)
 
 
 def with_stop(told: Sequence[ConsentEvent], stop: Stop) -> list[ConsentEvent]:

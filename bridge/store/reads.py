@@ -1,6 +1,6 @@
 """What can be asked of the store: people, what happened to them, whether they may be mailed, what waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from bridge.store import clocks, journeys
 from bridge.store.complaints import Complaints
 from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
+from bridge.store.figures import Figures, Quarantine, by_channel, in_quarantine
+from bridge.store.forgetting import QUARANTINE
 from bridge.store.names import Names
 from bridge.store.rows import Rows, with_stops
 from bridge.store.values import Confirmation, Person, StopTimes, Task
@@ -164,6 +166,21 @@ class Reads:
         with self.database.reading() as db:
             event, limit, mails = (db.scalar(select(mark)) or 0 for mark in marks)
         return event, limit, mails
+
+    def numbers(self, texts: Collection[str]) -> list[int]:
+        """The numbers that these words have in the tables; those that were never used have none."""
+        return [number for number in map(self.rows.names.number, texts) if number]
+
+    def by_channel(self) -> dict[str, Figures]:
+        """What each channel brought, in numbers of people; "" for those who came by none."""
+        now = self.clock()
+        return by_channel(self.database, self.rows.names, now, now - self.limits(now).pending_ttl)
+
+    def in_quarantine(self, channels: Collection[str]) -> Quarantine:
+        """How many people only somebody else's lists told of, by these channels, and how many of them for too long."""
+        now = self.clock()
+        asked = now - self.limits(now).pending_ttl
+        return in_quarantine(self.database, self.numbers(channels), asked, now - QUARANTINE)
 
     def tasks(self) -> list[Task]:
         """What waits, for people and monitors: mails, and pushes and erasures per ESP."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, exists, func, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from bridge.decide import Decision, is_live
 from bridge.notices import Wording
@@ -17,6 +17,7 @@ from bridge.store.engine import Database
 from bridge.store.erase import erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
+from bridge.store.forgetting import QUARANTINE, note_unanswered, quarantined, unconfirmed
 from bridge.store.hearing import Hearing, hashed, report_keys
 from bridge.store.intake import ALONE, Intake, Overtaken
 from bridge.store.lists import ListBook, Mark, go_on
@@ -31,7 +32,7 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import events, keys_used, pushes, records, subjects, throttle
+from bridge.tables import events, keys_used, pushes, subjects, throttle
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -43,7 +44,6 @@ from bridge.vocabulary import (
     MailKind,
     Method,
     Report,
-    Status,
     micros,
 )
 
@@ -63,18 +63,6 @@ _LEFT = Sql(
     "AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.lookup = f.lookup) AND f.subject IN ({})"
 )
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-
-#: What is no ground to keep the address of someone who never confirmed (CON-06).
-_NO_BASIS = (
-    EventType.REQUESTED.value,
-    EventType.SUBSCRIBED.value,
-    EventType.BOUNCED.value,
-    EventType.DEFERRED.value,
-    EventType.CORRECTED.value,
-    EventType.PAUSED.value,
-    EventType.RESUMED.value,
-    EventType.MOVED.value,
-)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,19 +251,25 @@ class Store(Reads):
     def forget_requests(self) -> int:
         """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9)."""
         now = self.clock()
-        cutoff = now - self.limits(now).pending_ttl
-        requested = and_(records.c.status == Status.REQUESTED.value, records.c.since < cutoff)
-        fresh = and_(events.c.type == EventType.REQUESTED.value, events.c.time >= cutoff)
-        kept = exists().where(events.c.subject == records.c.subject, events.c.type.not_in(_NO_BASIS) | fresh)
-        late = select(records.c.subject).where(requested, ~kept).distinct()
+        return self._forget(unconfirmed(now - self.limits(now).pending_ttl), now)
+
+    def forget_quarantined(self, channels: Collection[str]) -> int:
+        """Delete people whom only somebody else's lists brought, by these channels, and who have no proof (CHN-04)."""
+        now = self.clock()
+        asked = now - self.limits(now).pending_ttl
+        return self._forget(quarantined(self.numbers(channels), asked, now - QUARANTINE), now)
+
+    def _forget(self, late: Select[int], now: datetime) -> int:
+        """Delete some of these people, and their addresses at ESPs that were told of them."""
         with self.database.reading() as db:  # looked for without a lock, so that no click waits
             found = list(db.scalars(late.limit(500)))
         with self.database.writing() as db:
             still = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(still.with_for_update(skip_locked=True)))  # held: she confirms at this moment
-            gone = list(db.scalars(late.where(records.c.subject.in_(free))))
+            gone = list(db.scalars(late.where(late.selected_columns[0].in_(free))))
             told_of = select(pushes.c.subject).where(pushes.c.subject.in_(gone)).distinct()
             promise(db, self.vault, self._addresses(db, list(db.scalars(told_of))), now)
+            note_unanswered(db, gone)
             erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
         self.database.forget_log()  # for a process, too, that died or ended before it could

@@ -45,11 +45,15 @@ def address(text: str) -> str:
 
 
 def channel(wanted: str | None) -> str:
-    """The channel a form belongs to: the first of the policy where none is named, and no unknown one."""
-    channels = bridge().policy.channels
-    if not wanted:
-        return next(iter(channels))
-    if wanted not in channels:
+    """The channel a form belongs to, and no unknown one (CHN-01).
+
+    A page is shown for the first where none is named. What is sent must name its own: where a yes was given is part of
+    its proof. Lists and programs have no form.
+    """
+    offered = bridge().policy.forms
+    if not wanted and offered and (request.method != "POST" or len(offered) == 1):
+        return offered[0]
+    if wanted not in offered:
         abort(400 if request.method == "POST" else 404)
     return wanted
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from email_validator import EmailNotValidError
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort, request, send_file
 from werkzeug.exceptions import HTTPException
 
 from bridge.acts import LONGEST_PAUSE, Confirmed, Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.notices import Wording
+from bridge.policy import BESIDE, Channel
 from bridge.store import StoreAway, StoreBroken
 from bridge.store.values import Person
 from bridge.vocabulary import WAITING_THERE, Method, masked_email
@@ -43,22 +44,44 @@ def subscribe() -> Response:
         email = forms.address(forms.one("email"))
     except EmailNotValidError:
         errors["email"] = say(spoken, "This does not look like an e-mail address. Example: name@example.org")
-    offered = house.policy.channels[channel].purposes
-    purposes = [p for p in dict.fromkeys(forms.many("purpose")) if p in offered]
-    if set(forms.many("purpose")) - set(offered):
+    form = house.policy.channels[channel]
+    ticked = [p for p in dict.fromkeys(forms.many("purpose")) if p]
+    purposes = [p for p in ticked if p in form.purposes]
+    if set(ticked) - set(form.purposes):
         errors["page"] = say(spoken, "This form was out of date. Here is the current one.")
+    elif not purposes and form.kind in BESIDE:
+        return _thanks(form, spoken, asked=False)  # what she came for, and nothing else (CAP-03, CHN-02)
     elif not purposes:
         errors["purpose"] = say(spoken, "Please tick at least one box: we need your own choice.")
     fields = _declared(purposes, errors, spoken)
     if errors:
         return _subscribe_page(spoken, channel, email=forms.one("email"), errors=errors, status=400)
     house.acts.sign_up(email, purposes, channel=channel, language=spoken, network=forms.network(), fields=fields)
-    return page("asked", lang=spoken)
+    return _thanks(form, spoken, asked=True) if form.kind in BESIDE else page("asked", lang=spoken)
+
+
+def _thanks(form: Channel, spoken: str, *, asked: bool) -> Response:
+    """The same for whoever ticked a box and whoever did not: what this form gives. Without a tick nothing is kept."""
+    url = form.asset if form.asset.startswith("https:") else f"/assets/{form.id}" if form.asset else None
+    return page("thanks", lang=spoken, asset_url=url, asked=asked)
+
+
+@bp.get("/assets/<channel>")
+def asset(channel: str) -> Response:
+    """What a form gives away, where that is a file of the operator's. Who opens it is not noted."""
+    form = bridge().policy.channels.get(channel)
+    if form is None or not form.asset or form.asset.startswith("https:"):
+        abort(404)
+    path = (bridge().settings.policy.parent / form.asset).resolve()
+    if not path.is_file():
+        abort(404)
+    return send_file(path, as_attachment=True, download_name=path.name, max_age=300)
 
 
 def _subscribe_page(spoken: str, channel: str, *, email: str, errors: dict[str, str], status: int = 200) -> Response:
     house = bridge()
-    offered = house.policy.channels[channel].purposes
+    form = house.policy.channels[channel]
+    offered = form.purposes
     fields = [f for f in house.policy.fields.values() if set(f.purposes) & set(offered)]
     return page(
         "subscribe",
@@ -79,6 +102,7 @@ def _subscribe_page(spoken: str, channel: str, *, email: str, errors: dict[str, 
             for f in fields
         ],
         errors=errors,
+        beside=form.kind in BESIDE,
         languages=_tongues(channel),
     )
 

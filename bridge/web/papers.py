@@ -48,6 +48,7 @@ def _privacy() -> Response:
             {"name": p.name, "service": p.service, "country": p.country, "transfer_tool": p.transfer_tool}
             for p in policy.processors.values()
         ],
+        sources=[{"name": c.source.name, "contact": c.source.contact} for c in policy.channels.values() if c.source],
         retention=_retention(),
         version=_statement_version(),
         date=datetime.fromtimestamp(house.settings.policy.stat().st_mtime, UTC),

@@ -1,7 +1,8 @@
 """One row of a list as what it says of an address: a yes with its proof, one that only says so, or a no.
 
 A yes counts as proof by today's bar (GDPR recital 171): who, when, how, which words, for which use, and where that can
-be seen. Whatever is missing, the row is kept as a contact without proof, who is not mailed (CHN-05).
+be seen. Whatever is missing, the row is kept as a contact without proof, who is not mailed (CHN-05). The words are our
+own, which name the controller: a row of a third party's list that proves no yes to those proves none to us (CHN-04).
 """
 
 from collections import Counter
@@ -272,7 +273,7 @@ class Lines:
         """A yes if all of its proof is there, else a contact without one."""
         version = self._notice(row)
         evidence = self._evidence(row, about, version)
-        lacking = missing(about.time, evidence, self._confirmed(about.purpose))
+        lacking = missing(about.time, evidence, self._confirmed(about))
         if about.type is T.IMPORTED:  # the list itself does not say that she said yes
             evidence = msgspec.structs.replace(evidence, detail=NO_YES)
         proven = about.type is T.GIVEN and not lacking
@@ -280,8 +281,10 @@ class Lines:
         said = msgspec.structs.replace(about, type=kind, notice=version, evidence=evidence)
         return _Like(said, times, tuple(lacking or ["status"]))
 
-    def _confirmed(self, purpose: str) -> bool:
-        return self._policy.purposes[purpose].opt_in == "double"
+    def _confirmed(self, about: Entry) -> bool:
+        """Whether a yes must show that whoever holds the mailbox said it: always, where others say so (CHN-04)."""
+        others = about.channel in self._policy.third_parties
+        return others or self._policy.purposes[about.purpose].opt_in == "double"
 
     def _sale(self, row: Mapping[str, str], about: Entry) -> Entry:
         """A customer's soft opt-in with its six facts (SOF-01); refused where one is missing."""
