@@ -23,6 +23,7 @@ from bridge.jobs.fields import FieldUse, field_use
 from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.taking import Import
 from bridge.jobs.reconcile import Reconciler
+from bridge.jobs.reports.marketing import as_html, as_text, collect
 from bridge.store import profiles
 from bridge.tables import subjects
 from bridge.vault import unseal
@@ -291,6 +292,26 @@ def test_everything_that_is_to_be_known_of_a_field_stands_in_its_line(asking: Ho
     assert [use.needed for use in (name, topic, salutation, gone)] == [False] * 4
     asking.dispatch()
     assert asking.esp.people[AN].fields == {}, "what is declared no more is told to nobody"
+
+
+def test_the_report_names_what_is_collected_but_not_needed(asking: House) -> None:
+    """MIN-01, issue 5, point 8: in words, with the numbers of few people hidden."""
+    says(asking, AN, "newsletter", topic="sport")
+    found = {field["id"]: field for field in collect(asking.bridge, "en")["fields"]}
+    assert [(field["kept"], field["needless"]) for field in found.values()] == [(0, 0), (None, 0), (0, 0)]
+    assert found["topic"]["risks"] == ["Collected but not needed: no platform is told of it."]
+    assert found["salutation"]["risks"] == ["Nobody ever filled it in: do not ask for it."]
+    for number in range(6):
+        says(asking, f"r{number}@lezer.example", "newsletter", "offers", first_name="An", salutation="Mevrouw")
+    withdraws(asking, AN, "newsletter")
+    told = collect(asking.bridge, "en")
+    found = {field["id"]: field for field in told["fields"]}
+    assert found["first_name"] == found["first_name"] | {"kept": 6, "needless": 0, "risks": []}
+    assert "have nothing on that it is for" in found["topic"]["risks"][1]
+    page = as_html(asking.bridge, told, asking.clock())
+    assert "Nothing: it is needed." in page
+    assert "no platform is told of it" in page
+    assert "topic: hidden; hidden" in as_text(told)
 
 
 def test_a_platform_that_is_switched_off_gets_nothing(
