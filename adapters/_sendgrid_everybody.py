@@ -128,7 +128,8 @@ def _everywhere(
     for page in exports.pages(api, "suppression", name, asked=asked):
         told = [(str(entry.get("email") or "").strip(), entry.get("created")) for entry in page]
         emails = [email for email, _ in told if email]
-        yield Seen(emails, stop=kind, purposes=purposes, times=[_seconds(time) for email, time in told if email])
+        times = [_seconds(time) for email, time in told if email]
+        yield Seen(emails, stop=kind, purposes=purposes, times=times, only_stop=True)
 
 
 def _groups(api: SendGridApi, places: Mapping[str, Mapping[str, str]]) -> Iterator[Seen]:
@@ -142,7 +143,7 @@ def _groups(api: SendGridApi, places: Mapping[str, Mapping[str, str]]) -> Iterat
                 left.setdefault(purpose, []).append((email, _seconds(entry.get("created_at"))))
         for purpose, told in left.items():
             emails, times = [email for email, _ in told], [time for _, time in told]
-            yield Seen(emails, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}), times=times)
+            yield Seen(emails, stop=EventType.UNSUBSCRIBED, purposes=frozenset({purpose}), times=times, only_stop=True)
 
 
 def _seconds(value: object) -> int:

@@ -245,6 +245,7 @@ class Seen(NamedTuple):
     stop: EventType | None = None  # they left there (unsubscribed), complained there, or are dead there (bounced)
     purposes: frozenset[str] = frozenset()  # what they left, where they did not complain; by `left` also "" for all
     times: Sequence[int] = ()  # when that was, at the latest, of each: whole seconds since 1970 UTC, 0 = not told
+    only_stop: bool = False  # they stand on the ESP's own list of stops, which it keeps; that is no contact it holds
     mark: str = ""  # where reading goes on behind these; empty = it cannot begin in the middle
 
 

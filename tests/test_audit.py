@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from adapters.memory import Person
 from bridge.cli.main import main
 from bridge.decide import FACTS, Grade, Proof, as_bits, common, from_bits, grade, proof
-from bridge.jobs.audit.kept import Kept, Row, Said
+from bridge.jobs.audit.kept import Row, reviewed
 from bridge.jobs.audit.looking import Audit
 from bridge.jobs.audit.tally import Tally
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
 from bridge.store import BadInput
 from bridge.store.proofs import Proofs
+from bridge.store.removing import Said
 from bridge.vocabulary import EventType, Limits, Report, Status
 from tests.conftest import House, Reader
 from tests.csv_lists import HEADER, SALE, SALE_HEADER, WHOLE, Lists, sells
@@ -373,8 +374,9 @@ def test_an_audit_is_kept_for_its_owner_only_and_as_it_was(local: Lists) -> None
     assert ran.exit_code == 0, ran.output
     kept = out.with_suffix(".audit")
     assert kept.stat().st_mode & 0o777 == 0o600
-    assert {row.email for row in Kept(kept, local.house.bridge.vault)} == {"an@lezer.example", "=1+1@lezer.example"}
-    (stop,) = next(row.stops for row in Kept(kept, local.house.bridge.vault) if row.grade is Grade.STOPPED)
+    with reviewed(kept, local.house.bridge.vault) as read:
+        assert {row.email for row in read} == {"an@lezer.example", "=1+1@lezer.example"}
+        (stop,) = next(row.stops for row in read if row.grade is Grade.STOPPED)
     assert stop[:2] == Said(EventType.UNSUBSCRIBED, "", stop.time)[:2]
     for name in (".json", ".html"):
         assert "lezer.example" not in out.with_suffix(name).read_text()
@@ -383,8 +385,11 @@ def test_an_audit_is_kept_for_its_owner_only_and_as_it_was(local: Lists) -> None
     whole = kept.read_text()
     for spoilt in (whole.replace("stopped", "proven "), whole + "x", whole.partition("\n")[2], ""):
         kept.write_text(spoilt)
-        with pytest.raises(BadInput, match=r"changed since it was made|is no audit"):
-            Kept(kept, local.house.bridge.vault)
+        with (
+            pytest.raises(BadInput, match=r"changed since it was made|is no audit"),
+            reviewed(kept, local.house.bridge.vault),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(

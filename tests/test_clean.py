@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from adapters.memory import Person
 from bridge.cli.main import main
 from bridge.jobs.audit import cleaning
 from bridge.jobs.audit.cleaning import Clean, Cleaned, Plan
-from bridge.jobs.audit.kept import About, Kept, written
+from bridge.jobs.audit.kept import About, reviewed, written
 from bridge.jobs.audit.looking import Audit
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
@@ -37,7 +38,7 @@ class Auditor:
 
     def __init__(self, house: House, folder: Path) -> None:
         self.house, self.folder, self.lists = house, folder, Lists(house, folder)
-        self.count = 0
+        self.count, self.stack = 0, ExitStack()
 
     def audits(self, source: Path | str = "store", **defaults: str) -> Path:
         """A kept audit of the store, of a file, or of a platform by its name."""
@@ -64,7 +65,8 @@ class Auditor:
 
     def job(self, path: Path) -> Clean:
         """A clean of that audit."""
-        return Clean(self.house.bridge, Kept(path, self.house.bridge.vault), quiet)
+        kept = self.stack.enter_context(reviewed(path, self.house.bridge.vault))
+        return self.stack.enter_context(closing(Clean(self.house.bridge, kept, quiet)))
 
     def plans(self, path: Path) -> Plan:
         """Only look."""
@@ -81,18 +83,28 @@ class Auditor:
         return self.house.store.knows(email) or email in self.house.esp.people
 
 
+@contextmanager
+def opened(house: House, folder: Path) -> Iterator[Auditor]:
+    """An auditor, and what she opened closed again."""
+    found = Auditor(house, folder)
+    with found.stack:
+        yield found
+
+
 @pytest.fixture
-def auditor(house: House, tmp_path: Path) -> Auditor:
+def auditor(house: House, tmp_path: Path) -> Iterator[Auditor]:
     """On SQLite and on PostgreSQL."""
-    return Auditor(house, tmp_path)
+    with opened(house, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture
-def shell(home: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Auditor:
+def shell(home: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Auditor]:
     """On SQLite, with the command's own surroundings."""
     for name, value in home.environment.items():
         monkeypatch.setenv(name, value)
-    return Auditor(home, tmp_path)
+    with opened(home, tmp_path) as found:
+        yield found
 
 
 def many(auditor: Auditor) -> list[str]:
@@ -247,8 +259,8 @@ def test_another_policy_makes_another_audit(auditor: Auditor, make_house: Callab
     policy = auditor.house.bridge.settings.policy
     policy.write_text(policy.read_text().replace("complaint_least = 1000", "complaint_least = 999"))
     changed = make_house(str(auditor.house.bridge.settings.database_url))
-    with pytest.raises(BadInput, match="has changed since"):
-        Auditor(changed, auditor.folder).plans(path)
+    with opened(changed, auditor.folder) as other, pytest.raises(BadInput, match="has changed since"):
+        other.plans(path)
 
 
 def test_who_does_something_between_plan_and_deed_is_left_as_she_is(auditor: Auditor) -> None:

@@ -14,7 +14,7 @@ from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
 from bridge.files import whole
 from bridge.jobs.audit.cleaning import Clean, Cleaned, Plan
-from bridge.jobs.audit.kept import SUFFIX, About, Kept, written
+from bridge.jobs.audit.kept import SUFFIX, About, Kept, reviewed, written
 from bridge.jobs.audit.looking import Audit
 from bridge.jobs.audit.paper import as_counts, as_html
 from bridge.jobs.audit.tally import Tally, every
@@ -114,14 +114,14 @@ def clean(*, source: Path, yes: bool, json_: bool) -> None:
     Example: consent-bridge clean --from first-day.audit
     """
     bridge = make_bridge()
-    kept = Kept(_kept(source), bridge.vault)
     with ExitStack() as stack:
+        kept = stack.enter_context(reviewed(_kept(source), bridge.vault))
         tell = stack.enter_context(progress("reading", sys.stderr))
         job = stack.enter_context(_cleaning(bridge, kept, tell))
         plan = job.plan()
         if not json_:
             _say_plan(plan, kept)
-        if plan.done or not plan.remove:
+        if plan.is_empty:
             _say_done(plan, Cleaned(), bridge, json_=json_)
             return
         if not yes:
@@ -147,10 +147,10 @@ def approve(id: str, *, json_: bool) -> None:  # noqa: A002 - the name of the ar
     """
     bridge = make_bridge()
     act = bridge.store.approvals.approve(id, bridge.settings.operator)
-    kept = Kept(Path(json.loads(act.about)["from"]), bridge.vault)
-    if kept.hash != act.hash:
-        fail(f"{kept.path}: is another audit than the one that was to be approved; ask for it again")
     with ExitStack() as stack:
+        kept = stack.enter_context(reviewed(Path(json.loads(act.about)["from"]), bridge.vault))
+        if kept.hash != act.hash:
+            fail(f"{kept.path}: is another audit than the one that was to be approved; ask for it again")
         job = stack.enter_context(_cleaning(bridge, kept, stack.enter_context(progress("cleaning", sys.stderr))))
         plan = job.plan()
         if not json_:
@@ -232,6 +232,8 @@ def _say(tally: Tally) -> None:
         for name, counts in sorted(groups.items()):
             told = ", ".join(f"{grade} {count:,}" for grade, count in every(counts).items() if count)
             click.echo(f"  {name}: {told}")
+    if tally.unreadable:
+        click.echo(f"Cannot be read: {tally.unreadable:,}. Run: consent-bridge verify")
     if tally.missing:
         facts = ", ".join(f"{_FACTS.get(name, name)} ({count:,})" for name, count in tally.missing.most_common())
         click.echo(f"What is missing: {facts}")
@@ -245,7 +247,13 @@ def _say_plan(plan: Plan, kept: Kept) -> None:
     click.echo(f"  {plan.remove:>9,} go: {plan.none:,} without any proof, {plan.stopped:,} who said no")
     where = [("the store", plan.here), *sorted(plan.there.items())]
     click.echo("            from " + ", ".join(f"{name} {count:,}" for name, count in where))
-    click.echo(f"  {plan.keep:>9,} stay: something of theirs is proven, or incomplete")
+    click.echo(f"  {plan.keep:>9,} stay: something of theirs is proven, or incomplete, or nothing of them is left")
+    if plan.noes:
+        click.echo(f"  {plan.noes:>9,} said no to something in that list that is not known here yet: it is taken in")
+    if plan.off:
+        click.echo(
+            f"  {plan.off:>9,} of those who stay are on at a platform for what is not proven: taken off it there"
+        )
     if plan.stopped:
         click.echo("What they said no to stays on the stop list, as keyed hashes.")
 
@@ -253,11 +261,20 @@ def _say_plan(plan: Plan, kept: Kept) -> None:
 def _say_done(plan: Plan, done: Cleaned, bridge: Bridge, *, json_: bool) -> None:
     notes = [f"{name}: {bridge.adapters[name].after_erasure}" for name in sorted(plan.there) if name in bridge.adapters]
     notes = [note for note in notes if not note.endswith(": ")]
+    notes += [
+        f"{task.name.removesuffix(' erasures')}: BRIDGE_ADAPTERS does not name it any more, so nobody tells it; "
+        "delete them there by hand"
+        for task in bridge.store.tasks()
+        if task.name.endswith(" erasures") and task.name.removesuffix(" erasures") not in bridge.adapters
+    ]
     if json_:
         show({"plan": msgspec.to_builtins(plan), "done": msgspec.to_builtins(done), "warnings": notes})
         return
     if plan.done:
         click.echo("This audit was carried out already: nothing was changed.")
+        return
+    if plan.is_empty:
+        click.echo("There is nothing to take out: nothing was changed.")
         return
     click.echo(f"Taken out: {done.removed:,}. Left as they are: {done.kept:,}. Gone before: {done.gone:,}.")
     for note in notes:

@@ -3,7 +3,7 @@
 Rule numbers R1 to R16 are those of section 3 of the requirements the project is built on; each test names its rule.
 """
 
-from bridge.decide.cells import share, shown
+from bridge.decide.cells import share, shown, shown_table
 from bridge.decide.entries import SAYS_YES, event_of, judge_entry
 from bridge.decide.grades import (
     FACTS,
@@ -94,6 +94,7 @@ __all__ = [
     "settled",
     "share",
     "shown",
+    "shown_table",
     "soft_opt_in_gaps",
     "standing",
     "stands",

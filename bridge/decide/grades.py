@@ -10,7 +10,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from bridge.decide.history import MAILABLE, STOPS, about, latest_of, settled, stands, unconfirmed_move
+from bridge.decide.history import (
+    MAILABLE,
+    STOPS,
+    about,
+    is_believed,
+    latest_of,
+    settled,
+    stands,
+    unconfirmed_move,
+    whole,
+)
 from bridge.decide.proof import SALE_FACTS
 from bridge.vocabulary import ConsentEvent, EventType, Limits, Status
 
@@ -59,6 +69,7 @@ class Proof(NamedTuple):
     channel: str | None = None
     gaps: frozenset[str] | None = None  # what a contact from a list lacks; None where no list named her
     moved: bool = False  # to an address that has not confirmed
+    asked: datetime | None = None  # when she last asked for it anew, after a no
 
 
 class Graded(NamedTuple):
@@ -71,7 +82,8 @@ class Graded(NamedTuple):
 def grade(proof: Proof, purpose: str, now: datetime, limits: Limits, *, confirmed: bool = True) -> Graded:
     """How well somebody's standing for a purpose is proven. `confirmed`: only a confirmed yes counts there."""
     if proof.stopped:
-        return Graded(Grade.STOPPED)
+        waits = proof.asked is not None and now - proof.asked <= limits.pending_ttl
+        return Graded(Grade.INCOMPLETE, ("confirmation",)) if waits else Graded(Grade.STOPPED)
     if proof.status in MAILABLE:
         spoilt = _spoilt(proof, purpose, now, limits)
         if spoilt:
@@ -98,9 +110,14 @@ def proof(events: Iterable[ConsentEvent], purpose: str, gaps: frozenset[str] | N
     # That a yes grew too old says nothing about a no of before.
     status, by = stands((event for event in mine if event.type is not T.EXPIRED), purpose)
     if by is not None and by.type in STOPS:
-        return Proof(status, stopped=True, time=by.time, channel=channel)
+        anew = latest_of(filter(is_believed, mine), frozenset({T.REQUESTED}))
+        asked = anew.time if anew and whole(anew.time) > whole(by.time) else None
+        return Proof(status, stopped=True, time=by.time, channel=channel, asked=asked)
     status, by = stands(mine, purpose)
-    shown = by or latest_of(mine, frozenset({T.IMPORTED}))
+    named = latest_of(mine, frozenset({T.IMPORTED}))
+    shown = by or named
+    if named is not None and gaps is None:  # from before that was noted: nobody says that nothing is there
+        gaps = frozenset()
     if shown is None:
         return Proof(status, channel=channel, gaps=gaps)
     moved = unconfirmed_move(told) is not None

@@ -81,7 +81,9 @@ _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' 
 #: What no lesser no takes the place of, however late it comes: the strictest last.
 _STRICT = ("objected", "complained", "erased")
 _RANK = (
-    "CASE {}.reason " + " ".join(f"WHEN '{word}' THEN {rank}" for rank, word in enumerate(_STRICT, 1)) + " ELSE 0 END"
+    "CASE {}.reason WHEN 'expired' THEN -1 "  # a yes that grew too old says nothing about a no
+    + " ".join(f"WHEN '{word}' THEN {rank}" for rank, word in enumerate(_STRICT, 1))
+    + " ELSE 0 END"
 )
 _MINE, _THEIRS = _RANK.format("stop_list"), _RANK.format("excluded")
 _STOP = Sql(
@@ -433,4 +435,6 @@ def remember_stops(db: Hand, stops: Sequence[Stop]) -> None:
 
 
 def _strictness(reason: EventType) -> int:
+    if reason is EventType.EXPIRED:
+        return -1
     return _STRICT.index(reason.value) + 1 if reason.value in _STRICT else 0

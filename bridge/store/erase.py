@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store.sql import Sql
 from bridge.tables import (
     erasures,
     events,
@@ -18,6 +19,12 @@ from bridge.tables import (
     stop_clocks,
     subjects,
     unproven,
+)
+
+#: Addresses these people had before and that are nobody's now, as the stop list knows them.
+LEFT = Sql(
+    "SELECT f.subject, f.kid, f.stop FROM former f WHERE f.stop IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.lookup = f.lookup) AND f.subject IN ({})"
 )
 
 

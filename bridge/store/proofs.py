@@ -5,14 +5,18 @@ say it all are read one by one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
 from bridge.decide import STOPS, Proof, from_bits, proof
 from bridge.store.engine import Database
-from bridge.store.rows import Rows, listed, with_stops
+from bridge.store.rows import Opened, Rows, listed, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.tables import EVENT_TYPES, STATUSES, moment
+from bridge.vault import Sealed
 from bridge.vocabulary import ConsentEvent, EventType, Status, micros
 
 #: People in one statement.
@@ -33,10 +37,12 @@ def _types(*kinds: EventType) -> str:
 _MAY = f"{_NUMBERS[Status.GIVEN]}, {_NUMBERS[Status.SOFT_OPT_IN]}"
 _YES = _types(EventType.GIVEN, EventType.ENROLLED)
 _SAY_YES = _types(EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED, EventType.IMPORTED)
-#: Stops that lie before what a record says, an answer that is awaited, a move: her whole story is needed.
+#: Stops that lie before what a record says, a question that is asked anew, a move: her whole story is needed.
 _SPECIAL = (
     f"(r.status IN ({_NUMBERS[Status.REQUESTED]}, {_NUMBERS[Status.EXPIRED]}) "
-    "OR r.subject IN (SELECT subject FROM former))"
+    "OR EXISTS (SELECT 1 FROM events q WHERE q.subject = r.subject "
+    f"AND (q.type = {_TYPES[EventType.MOVED]} "
+    f"OR (q.type = {_TYPES[EventType.REQUESTED]} AND q.purpose = r.purpose AND q.time > r.since))))"
 )
 #: Each person's purposes, each with the event that says yes, or only says so.
 _EACH = (
@@ -57,6 +63,7 @@ _LISTED = Sql(_EACH.format(columns=f"r.subject, r.purpose, {_SEEN}, r.status, u.
 _GAPS = Sql("SELECT subject, purpose, missing FROM unproven WHERE subject IN ({})")
 _LAST = Sql("SELECT coalesce(max(number), 0) FROM subjects")
 _HERE = Sql("SELECT lookup, number FROM subjects WHERE lookup IN ({})")
+_BEFORE = Sql("SELECT lookup, subject FROM former WHERE lookup IN ({})")
 
 
 class Alike(NamedTuple):
@@ -82,8 +89,9 @@ class Known(NamedTuple):
 
     told: Sequence[ConsentEvent] = ()
     gaps: Mapping[str, frozenset[str]] = {}  # by purpose
-    number: int = 0  # hers inside the store; 0 = nobody of that address is here
+    numbers: Sequence[int] = ()  # hers inside the store; none = nobody of that address is here
     seen: int = 0  # that of her last event
+    readable: bool = True  # else her row is there, and cannot be opened: nothing is known of her
 
 
 class Proofs:
@@ -119,15 +127,15 @@ class Proofs:
         return found
 
     def contacts(self, after: int, until: int) -> tuple[list[Contact], dict[int, str]]:
-        """The same, each by itself, and everybody's address by number."""
+        """The same, each by itself, and everybody's address by number, of whoever can be read and is still here."""
         with self._database.looking() as db:
             found = [
                 Contact(number, self._text(db, purpose), self._proof(db, about), seen)
                 for number, purpose, seen, *about in _LISTED.rows(db, (after, until))
             ]
             found = sorted([*found, *self._special(db, after, until)], key=lambda each: (each.number, each.purpose))
-            people = self._rows.people(db, sorted({contact.number for contact in found}))
-        return found, {number: opened.person.email for number, opened in people.items()}
+            people = opened(self._rows, db, sorted({contact.number for contact in found}))
+        return found, {number: one.person.email for number, one in people.items()}
 
     def known(self, emails: Sequence[str]) -> dict[str, Known]:
         """What is known here of these addresses; nothing of one that nobody ever named."""
@@ -139,9 +147,9 @@ class Proofs:
         if not pairs:
             return
         numbers = sorted({number for number, *_ in pairs})
-        people = self._rows.people(db, numbers)
-        histories = self._rows.histories(db, [opened.person for opened in people.values()])
-        stops = self._rows.stops(db, [opened.person.email for opened in people.values()])
+        people = opened(self._rows, db, numbers)
+        histories = self._rows.histories(db, [one.person for one in people.values()])
+        stops = self._rows.stops(db, [one.person.email for one in people.values()])
         gaps = _gaps(db, self._rows, numbers)
         for number, purpose, seen in pairs:
             if number in people:
@@ -158,6 +166,8 @@ class Proofs:
         if stands in _NO:
             return Proof(stands, stopped=True, time=said, channel=where)
         gaps = None if missing is None else from_bits(missing)
+        if stands is Status.UNKNOWN and time is not None and gaps is None:
+            gaps = frozenset()  # a list named her before that was noted
         return Proof(stands, time=said, notice=notice, channel=where, gaps=gaps)
 
     def _text(self, db: Hand, number: int) -> str:
@@ -165,22 +175,53 @@ class Proofs:
 
 
 def known_by(db: Hand, rows: Rows, emails: Sequence[str]) -> dict[str, Known]:
-    """What is known of these addresses, in few reads for all of them."""
+    """What is known of these addresses, in few reads for all of them. What somebody said no to who had an address
+    before she moved counts against it too."""
     hashes = {email: [entry.value for entry in rows.vault.lookups(email)] for email in emails}
-    here: dict[bytes, int] = dict(listed(_HERE, db, [value for mine in hashes.values() for value in mine]))
-    people = rows.people(db, sorted(set(here.values())))
-    told, tails = rows.chains(db, [opened.person for opened in people.values()])
+    every = [value for mine in hashes.values() for value in mine]
+    here: dict[bytes, int] = dict(listed(_HERE, db, every))
+    before: dict[bytes, int] = dict(listed(_BEFORE, db, every))
+    numbers = sorted({*here.values(), *before.values()})
+    people = opened(rows, db, numbers)
+    told, tails = rows.chains(db, [one.person for one in people.values()])
     gaps = _gaps(db, rows, list(people))
     stops = rows.stops(db, emails)  # last: what is told in between can only be one more stop
     found = {}
     for email, mine in hashes.items():
-        number = next((here[value] for value in mine if value in here and here[value] in people), 0)
-        if number:
-            events = with_stops(told[number], stops[email])
-            found[email] = Known(events, gaps.get(number, {}), number, tails[number][0])
-        else:
-            found[email] = Known(stops[email])
+        hers = sorted({here[value] for value in mine if value in here})
+        left = set() if hers else {before[value] for value in mine if value in before}
+        nos = [event for number in left & people.keys() for event in told[number] if event.type in STOPS]
+        events = [event for number in hers[:1] if number in people for event in told[number]]
+        events += _elsewhere([event for number in hers[1:] if number in people for event in told[number]])
+        lacks: dict[str, frozenset[str]] = {}
+        for number in hers:
+            for purpose, missing in gaps.get(number, {}).items():
+                lacks[purpose] = lacks.get(purpose, missing) & missing
+        found[email] = Known(
+            told=with_stops([*events, *_elsewhere(nos)], stops[email]),
+            gaps=lacks,
+            numbers=hers,
+            seen=sum(tails[number][0] for number in hers if number in people),
+            readable=people.keys() >= set(hers),
+        )
     return found
+
+
+def opened(rows: Rows, db: Hand, numbers: Sequence[int]) -> dict[int, Opened]:
+    """These people, without those who are gone; one who cannot be read keeps nobody else from being looked at."""
+    try:
+        return rows.people(db, numbers)
+    except (Sealed, msgspec.DecodeError):
+        found: dict[int, Opened] = {}
+        for number in numbers:
+            with suppress(Sealed, msgspec.DecodeError):
+                found |= rows.people(db, [number])
+        return found
+
+
+def _elsewhere(events: Sequence[ConsentEvent]) -> list[ConsentEvent]:
+    """Events of somebody else, whose numbers are her own."""
+    return [msgspec.structs.replace(event, key=f"before/{number}/{event.key}") for number, event in enumerate(events)]
 
 
 def _gaps(db: Hand, rows: Rows, numbers: Sequence[int]) -> dict[int, dict[str, frozenset[str]]]:

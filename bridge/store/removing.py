@@ -11,20 +11,24 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from bridge.decide import Grade, grade, proof
+from bridge.decide import STOPS, Grade, blocks, grade, proof
 from bridge.store.door import Stop, remember_stops
-from bridge.store.erase import erase
+from bridge.store.erase import LEFT, erase
 from bridge.store.erasing import promise
 from bridge.store.intake import ALONE
 from bridge.store.proofs import Known, known_by
 from bridge.store.rows import Rows, listed, stop_event
 from bridge.store.sql import Hand, Sql
-from bridge.vocabulary import EVERY_PURPOSE, EventType, Limits
+from bridge.vault import Hash, Vault
+from bridge.vocabulary import EVERY_PURPOSE, Block, EventType, Limits
 
 _LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 
 #: What is taken out.
 REMOVED = frozenset({Grade.NONE, Grade.STOPPED})
+
+#: What is a no that outlives her; a yes that grew too old is none.
+_NOS = frozenset(STOPS) - {EventType.EXPIRED, EventType.ERASED}
 
 
 class Said(NamedTuple):
@@ -41,50 +45,69 @@ class Removal(NamedTuple):
     email: str
     seen: int  # number of her last event when that was decided; 0 = nobody of that address was here
     there: tuple[str, ...]  # ESPs that hold the address, in order
-    stops: Sequence[Said] = ()
+    stops: Sequence[Said] = ()  # what the list, or an ESP, holds of a no
 
 
 class Removed(StrEnum):
-    """What became of one."""
+    """What becomes of one."""
 
     REMOVED = "removed"
-    GONE = "gone"  # was here and is not any more
+    GONE = "gone"  # nothing of her is left, here or at an ESP
     CHANGED = "changed"  # something happened to her since: left as she is
-    KEPT = "kept"  # she may be mailed for something else: left as she is
+    KEPT = "kept"  # something is proven, incomplete, restricted or cannot be read: left as she is
+
+
+def verdict(wanted: Removal, known: Known, limits: Limits, now: datetime) -> Removed:
+    """What becomes of somebody of whom this is known now. Pure."""
+    if not known.numbers and (wanted.seen or not wanted.there):
+        return Removed.GONE
+    if not known.readable:
+        return Removed.KEPT
+    if known.seen != wanted.seen:
+        return Removed.CHANGED
+    if Block.RESTRICTED in blocks(known.told, limits):  # kept, and not used (GDPR 18)
+        return Removed.KEPT
+    told = [*known.told, *(stop_event(said.type.value, said.purpose, said.time) for said in wanted.stops)]
+    purposes = {event.purpose for event in known.told} - {EVERY_PURPOSE}
+    grades = {grade(proof(told, each, known.gaps.get(each)), each, now, limits).grade for each in purposes}
+    return Removed.REMOVED if grades <= REMOVED else Removed.KEPT
 
 
 def remove(db: Connection, rows: Rows, wanted: Sequence[Removal], limits: Limits, now: datetime) -> list[Removed]:
     """Take these people out, here and at the ESPs that hold them, in one transaction. Nothing of them is left but what
-    the stop list keeps. Who is not as she was when it was decided is left alone."""
-    hand = Hand.of(db)
+    the stop list keeps: every no, also at an address they had before. Who is not as she was is left alone."""
+    hand, vault = Hand.of(db), rows.vault
     if hand.dialect == "postgresql":
         ALONE.rows(hand)  # else somebody whom a list just brings in could not be seen
-    hashes = [entry.value for each in wanted for entry in rows.vault.lookups(each.email)]
+    hashes = [entry.value for each in wanted for entry in vault.lookups(each.email)]
     list(listed(_LOCKED, hand, hashes))  # nobody of them does anything meanwhile
     known = known_by(hand, rows, [each.email for each in wanted])
-    verdicts = [_verdict(each, known[each.email], limits, now) for each in wanted]
-    gone = [each for each, verdict in zip(wanted, verdicts, strict=True) if verdict is Removed.REMOVED]
-    stops = [(rows.vault.stop_hashes(each.email)[0], said) for each in gone for said in each.stops]
-    remember_stops(hand, [Stop(hash_, said.purpose, said.type, said.time) for hash_, said in stops])
+    verdicts = [verdict(each, known[each.email], limits, now) for each in wanted]
+    gone = [each for each, said in zip(wanted, verdicts, strict=True) if said is Removed.REMOVED]
+    numbers = sorted({number for each in gone for number in known[each.email].numbers})
+    remember_stops(hand, [stop for each in gone for stop in _stops(vault, each, known[each.email])])
+    left: dict[int, list[Hash]] = {}
+    for subject, kid, stop in listed(LEFT, hand, numbers):
+        left.setdefault(subject, []).append(Hash(kid, stop))
+    for each in gone:
+        before = [hash_ for number in known[each.email].numbers for hash_ in left.get(number, ())]
+        nos = [(hash_, said) for hash_ in before for said in _nos(known[each.email])]
+        remember_stops(hand, [Stop(hash_, said.purpose, said.type, said.time) for hash_, said in nos])
     for there in sorted({each.there for each in gone}):
         mine = [each for each in gone if each.there == there]
         # Whoever is not here has no number: each gets one that nobody has.
-        people = {known[each.email].number or -place: each.email for place, each in enumerate(mine, start=1)}
-        promise(db, rows.vault, people, now, there)
-    erase(db, sorted({known[each.email].number for each in gone} - {0}), now)
+        people = {n: each.email for place, each in enumerate(mine, 1) for n in known[each.email].numbers or (-place,)}
+        promise(db, vault, people, now, there)
+    erase(db, numbers, now)
     return verdicts
 
 
-def _verdict(wanted: Removal, known: Known, limits: Limits, now: datetime) -> Removed:
-    if wanted.seen and not known.number:
-        return Removed.GONE
-    if known.seen != wanted.seen:
-        return Removed.CHANGED
-    return Removed.REMOVED if _grades(known, wanted.stops, limits, now) <= REMOVED else Removed.KEPT
+def _nos(known: Known) -> list[Said]:
+    """Every no of somebody who goes. That she was erased before is about that address alone."""
+    return [Said(e.type, e.purpose, e.time) for e in known.told if e.type in _NOS]
 
 
-def _grades(known: Known, stops: Sequence[Said], limits: Limits, now: datetime) -> set[Grade]:
-    """How all that is known of her is graded, with what the list holds against her: by the audit's own rule."""
-    told = [*known.told, *(stop_event(said.type.value, said.purpose, said.time) for said in stops)]
-    purposes = {event.purpose for event in known.told} - {EVERY_PURPOSE}
-    return {grade(proof(told, each, known.gaps.get(each)), each, now, limits).grade for each in purposes}
+def _stops(vault: Vault, wanted: Removal, known: Known) -> list[Stop]:
+    """The same for her address, with those that the list or an ESP holds."""
+    hash_ = vault.stop_hashes(wanted.email)[0]
+    return [Stop(hash_, said.purpose, said.type, said.time) for said in (*_nos(known), *wanted.stops)]

@@ -14,7 +14,7 @@ from bridge.notices import Wording
 from bridge.store.approvals import ApprovalBook
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
-from bridge.store.erase import erase
+from bridge.store.erase import LEFT, erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
 from bridge.store.forgetting import QUARANTINE, note_unanswered, quarantined, unconfirmed
@@ -56,11 +56,6 @@ _LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number 
 _LOCKED_FORMER = Sql(
     "SELECT s.number FROM former f JOIN subjects s ON s.number = f.subject "
     "WHERE f.lookup IN ({}) ORDER BY s.number [FOR UPDATE OF s]"
-)
-#: Addresses these people had before and that are nobody's now, as the stop list knows them.
-_LEFT = Sql(
-    "SELECT f.kid, f.stop FROM former f WHERE f.stop IS NOT NULL "
-    "AND NOT EXISTS (SELECT 1 FROM subjects s WHERE s.lookup = f.lookup) AND f.subject IN ({})"
 )
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
@@ -300,7 +295,7 @@ class Store(Reads):
             people = dict.fromkeys(numbers, email) | self._addresses(db, numbers)
             people |= {NOBODY: email} if moved or not numbers else {}
             hashes = {self.vault.stop_hashes(address)[0] for address in {email, *people.values()}}
-            hashes |= {Hash(kid, stop) for kid, stop in _LEFT.rows(db, numbers, len(numbers))}
+            hashes |= {Hash(kid, stop) for _, kid, stop in LEFT.rows(db, numbers, len(numbers))}
             said = max(now, last)
             remember_stops(Hand.of(db), [Stop(each, EVERY_PURPOSE, EventType.ERASED, said) for each in hashes])
             platforms = promise(db, self.vault, people, now, self.adapters)

@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 
 from bridge.bootstrap import Bridge
-from bridge.decide import Grade
+from bridge.decide import Grade, is_on, judge_entry
 from bridge.jobs.audit.folding import batches
-from bridge.jobs.audit.holders import Holders
+from bridge.jobs.audit.holders import Holders, There
 from bridge.jobs.audit.kept import Kept, Row
 from bridge.jobs.lists.rules import rules_of
 from bridge.jobs.lists.taking import IntoStore
 from bridge.store import BadInput
-from bridge.store.proofs import Proofs
-from bridge.store.removing import REMOVED, Removal, Removed, Said
-from bridge.vocabulary import Entry, Taken, rfc3339
+from bridge.store.proofs import Known, Proofs
+from bridge.store.removing import REMOVED, Removal, Removed, Said, verdict
+from bridge.vocabulary import Entry, EventType, Method, Report, Taken, normal_email, rfc3339
 
 #: An audit says how things are: so long it is believed.
 _FRESH = timedelta(hours=24)
@@ -44,17 +45,53 @@ class Plan(msgspec.Struct, kw_only=True):
     none: int = 0  # of these: nothing of theirs is proven ...
     stopped: int = 0  # ... or a no stands, which stays as a keyed hash
     keep: int = 0
+    noes: int = 0  # whose no stands in the audited list, or at a platform they go from, and is not known here yet
+    off: int = 0  # who stay, and are on at a platform for something that is not proven: taken off it there
     here: int = 0  # of those removed: in the store
     there: dict[str, int] = {}  # and at each platform
     done: bool = False  # it was carried out already
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.done or not (self.remove or self.noes or self.off)
+
 
 class Cleaned(msgspec.Struct, kw_only=True):
-    """What a clean did, as counts of people."""
+    """What a clean did, as counts of people of whom the audit says that they go."""
 
     removed: int = 0
-    kept: int = 0  # something happened to them since, or they are proven for something else
-    gone: int = 0  # were not here any more
+    kept: int = 0  # something happened to them since, or something of theirs is proven or may not be deleted
+    gone: int = 0  # nothing of them was left
+
+
+class _Case(NamedTuple):
+    """One person of the audit, as she stands now."""
+
+    rows: list[Row]
+    known: Known
+    there: list[There]
+
+    @property
+    def email(self) -> str:
+        return self.rows[0].email
+
+    @property
+    def goes(self) -> bool:
+        """Whether nothing that was audited keeps her: all of it is without any proof, or stopped."""
+        return all(row.grade in REMOVED for row in self.rows)
+
+    @property
+    def said(self) -> tuple[Said, ...]:
+        """Each no that the audited list holds."""
+        return tuple(dict.fromkeys(said for row in self.rows for said in row.stops))
+
+    @property
+    def removal(self) -> Removal:
+        """What taking her out means."""
+        there = tuple(sorted({one.name for one in self.there if one.held}))
+        stops = (*self.said, *(no for one in self.there for no in one.stops))
+        return Removal(self.email, self.rows[0].seen, there, stops)
 
 
 class Clean:
@@ -66,58 +103,57 @@ class Clean:
         self._holders = Holders(bridge)
         self._mark = bridge.vault.bucket("clean", kept.hash.hex())
         self._rules = rules_of(bridge)
+        self._now = bridge.clock()
+        self._limits = bridge.limits(self._now)
 
     def plan(self) -> Plan:
         """What it would do. Nothing is written."""
         mark = self.bridge.store.lists.look(self._mark, self._rules)
         total = sum(1 for _ in self._people())
-        plan = Plan(audited=total)
-        if mark.done >= total:
-            plan.done = True
+        plan = Plan(audited=total, done=0 < total <= mark.done)
+        if plan.done or not total:
             return plan
         self._check()
         self._holders.read(self._progress)
-        changed = 0
-        for number, some in enumerate(batches(self._people(), 1000)):
-            known = self._proofs.known([rows[0].email for rows in some])
-            there = self._holders.of([rows[0].email for rows in some])
-            for place, rows in enumerate(some, start=1000 * number):
+        changed = done = 0
+        for some in batches(self._people(), 1000):
+            for place, case in enumerate(self._cases(some), start=done):
                 if place < mark.done:  # a killed run did that
                     continue
-                now = known[rows[0].email]
-                changed += bool(now.number) and now.seen != rows[0].seen
-                self._count(plan, rows, here=bool(now.number), there=there[rows[0].email])
-            self._progress(min(1000 * (number + 1), total), total)
+                changed += bool(case.known.numbers) and case.known.readable and case.known.seen != case.rows[0].seen
+                self._count(plan, case)
+            done += len(some)
+            self._progress(done, total)
         if changed:
             who = "somebody" if changed == 1 else f"{changed:,} people"
-            raise BadInput(
-                f"{self.kept.path}: something happened to {who} of this audit since it was made; audit again"
-            )
+            raise BadInput(f"{self.kept.path}: something happened to {who} of this audit since: audit again")
         return plan
 
     def carry_out(self) -> Cleaned:
         """Do what `plan` said, few people a transaction. Killed, it goes on when it is called again."""
         lists, store = self.bridge.store.lists, self.bridge.store
         mark = lists.begin(self._mark, self._rules)
-        stays = IntoStore(
-            self.bridge, lists.begin(self.bridge.vault.bucket("clean/no", self.kept.hash.hex()), self._rules)
-        )
+        told = lists.begin(self.bridge.vault.bucket("clean/no", self.kept.hash.hex()), self._rules)
+        noes = IntoStore(self.bridge, told)
         total = sum(1 for _ in self._people())
         done = 0
         for some in batches(self._people(), _AT_ONCE):
             done += len(some)
             if done <= mark.done:
                 continue
-            stays.take([entry for rows in some if not _goes(rows) for entry in _nos(rows)])
-            going = [rows for rows in some if _goes(rows)]
-            there = self._holders.of([rows[0].email for rows in going])
-            wanted = [Removal(r[0].email, r[0].seen, there[r[0].email], _stops(r)) for r in going]
-            verdicts = store.remove(wanted) if wanted else []
-            after = mark.after(done, Counter(_COUNTED[verdict] for verdict in verdicts))
+            cases = self._cases(some)
+            going = [case for case in cases if case.goes]
+            # First what nobody's removal takes with it: a no of whoever stays, or had that address before.
+            noes.take([no for case in cases if not (case.goes and case.known.numbers) for no in self._noes(case)])
+            verdicts = store.remove([case.removal for case in going]) if going else []
+            left = [case for case, said in zip(going, verdicts, strict=True) if said in (Removed.KEPT, Removed.CHANGED)]
+            noes.take([no for case in left for no in self._noes(case)])
+            self._take_off([*left, *(case for case in cases if not case.goes)])
+            after = mark.after(done, Counter(_COUNTED[said] for said in verdicts))
             lists.go_on(mark, after)
             mark = after
             self._progress(done, total)
-        stays.result()
+        noes.result()
         return Cleaned(removed=mark.imported, kept=mark.unchanged, gone=mark.suppressed)
 
     def close(self) -> None:
@@ -127,38 +163,69 @@ class Clean:
     def _people(self) -> Iterator[list[Row]]:
         return (list(rows) for _, rows in groupby(self.kept, lambda row: row.email))
 
+    def _cases(self, some: Sequence[list[Row]]) -> list[_Case]:
+        emails = [rows[0].email for rows in some]
+        known, there = self._proofs.known(emails), self._holders.of(emails)
+        return [_Case(rows, known[rows[0].email], there[rows[0].email]) for rows in some]
+
     def _check(self) -> None:
         about, path = self.kept.about, self.kept.path
-        if not timedelta(0) <= self.bridge.clock() - about.made <= _FRESH:
+        if not timedelta(0) <= self._now - about.made <= _FRESH:
             raise BadInput(f"{path}: made {rfc3339(about.made)}; an audit is believed for 24 hours: audit again")
         if bytes.fromhex(about.rules) != self._rules:
             raise BadInput(f"{path}: the policy, or one of its wordings, has changed since: audit again")
 
-    def _count(self, plan: Plan, rows: Sequence[Row], *, here: bool, there: Sequence[str]) -> None:
-        if not _goes(rows):
+    def _count(self, plan: Plan, case: _Case) -> None:
+        removal = case.removal
+        said = verdict(removal, case.known, self._limits, self._now) if case.goes else Removed.KEPT
+        plan.noes += bool(self._noes(case)) and said is not Removed.REMOVED
+        if said is not Removed.REMOVED:
             plan.keep += 1
+            plan.off += any(True for _ in self._unproven(case))
             return
+        stopped = any(row.grade is Grade.STOPPED for row in case.rows) or bool(removal.stops)
         plan.remove += 1
-        stopped = any(row.grade is Grade.STOPPED for row in rows)
         plan.stopped += stopped
         plan.none += not stopped
-        plan.here += here
-        for name in there:
+        plan.here += bool(case.known.numbers)
+        for name in removal.there:
             plan.there[name] = plan.there.get(name, 0) + 1
 
+    def _noes(self, case: _Case) -> list[Entry]:
+        """Each no of the audited list that says something new here, as an import takes it in."""
+        entries = [
+            Entry(email=case.email, type=said.type, purpose=said.purpose, channel=case.rows[0].channel, time=said.time)
+            for said in case.said
+        ]
+        known = bool(case.known.numbers)
+        new = Taken.IMPORTED
+        return [one for one in entries if judge_entry(case.known.told, one, self._now, known=known) is new]
 
-def _goes(rows: Sequence[Row]) -> bool:
-    """Whether nothing keeps this contact: all it is about is without any proof, or stopped."""
-    return all(row.grade in REMOVED for row in rows)
+    def _unproven(self, case: _Case) -> Iterator[tuple[str, str]]:
+        """Platforms and purposes that somebody who stays here is on for there without being mailable."""
+        if not case.known.numbers or not case.known.readable:
+            return
+        for there in case.there:
+            for purpose in sorted(there.on):
+                if not is_on(case.known.told, purpose, self._now, self._limits):
+                    yield there.name, purpose
 
-
-def _stops(rows: Sequence[Row]) -> tuple[Said, ...]:
-    return tuple(dict.fromkeys(said for row in rows for said in row.stops))
-
-
-def _nos(rows: Sequence[Row]) -> list[Entry]:
-    """A no of a list's, of somebody who stays for something else: it is taken in, as an import does."""
-    return [
-        Entry(email=rows[0].email, type=said.type, purpose=said.purpose, channel=rows[0].channel, time=said.time)
-        for said in _stops(rows)
-    ]
+    def _take_off(self, cases: Sequence[_Case]) -> None:
+        """Have the platforms told how these people stand: an "on" there that is no yes here is set right (ESP-01)."""
+        reports: dict[str, list[Report]] = {}
+        for case in cases:
+            for name, purpose in self._unproven(case):
+                key = f"clean\n{self._mark.hex()}\n{purpose}\n{normal_email(case.email)}"
+                reports.setdefault(name, []).append(
+                    Report(
+                        type=EventType.SUBSCRIBED,
+                        email=case.email,
+                        time=self._now,
+                        key=key,
+                        purpose=purpose,
+                        method=Method.RECONCILE,
+                        detail="clean",
+                    )
+                )
+        for name, mine in reports.items():
+            self.bridge.store.hear(name, mine)

@@ -17,6 +17,9 @@ from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, Entry, EventType, Tak
 
 T = TypeVar("T")
 
+#: What a list may hold of a no. That a yes grew too old is none.
+_NOES = frozenset(STOPS) - {EventType.EXPIRED}
+
 #: Addresses looked up in the store at a time.
 _AT_ONCE = 1000
 
@@ -36,10 +39,11 @@ class Folded(NamedTuple):
 
 class Fold:
     """Rows of one list, gathered by address in a file without a name, so that memory stays flat (SUP-03: by the
-    normalised address). `purpose` is what a no to everything, and a dead address, are graded for."""
+    normalised address). `purpose` is what a no to everything, and a dead address, are graded for; a no without a date
+    counts as said when the list was `begun`: taken in for the first time, else now."""
 
-    def __init__(self, vault: Vault, purpose: str) -> None:
-        self._vault, self._purpose = vault, purpose
+    def __init__(self, vault: Vault, purpose: str, begun: datetime) -> None:
+        self._vault, self._purpose, self._begun = vault, purpose, begun
         self._said = sqlite3.connect("", isolation_level=None)
         self._said.execute("PRAGMA journal_mode = OFF")
         self._said.execute("CREATE TABLE said (who BLOB, entry BLOB)")
@@ -79,14 +83,14 @@ class Fold:
                 self._alike.clear()
             (folded,) = self._folded([entry], known, now)
             self._alike[like] = folded
-        time = entry.time or now
+        time = entry.time or (now if entry.type in SAYS_YES else self._begun)
         stops = tuple(stop._replace(time=time) for stop in folded.stops)
         dated = folded.proof if folded.proof.time is None else folded.proof._replace(time=time)
         return folded._replace(email=entry.email, proof=dated, stops=stops)
 
     def _folded(self, entries: Sequence[Entry], known: Known, now: datetime) -> Iterator[Folded]:
         events = [
-            msgspec.structs.replace(event_of(entry, "", now, now), key=f"row {number}")
+            msgspec.structs.replace(event_of(entry, "", self._begun, now), key=f"row {number}")
             for number, entry in enumerate(entries)
             # A stop at a platform that may be older than her yes here is for `reconcile` to judge.
             if not entry.by_platform or _says_something(entry, known, now)
@@ -94,7 +98,7 @@ class Fold:
         told = [*known.told, *events]
         for purpose in sorted({entry.purpose or self._purpose for entry in entries}):
             gaps = common(known.gaps.get(purpose), *(lacking(event) for event in _named(events, purpose)))
-            stops = [Said(each.type, each.purpose, each.time) for each in events if each.type in STOPS]
+            stops = [Said(each.type, each.purpose, each.time) for each in events if each.type in _NOES]
             yield Folded(entries[0].email, purpose, proof(told, purpose, gaps), known.seen, tuple(stops))
 
 

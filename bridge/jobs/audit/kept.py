@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple, TextIO
 
 import msgspec
 
@@ -26,6 +27,7 @@ from bridge.vocabulary import EventType, micros
 SUFFIX = ".audit"
 
 _BEGIN, _END = "# consent-bridge audit ", "# end "
+_BLOCK = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADER = ("email", "purpose", "grade", "missing", "channel", "seen", "stops")
 
@@ -79,44 +81,55 @@ def written(path: Path, vault: Vault, about: About) -> Iterator[Writer]:
         file.write(f"{_END}{seal}\n".encode())
 
 
-class Kept:
-    """An audit that is kept. Raises `BadInput` where it is none, or not as it was written here."""
+@contextmanager
+def reviewed(path: Path, vault: Vault) -> Iterator["Kept"]:
+    """An audit that is kept, as it is now: what is carried out is what was checked, whatever becomes of the file.
 
-    def __init__(self, path: Path, vault: Vault) -> None:
-        self.path = path
-        with path.open("rb") as file:
-            try:
-                first = file.readline(100_000).decode()
-                self.about = msgspec.json.decode(first.removeprefix(_BEGIN), type=About)
-            except (UnicodeDecodeError, msgspec.DecodeError):
-                first = ""
-        if not first.startswith(_BEGIN):
-            raise BadInput(f"{path}: is no audit; make one with: consent-bridge audit --out FILE{SUFFIX}")
-        self.rows = 0
+    Raises `BadInput` where it is none, or not as it was written here.
+    """
+    with TemporaryFile() as copy:
+        yield Kept(path, copy, vault)
+
+
+class Kept:
+    """An audit that is kept."""
+
+    def __init__(self, path: Path, copy: BinaryIO, vault: Vault) -> None:
+        self.path, self._copy = path, copy
         hashed, last = hashlib.sha256(), b""
         with path.open("rb") as file:
             for line in file:
                 hashed.update(last)
                 last = line
-                self.rows += 1
+                self._copy.write(line)
         self.hash = hashed.digest()
+        self._copy.seek(0)
+        first = self._copy.readline(100_000)
+        if not first.startswith(_BEGIN.encode()):
+            raise BadInput(f"{path}: is no audit; make one with: consent-bridge audit --out FILE{SUFFIX}")
         if not hmac.compare_digest(last, f"{_END}{_seal(vault, self.hash)}\n".encode()):
             raise BadInput(f"{path}: was changed since it was made, or made by another house; make a new one")
+        self.about = msgspec.json.decode(first.removeprefix(_BEGIN.encode()), type=About)
 
     def __iter__(self) -> Iterator[Row]:
         """Its rows, those of one address together."""
-        with self.path.open(encoding="utf-8", newline="") as file:
-            file.readline()
-            reader = csv.reader(file)
-            next(reader)
-            for cells in reader:
-                if len(cells) != len(_HEADER):
-                    return  # its last line
-                email, purpose, grade, missing, channel, seen, stops = cells
-                said = tuple(_said(text) for text in stops.split())
-                yield Row(
-                    email.removeprefix("'"), purpose, Grade(grade), tuple(missing.split()), channel, int(seen), said
-                )
+        place = 0
+        while lines := self._lines(place):
+            for cells in csv.reader(line.decode() for line in lines):
+                if len(cells) == len(_HEADER) and tuple(cells) != _HEADER:
+                    yield _row(cells)
+            place += sum(map(len, lines))
+
+    def _lines(self, place: int) -> list[bytes]:
+        """Some whole lines from there on; several may read at once."""
+        self._copy.seek(place)
+        return self._copy.readlines(_BLOCK)
+
+
+def _row(cells: Sequence[str]) -> Row:
+    email, purpose, grade, missing, channel, seen, stops = cells
+    said = tuple(_said(text) for text in stops.split())
+    return Row(email.removeprefix("'"), purpose, Grade(grade), tuple(missing.split()), channel, int(seen), said)
 
 
 def _said(text: str) -> Said:

@@ -14,6 +14,7 @@ from bridge.jobs.lists.columns import Columns
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.platforms import entries_of
+from bridge.jobs.lists.taking import content
 from bridge.store.proofs import PAGE, Proofs
 from bridge.vocabulary import Entry
 
@@ -34,6 +35,7 @@ class Audit:
         self._proofs = Proofs(bridge.database, bridge.store.rows)
         self.made = bridge.clock()
         self._limits = bridge.limits(self.made)
+        self._first = next(iter(bridge.policy.purposes))
         self._double = {purpose.id for purpose in bridge.policy.purposes.values() if purpose.opt_in == "double"}
 
     def store(self) -> Tally:
@@ -64,27 +66,29 @@ class Audit:
                 if not number % _GATHERED:
                     self._progress(number, 2 * list_.rows)
 
-        self._fold(tally, read(), defaults.purpose, list_.rows)
+        begun = self._bridge.store.lists.look(content(self._bridge, list_), b"").begun
+        self._fold(tally, read(), Fold(self._bridge.vault, defaults.purpose or self._first, begun), list_.rows)
         tally.rows = list_.rows
         return tally
 
     def platform(self, name: str, purpose: str = "") -> Tally:
         """Everybody a platform holds, for what it mails them or for what they left there."""
         tally = Tally(self.made, name)
+        otherwise = purpose or self._first
 
         def read() -> Iterator[Entry]:
             for seen in on_a_line(self._bridge, name, iter(self._bridge.adapters[name].everybody())):
-                entries, bad = entries_of(seen, self._bridge.policy.purposes, "")
+                entries, bad = entries_of(seen, self._bridge.policy.purposes, "", otherwise)
                 tally.rejected += bad
                 tally.rows += len(entries) + bad
                 self._progress(tally.rows, 0)
                 yield from entries
 
-        self._fold(tally, read(), purpose, 0)
+        self._fold(tally, read(), Fold(self._bridge.vault, otherwise, self.made), 0)
         return tally
 
-    def _fold(self, tally: Tally, entries: Iterable[Entry], purpose: str, rows: int) -> None:
-        with closing(Fold(self._bridge.vault, purpose or next(iter(self._bridge.policy.purposes)))) as fold:
+    def _fold(self, tally: Tally, entries: Iterable[Entry], fold: Fold, rows: int) -> None:
+        with closing(fold):
             gathered = 0
             for some in batches(entries, _GATHERED):
                 fold.add(some)
@@ -104,8 +108,11 @@ class Audit:
     def _look(self, tally: Tally, after: int) -> None:
         contacts, emails = self._proofs.contacts(after, after + PAGE)
         for contact in contacts:
-            email = emails[contact.number]
-            self._add(tally, Folded(email, contact.purpose, contact.proof, contact.seen, ()))
+            if contact.number in emails:
+                email = emails[contact.number]
+                self._add(tally, Folded(email, contact.purpose, contact.proof, contact.seen, ()))
+            else:
+                tally.unreadable += 1
 
     def _add(self, tally: Tally, found: Folded) -> None:
         proof = found.proof

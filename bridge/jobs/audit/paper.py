@@ -1,10 +1,10 @@
 """An audit as a page that prints, and as counts for others: no address, and no number of few people (ORG-01)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.bootstrap import Bridge
-from bridge.decide import Grade, shown
+from bridge.decide import Grade, share, shown, shown_table
 from bridge.jobs.audit.tally import NOWHERE, OLDER, UNDATED, Tally, every
 from bridge.texts import mark
 from bridge.vocabulary import FEW
@@ -85,14 +85,21 @@ def as_counts(tally: Tally) -> dict[str, Any]:
     """`audit --json` for others: null stands for a number that is hidden."""
     told = tally.as_json()
     for name in ("by_purpose", "by_channel", "by_age"):
-        told[name] = {about: _hidden(counts) for about, counts in told[name].items()}
-    told["grades"] = _hidden(told["grades"])
-    told["missing"] = {fact: count if count >= FEW else None for fact, count in told["missing"].items()}
+        table = _table(told[name].values())
+        told[name] = {
+            about: dict(zip(GRADES, row[1:], strict=True)) for about, row in zip(told[name], table, strict=True)
+        }
+    told["grades"] = dict(zip(GRADES, shown(list(told["grades"].values())), strict=True))
+    told["missing"] = {fact: share(count, tally.total)[0] for fact, count in told["missing"].items()}
     return told | {"hidden_below": FEW}
 
 
-def _hidden(counts: Mapping[str, int]) -> dict[str, int | None]:
-    return dict(zip(counts, shown(list(counts.values())), strict=True))
+def _table(groups: Iterable[Mapping[Any, int]]) -> list[list[int | None]]:
+    """Groups of one whole by grade, the size of each before its parts: what is hidden of them all."""
+    counts = [list(group.values()) for group in groups]
+    sizes = shown([sum(row) for row in counts])
+    parts = shown_table(counts)
+    return [[size, *(row if size is not None else [None] * len(row))] for size, row in zip(sizes, parts, strict=True)]
 
 
 def _rows(names: Sequence[str], counts: Sequence[int]) -> _Rows:
@@ -106,16 +113,19 @@ def _rows(names: Sequence[str], counts: Sequence[int]) -> _Rows:
 
 def _each(told: Sequence[tuple[str, int]], whole: int) -> _Rows:
     """Numbers that are no parts of one whole: somebody may lack several things."""
-    return [(name, count, count / whole) if count >= FEW else (name, None, None) for name, count in told]
+    return [(name, *share(count, whole)) for name, count in told]
 
 
 def _groups(groups: Mapping[str, Mapping[Grade, int]], names: Sequence[str]) -> list[tuple[str, int | None, _Rows]]:
     """Each group with its own parts; a group of few is told without any."""
+    table = _table(every(counts) for counts in groups.values())
     return [
-        (title, whole, _rows(names, list(every(counts).values())) if whole is not None else [])
-        for (title, counts), whole in zip(
-            groups.items(), shown([sum(c.values()) for c in groups.values()]), strict=True
+        (
+            title,
+            size,
+            [(name, n, n / size if n is not None and size else None) for name, n in zip(names, row, strict=True)],
         )
+        for title, (size, *row) in zip(groups, table, strict=True)
     ]
 
 

@@ -27,6 +27,7 @@ class Tally:
     def __init__(self, made: datetime, source: str) -> None:
         self.made, self.source = made, source
         self.rows = self.rejected = self.repeated = 0  # of a list: rows, those without an address, those said before
+        self.unreadable = 0  # contacts in the store whose row cannot be opened, or who were erased at that moment
         self.total = 0
         self.grades: Counter[Grade] = Counter()
         self.by_purpose: dict[str, Counter[Grade]] = {}

@@ -9,11 +9,14 @@ from bridge.jobs.lists.addresses import address
 from bridge.vocabulary import EVERY_PURPOSE, Entry, EventType, Seen
 
 
-def entries_of(seen: Seen, purposes: Collection[str], channel: str) -> tuple[list[Entry], int]:
+def entries_of(seen: Seen, purposes: Collection[str], channel: str, otherwise: str = "") -> tuple[list[Entry], int]:
     """What an ESP says of some people: every use they are mailed for, without any proof, or that they left.
 
-    `purposes` are the policy's. Gives also how many of its addresses are none.
+    `purposes` are the policy's; `otherwise` is what somebody counts for who is on there for none of them, if anything.
+    Gives also how many of its addresses are none.
     """
+    if otherwise and seen.stop is None and not seen.on & set(purposes):
+        seen = seen._replace(on=frozenset({otherwise}))
     found: list[Entry] = []
     bad = 0
     for place, text in enumerate(seen.emails):

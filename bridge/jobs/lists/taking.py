@@ -140,6 +140,11 @@ def _free(beside: Path) -> Path:
     raise AssertionError  # there is always one
 
 
+def content(bridge: Bridge, list_: ListFile) -> bytes:
+    """What a file is known by, however it is read: keyed, so that it tells nobody who had which list."""
+    return bridge.vault.bucket("list content", list_.sha256.hex())
+
+
 class Import:
     """One list, taken in or, with `dry_run`, only looked at: both count alike."""
 
@@ -153,6 +158,8 @@ class Import:
         """
         policy, notices, rules = self.bridge.policy, self.bridge.notices, rules_of(self.bridge)
         columns = Columns(list_.path, list_.header, policy)
+        if not self.dry_run:  # so that an audit knows when its undated rows were told first
+            self.bridge.store.lists.begin(content(self.bridge, list_), rules)
         with ExitStack() as stack, self._taker(list_.sha256.hex(), rules) as taker:
             lines, again = (Lines(policy, notices, columns, self.defaults, taker.mark.judged) for _ in range(2))
             rejects = Rejects(rejects_to or _free(list_.path), list_.header, stack)
