@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 
 from adapters.memory import Person
 from bridge.cli.main import main
-from bridge.decide import FACTS, Grade, Proof, as_bits, common, from_bits, grade, proof
+from bridge.decide import FACTS, Grade, Proof, as_bits, common, from_bits, grade, proof, shown_table
 from bridge.jobs.audit.kept import Row, reviewed
 from bridge.jobs.audit.looking import Audit
+from bridge.jobs.audit.paper import as_counts
 from bridge.jobs.audit.tally import Tally
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
 from bridge.store import BadInput
 from bridge.store.proofs import Proofs
 from bridge.store.removing import Said
+from bridge.tables import unproven
 from bridge.vocabulary import EventType, Limits, Report, Status
 from tests.conftest import House, Reader
 from tests.csv_lists import HEADER, SALE, SALE_HEADER, WHOLE, Lists, sells
@@ -288,6 +290,62 @@ def test_a_platform_is_audited_and_proves_nothing_by_itself(lists: Lists, an: Re
     found.clear()
     look.platform("memory")
     assert {row.grade for row in found if row.email == an.email} == {Grade.PROVEN}
+
+
+def test_a_contact_that_is_on_for_nothing_of_ours_is_one_without_proof(lists: Lists) -> None:
+    """AUD-01: an audience from before there were topics: all of it can be mailed there, and none of it is proven."""
+    house = lists.house
+    house.esp.people["cleo@lezer.example"] = Person(on=set())
+    house.esp.people["dora@lezer.example"] = Person(on={"gone"})
+    look, found = Audit(house.bridge, quiet), list[Row]()
+    look.keep = found.append
+    assert look.platform("memory").total == 2
+    assert {(row.purpose, row.grade) for row in found} == {("newsletter", Grade.NONE)}
+
+
+def test_who_came_in_before_the_gaps_were_noted_is_incomplete_and_verifies(lists: Lists) -> None:
+    """AUD-01: nobody says that nothing is there; one more line about her is no sign of tampering."""
+    lists.takes({"email": "an@lezer.example", "method": "form"})
+    with lists.house.bridge.database.writing() as db:
+        db.execute(unproven.delete())
+    (row,) = rows_of(lists.house).values()
+    assert row.grade is Grade.INCOMPLETE
+    assert audited(lists.house).grades[Grade.INCOMPLETE] == 1
+    lists.house.clock.forward(minutes=5)
+    lists.takes({"email": "an@lezer.example", "notice": "", "time": "2026-06-01"})
+    assert lists.house.verify().problems == ()
+
+
+def test_who_moved_to_an_address_that_somebody_has_is_not_proven(lists: Lists, an: Reader, dirk: Reader) -> None:
+    """R13, R14: she is held, in SQL as by the rule."""
+    an.has_consented()
+    dirk.has_consented()
+    lists.house.hear(Report(type=EventType.MOVED, email=an.email, time=lists.house.clock(), key="m", to=dirk.email))
+    assert rows_of(lists.house)[an.email, "newsletter"].missing == ("address",)
+
+
+def test_no_column_and_no_row_tells_of_few(lists: Lists) -> None:
+    """ORG-01: what is hidden of one purpose is not told by the sums of all of them."""
+    lists.takes(
+        *({"email": f"a{number}@lezer.example", **BARE} for number in range(9)),
+        *({"email": f"p{number}@lezer.example"} for number in range(6)),
+        *({"email": f"p{number}@lezer.example", "purpose": "offers"} for number in range(6)),
+        *({"email": f"b{number}@lezer.example", **BARE, "purpose": "offers"} for number in range(2)),
+    )
+    told = as_counts(audited(lists.house))
+    assert told["grades"]["none"] == 11
+    assert told["by_purpose"]["newsletter"]["none"] is told["by_purpose"]["offers"]["none"] is None
+
+
+@given(table=st.lists(st.lists(st.integers(0, 12), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_in_no_table_one_hidden_number_stands_alone(table: list[list[int]]) -> None:
+    """ORG-01: in each row and each column nothing or at least two are hidden, of five people or more together."""
+    shown_ = shown_table(table)
+    lines = [*zip(table, shown_, strict=True), *zip(zip(*table, strict=True), zip(*shown_, strict=True), strict=True)]
+    for numbers, told in lines:
+        hidden = [number for number, seen in zip(numbers, told, strict=True) if seen is None]
+        assert all(seen is None or not 0 < number < 5 for number, seen in zip(numbers, told, strict=True))
+        assert not hidden or len(hidden) == len(numbers) or (len(hidden) > 1 and sum(hidden) >= 5)
 
 
 # -- the database counts as the rule does ------------------------------------------------------------------------

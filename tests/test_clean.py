@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select, update
 
-from adapters.memory import Person
+from adapters.memory import Memory, Person
 from bridge.cli.main import main
 from bridge.jobs.audit import cleaning
 from bridge.jobs.audit.cleaning import Clean, Cleaned, Plan
-from bridge.jobs.audit.kept import About, reviewed, written
+from bridge.jobs.audit.kept import About, Row, reviewed, written
 from bridge.jobs.audit.looking import Audit
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
@@ -21,10 +22,11 @@ from bridge.jobs.lists.rules import rules_of
 from bridge.store import BadInput
 from bridge.store.lists import Mark
 from bridge.store.removing import Removal, Removed
-from bridge.tables import approvals, metadata
-from bridge.vocabulary import EventType, Report, Status
+from bridge.tables import approvals, metadata, person_keys, subjects
+from bridge.vocabulary import EventType, Report, Seen, Status
 from tests.conftest import House, Reader
 from tests.csv_lists import WHOLE, Lists
+from tests.test_store import by_reader
 
 BARE = dict.fromkeys(WHOLE, "")
 
@@ -223,6 +225,229 @@ def test_a_platforms_own_contacts_without_proof_go_from_it(auditor: Auditor) -> 
     assert auditor.cleans(path) == Cleaned(removed=2)
     house.dispatch()
     assert set(house.esp.people) == {"an@lezer.example"}
+
+
+# -- a no outlives whoever goes ---------------------------------------------------------------------------------------
+
+X, NEW = "x@lezer.example", "new@lezer.example"
+
+
+def comes_back(auditor: Auditor, email: str = X) -> bool:
+    """Whether a list with her whole proof makes her mailable again."""
+    auditor.house.clock.forward(minutes=30)
+    auditor.lists.take(auditor.lists.write({"email": email}))
+    return auditor.house.store.may_mail(email, "newsletter").may
+
+
+def moves(house: House) -> Reader:
+    """X consented, moved, and confirmed from her new address."""
+    Reader(house, X).has_consented()
+    house.hear(Report(type=EventType.MOVED, email=X, time=house.clock(), key="moves", to=NEW))
+    house.clock.forward(minutes=2)
+    she = Reader(house, NEW)
+    she.confirms()
+    house.dispatch()
+    house.clock.forward(minutes=2)
+    return she
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_no_that_only_the_platform_knows_goes_on_the_stop_list(auditor: Auditor, known: bool) -> None:
+    """Promise 2, ESP-02: its webhook was lost; what is deleted there was the only trace of it."""
+    if known:
+        auditor.lists.takes({"email": X, **BARE})
+    auditor.house.esp.people[X] = Person(left={"newsletter"}, status="unsubscribed")
+    path = auditor.audits("store" if known else auditor.lists.write({"email": X, **BARE}))
+    assert auditor.plans(path).stopped == 1
+    assert auditor.cleans(path) == Cleaned(removed=1)
+    auditor.house.dispatch()
+    assert X not in auditor.house.esp.people
+    assert not comes_back(auditor)
+
+
+def test_a_no_counts_for_the_address_she_had_before_too(auditor: Auditor) -> None:
+    """Promise 2, R13: she moved, left, and is taken out; nobody mails her old address by a list."""
+    moves(auditor.house)
+    auditor.house.hear(Report(type=EventType.UNSUBSCRIBED, email=NEW, time=auditor.house.clock(), key="leaves"))
+    assert auditor.cleans(auditor.audits()) == Cleaned(removed=1)
+    assert not comes_back(auditor)
+    assert not comes_back(auditor, NEW)
+
+
+def test_a_no_at_her_old_address_reaches_her(auditor: Auditor) -> None:
+    """R13: a list says that the address left which she had before; an import of it would stop her too."""
+    she = moves(auditor.house)
+    path = auditor.audits(auditor.lists.write({"email": X, "status": "unsubscribed", "time": ""}))
+    auditor.house.clock.forward(minutes=1)
+    assert auditor.plans(path).noes == 1
+    auditor.cleans(path)
+    assert not she.may().may
+
+
+def test_a_no_of_a_list_is_taken_in_whatever_becomes_of_her(auditor: Auditor) -> None:
+    """Promise 2: she stays for offers, which the list did not name; or was taken out by another audit meanwhile."""
+    house = auditor.house
+    auditor.lists.takes({"email": X}, {"email": X, "purpose": "offers"}, {"email": "y@lezer.example", **BARE})
+    first = auditor.audits()
+    left = {"status": "unsubscribed", "purpose": "newsletter", "time": "2026-11-01"}
+    second = auditor.audits(auditor.lists.write({"email": X, **left}, {"email": "y@lezer.example", **left}))
+    plan = auditor.plans(second)
+    assert (plan.remove, plan.keep, plan.noes) == (1, 1, 1)
+    assert auditor.cleans(first) == Cleaned(removed=1)
+    assert auditor.cleans(second) == Cleaned(kept=1, gone=1)
+    assert not house.store.may_mail(X, "newsletter").may
+    assert house.store.may_mail(X, "offers").may
+    assert not comes_back(auditor, "y@lezer.example")
+
+
+@pytest.mark.parametrize("word", ["invalidated", "revoked", "objected", "refused"])
+def test_every_no_outlives_her(auditor: Auditor, word: str) -> None:
+    """Promise 2: also a yes that was ended here: no list brings it back."""
+    auditor.lists.takes({"email": X})
+    auditor.house.clock.forward(minutes=1)
+    auditor.lists.takes({"email": X, "status": word, "time": ""})
+    assert not comes_back(auditor)
+    assert auditor.cleans(auditor.audits()) == Cleaned(removed=1)
+    assert not comes_back(auditor)
+
+
+def test_a_yes_that_grew_too_old_takes_no_nos_place(auditor: Auditor) -> None:
+    """R1: of a list that says both, withdrawn stays; whoever reads the stop list later sees a no."""
+    about = {"email": X, "purpose": "newsletter"}
+    rows = [
+        {**about, "status": "withdrawn", "time": "2026-10-01"},
+        {**about, "status": "expired", "time": "2026-11-01"},
+    ]
+    for order in (rows, rows[::-1]):
+        auditor.cleans(auditor.audits(auditor.lists.write(*order)))
+        auditor.lists.take(auditor.lists.write(*order, name="too.csv"))
+        assert auditor.house.store.may_mail(X, "newsletter").status is Status.WITHDRAWN
+
+
+def test_an_undated_no_that_was_told_before_overtakes_no_newer_yes(auditor: Auditor) -> None:
+    """Decision 1: taken in once, then she signed up and confirmed; the same file says nothing new of her."""
+    house = auditor.house
+    path = auditor.lists.write({"email": X, "status": "unsubscribed", "time": ""})
+    auditor.lists.take(path)
+    house.clock.forward(minutes=10)
+    Reader(house, X).has_consented()
+    assert auditor.plans(auditor.audits(path, channel="footer", status="unsubscribed")).remove == 0
+    auditor.cleans(auditor.audits(path))
+    assert house.store.may_mail(X, "newsletter").may
+
+
+# -- who stays, and what is done about it ------------------------------------------------------------------------------
+
+
+def test_who_stays_is_taken_off_what_is_not_proven_there(auditor: Auditor) -> None:
+    """AUD-02, promise 1: proven for offers, and on there for a newsletter nobody can show she asked for."""
+    house = auditor.house
+    Reader(house, X).has_consented("offers")
+    house.esp.people[X].on.add("newsletter")
+    path = auditor.audits("memory")
+    assert auditor.plans(path).off == 1
+    assert auditor.cleans(path) == Cleaned()
+    house.dispatch()
+    assert house.esp.people[X].on == {"offers"}
+
+
+def test_a_question_that_waits_for_its_answer_is_no_reason_to_go(auditor: Auditor) -> None:
+    """CON-06: she left once, signed up again, and has the button in her mailbox; too late it is one."""
+    house = auditor.house
+    she = Reader(house, X).has_consented()
+    she.one_click()
+    house.dispatch()
+    house.clock.forward(days=300)
+    she.signs_up()
+    link = she.link("/confirm/")
+    path = auditor.audits()
+    assert auditor.plans(path).remove == 0
+    assert auditor.cleans(path) == Cleaned()
+    assert house.client.post(link).status_code == 200
+    assert she.may().may
+
+
+def test_who_asked_that_nothing_is_done_with_her_data_is_kept(auditor: Auditor) -> None:
+    """GDPR 18: restricted is kept and not used; it is not deleted either."""
+    house = auditor.house
+    auditor.lists.takes({"email": X, **BARE})
+    person = house.store.person(X)
+    assert person is not None
+    house.store.record([by_reader(house, person, EventType.RESTRICTED, "")])
+    path = auditor.audits()
+    assert auditor.plans(path).remove == 0
+    assert auditor.cleans(path) == Cleaned(kept=1)
+    assert house.store.knows(X)
+
+
+def test_who_cannot_be_read_is_named_and_kept_and_nobody_else_suffers(auditor: Auditor) -> None:
+    """Fail closed: her key is spoilt, or somebody is erased at this very moment."""
+    house = auditor.house
+    auditor.lists.takes({"email": X, **BARE}, {"email": "b@lezer.example", **BARE})
+    spoilt = person_keys.c.subject == select(subjects.c.number).limit(1).scalar_subquery()
+    with house.bridge.database.writing() as db:
+        db.execute(update(person_keys).where(spoilt).values(wrapped=b"0" * 60))
+    look, found = Audit(house.bridge, quiet), list[Row]()
+    look.keep = found.append
+    tally = look.store()
+    assert (tally.total, tally.unreadable) == (1, 1)
+    path = auditor.audits(auditor.lists.write({"email": X, **BARE}, {"email": "b@lezer.example", **BARE}))
+    assert auditor.cleans(path) == Cleaned(removed=1, kept=1)
+
+
+def test_a_list_of_stops_that_a_platform_keeps_is_no_contact(auditor: Auditor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SUP-01: SendGrid keeps its own stops whoever is erased; the next audit finds nothing left to do."""
+    told = [Seen([X], stop=EventType.UNSUBSCRIBED, purposes=frozenset({"newsletter"}), times=[0], only_stop=True)]
+    monkeypatch.setattr(Memory, "everybody", lambda _self, _since="": iter(told))
+    for expected in (1, 0):
+        path = auditor.audits("memory")
+        plan = auditor.plans(path)
+        assert (plan.remove, plan.noes) == (0, expected)
+        assert auditor.cleans(path) == Cleaned(gone=1)
+    assert not comes_back(auditor)
+
+
+def test_what_was_checked_is_carried_out_whatever_becomes_of_the_file(auditor: Auditor) -> None:
+    """ORG-02: somebody writes another file in its place while the question waits for its answer."""
+    house = auditor.house
+    Reader(house, X).has_consented()
+    house.esp.people["b@lezer.example"] = Person(on={"newsletter"})
+    path = auditor.audits("memory")
+    job = auditor.job(path)
+    job.plan()
+    path.write_text(path.read_text().replace("proven", "none"))
+    assert job.carry_out() == Cleaned(removed=1)
+    assert house.store.may_mail(X, "newsletter").may
+
+
+def test_an_empty_audit_has_nothing_to_do(shell: Auditor) -> None:
+    """It says so, and not that it was done."""
+    ran = CliRunner().invoke(main, ["clean", "--from", str(shell.told())])
+    assert (ran.exit_code, "nothing to take out" in ran.output) == (0, True), ran.output
+
+
+def test_the_command_takes_in_a_no_though_nobody_goes(shell: Auditor) -> None:
+    """Promise 2: the list says that she left one topic and proves the other."""
+    shell.lists.takes({"email": X}, {"email": X, "purpose": "offers"})
+    path = shell.lists.write(
+        {"email": X}, {"email": X, "purpose": "offers", "status": "withdrawn", "time": "2026-11-22"}
+    )
+    out = shell.folder / "said"
+    CliRunner().invoke(main, ["audit", str(path), "--channel", "footer", "--out", str(out)])
+    done = CliRunner().invoke(main, ["clean", "--from", f"{out}.audit", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert "1 said no to something in that list" in done.output
+    assert not shell.house.store.may_mail(X, "offers").may
+
+
+def test_a_platform_that_is_switched_off_is_named(shell: Auditor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ESP-04: nobody tells it any more: a person must."""
+    Reader(shell.house, X).has_consented().one_click()
+    shell.house.dispatch()
+    monkeypatch.setenv("BRIDGE_ADAPTERS", "")
+    done = CliRunner().invoke(main, ["clean", "--from", str(shell.told()), "--yes"])
+    assert done.exit_code == 0, done.output
+    assert "memory: BRIDGE_ADAPTERS does not name it any more" in done.output
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------
