@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bridge.decide import MAILABLE, STOPS, blocks, concerns, is_live, paused_until, pending, standing, whole
+from bridge.decide import MAILABLE, STOPS, blocks, concerns, is_live, paused_until, pending, proof, standing, whole
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
@@ -100,6 +100,7 @@ class Acts:
             clock,
         )
         self._template = template_hash(MailKind.CONFIRM)
+        self._question = template_hash(MailKind.REPERMISSION)
 
     # -- joining ------------------------------------------------------------------------------------------------
 
@@ -151,6 +152,62 @@ class Acts:
         plan = self.store.act(person.id, build)
         return Confirmed(plan.answer), [self._words(event) for event in done]
 
+    # -- the question that is put once --------------------------------------------------------------------------
+
+    def question(self, token: str) -> tuple[Person, Wording, str]:
+        """What the once-only question asks, to show it, and the token of its no: raises `ExpiredLink`, `Late` or
+        `BadLink`.
+        """
+        claim, version = self._put_once(token)
+        person, history = self._meant(claim)
+        self._in_time(history, claim)
+        no = self.links.token(msgspec.structs.replace(claim, action=Action.STOP))
+        return person, self.notices.wording(claim.purpose, self._language(person), version), no
+
+    def say_yes(self, token: str) -> tuple[Confirmed, Wording]:
+        """The reader pressed the button: her yes, once, with the campaign that asked in its proof (AUD-05)."""
+        claim, version = self._put_once(token)
+        person = self._person(claim)
+        words = self.notices.wording(claim.purpose, self._language(person), version)
+
+        def build(holder: Person, story: list[ConsentEvent]) -> Plan:
+            self._in_time(story, claim)
+            if _answered(story, claim.request):
+                return Plan(answer=Confirmed.AGAIN)
+            given = self._event(EventType.GIVEN, holder, claim.purpose, Method.CONFIRM_PAGE, self.clock())
+            evidence = Evidence(
+                wording=words.sha256,
+                language=words.language,
+                request=claim.request,
+                template=self._question,
+                token=_short(token),
+            )
+            channel = proof(story, claim.purpose).channel  # where her address came from
+            told = msgspec.structs.replace(
+                given, asked=claim.made, channel=channel, notice=words.version, evidence=evidence
+            )
+            return Plan(events=[told], answer=Confirmed.NOW)
+
+        return Confirmed(self.store.act(person.id, build).answer), words
+
+    def _put_once(self, token: str) -> tuple[Claim, int]:
+        """What a question's link says, and the version of the words it was about."""
+        now = self.clock()
+        claim = self.links.read(Action.ONCE, token, now)
+        campaign = self.store.campaigns.find(claim.request)
+        if campaign is None or claim.purpose not in self.policy.purposes:
+            raise Late
+        if now > claim.made + timedelta(days=campaign.answer_days):
+            raise ExpiredLink
+        return claim, campaign.notice
+
+    def _in_time(self, story: Sequence[ConsentEvent], claim: Claim) -> None:
+        """`Late` when she said no, or her address died, after she was asked (R4, R7)."""
+        stops = [e for e in story if e.type in STOPS and concerns(e, claim.purpose)]
+        bounce = blocks(story, self.store.limits(self.clock())).get(Block.BOUNCED)
+        if any(whole(end.time) >= whole(claim.made) for end in [*stops, *([bounce] if bounce else [])]):
+            raise Late
+
     # -- leaving ------------------------------------------------------------------------------------------------
 
     def stop(self, token: str, method: Method, *, everything: bool | None = None) -> tuple[str, Person | None]:
@@ -160,15 +217,17 @@ class Acts:
         """
         claim = self._stop_claim(token)
         whole_person = self.policy.oneclick_scope == "all" if everything is None else everything
-        return self._stop(claim, EVERY_PURPOSE if whole_person else claim.purpose, method)
+        return self._stop(claim, EVERY_PURPOSE if whole_person else claim.purpose, method, token)
 
     def stop_everything(self, token: str) -> None:
         """Stop all mail, from the preference page (PRF-05)."""
         claim = self._preferences_claim(token)
-        self._stop(claim, EVERY_PURPOSE, _road(claim))
+        self._stop(claim, EVERY_PURPOSE, _road(claim), token)
 
-    def _stop(self, claim: Claim, purpose: str, method: Method) -> tuple[str, Person | None]:
+    def _stop(self, claim: Claim, purpose: str, method: Method, token: str) -> tuple[str, Person | None]:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
+        if claim.request and purpose == claim.purpose:
+            stop = msgspec.structs.replace(stop, request=claim.request, token=_short(token))
         try:
             return purpose, self._write_stop(stop)
         except (StoreAway, StoreBroken) as error:
@@ -242,6 +301,10 @@ class Acts:
             return claim, self.store.find(claim.subject, claim.address)
         except (StoreAway, StoreBroken):
             return claim, None
+
+    def is_answer(self, token: str) -> bool:
+        """Whether a stop link is the no to a question of ours."""
+        return bool(self._stop_claim(token).request)
 
     def still_on(self, person: Person) -> list[str]:
         """The purposes a person still gets mail for."""
@@ -429,7 +492,11 @@ class Acts:
 
     def _write_stop(self, stop: Parked) -> Person | None:
         def event(person: Person) -> ConsentEvent:
-            return self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
+            if not stop.request:
+                return self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
+            no = self._event(EventType.REFUSED, person, stop.purpose, stop.method, stop.time)
+            evidence = Evidence(request=stop.request, template=self._question, token=stop.token)
+            return msgspec.structs.replace(no, evidence=evidence)
 
         return self.store.stop(stop.subject, stop.mark, event)
 

@@ -16,7 +16,7 @@ import msgspec
 from bridge.acts import Acts
 from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
 from bridge.links import Links
-from bridge.mailer import Mailer
+from bridge.mailer import Mailer, Promotes
 from bridge.notices import Notices, check_unchanged
 from bridge.notices import read as read_notices
 from bridge.policy import Policy, PolicyError, load
@@ -300,7 +300,7 @@ class Bridge:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
-        _ = self.notices, self.texts, self.transport
+        _ = self.notices, self.texts, self.mailer, self.transport
         revision.check(self.database)
         _ = self.adapters  # they may need what `setup` kept in the database
         check_unchanged(self.notices, self.store.words_used())
@@ -340,7 +340,7 @@ class Bridge:
 
 
 #: What can be wrong at a start, each with its own words for the operator.
-START_ERRORS = (BadSetting, PolicyError, Misconfigured)
+START_ERRORS = (BadSetting, PolicyError, Misconfigured, Promotes)
 
 
 def _settings_of(name: str, environment: Mapping[str, str]) -> dict[str, str]:

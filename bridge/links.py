@@ -1,7 +1,8 @@
 """Signed links: what each may do, and keys that change without killing a withdrawal.
 
-Three actions, one salt each: `confirm` answers one request, `stop` lives for ever and can only stop or ask, `fresh`
-is mailed on request and lives half an hour. A token holds random ids and a short keyed hash, never an address.
+Four actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
+ever and can only stop or ask, `fresh` is mailed on request and lives half an hour. A token holds
+random ids and a short keyed hash, never an address.
 """
 
 import hmac
@@ -29,6 +30,7 @@ class Action(StrEnum):
     CONFIRM = "confirm"
     STOP = "stop"
     FRESH = "fresh"
+    ONCE = "once"
 
 
 FRESH_LIFE = timedelta(minutes=30)
@@ -46,7 +48,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What a link says once verified.
 
     `address` is a short keyed hash of the address the mail went to: after an erasure and a new sign-up an old stop
-    link still stops whoever holds that address. `made` is when the question was put.
+    link still stops whoever holds that address. `made` is when the question was put. `request` is what is answered; a
+    stop link has one where it is the no to a question of ours.
     """
 
     action: Action

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.headerregistry import Address
+from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,10 +13,13 @@ import msgspec
 from bridge.links import FRESH_LIFE, Action, Claim, Links
 from bridge.policy import Policy
 from bridge.texts import TEMPLATES, Texts
-from bridge.vocabulary import EVERY_PURPOSE, Letter, MailKind, short_hash
+from bridge.vocabulary import EVERY_PURPOSE, NATURES, Letter, MailKind, Nature, short_hash
 
-#: Mails a reader can leave from: they carry the list headers (RFC 2369, RFC 8058).
-_LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED})
+#: Mails a reader can leave from, besides marketing: they carry the list headers (RFC 2369, RFC 8058).
+_LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED, MailKind.REPERMISSION})
+
+#: Mails without a link to leave at their foot: there is nothing to leave, or the way out is a button.
+_NO_FOOT = frozenset({MailKind.CONFIRM, MailKind.LINK, MailKind.REPERMISSION})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +35,7 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     asked: datetime
     request: str = ""
     channel: str = ""
+    until: datetime | None = None  # an answer is awaited
     receipt: str = ""
 
 
@@ -37,6 +43,8 @@ class Mailer:
     """Writes letters. Everything they say comes from the policy, the catalogues and the occasion."""
 
     def __init__(self, policy: Policy, texts: Texts, links: Links) -> None:
+        """Raises `Promotes` where a service mail's template holds a promotion (SND-05)."""
+        check_natures(TEMPLATES / "email")
         self._policy, self._texts, self._links = policy, texts, links
         self._host = urlsplit(links.base_url).hostname or "localhost"
         self._domain = policy.mail.sender_address.rpartition("@")[2]
@@ -67,10 +75,15 @@ class Mailer:
         language, policy = occasion.language, self._policy
         channel = policy.channels.get(occasion.channel)
         purposes = [policy.purposes[p] for p in occasion.purposes if p in policy.purposes]
-        leaves = occasion.kind not in (MailKind.CONFIRM, MailKind.LINK)
+        leaves = occasion.kind not in _NO_FOOT
         return {
             "purposes": [
-                {"name": p.name[language], "description": p.description[language], "frequency": p.frequency[language]}
+                {
+                    "name": p.name[language],
+                    "description": p.description[language],
+                    "frequency": p.frequency[language],
+                    "label": p.label[language],
+                }
                 for p in purposes
             ],
             "url": self._url(occasion),
@@ -78,6 +91,8 @@ class Mailer:
             "asked": occasion.asked,
             "hours": int(policy.limits_.pending_ttl.time.total_seconds() // 3600),
             "minutes": int(FRESH_LIFE.total_seconds() // 60),
+            "no_url": self.unsubscribe_url(occasion) if occasion.kind is MailKind.REPERMISSION else None,
+            "until": occasion.until,
             "unsubscribe_url": self.unsubscribe_url(occasion) if leaves else None,
             "preferences_url": self._links.url("/preferences/", self._stop_token(occasion)) if leaves else None,
             "postal_address": policy.mail.postal_address,
@@ -88,26 +103,23 @@ class Mailer:
     def _url(self, occasion: Occasion) -> str:
         if occasion.kind is MailKind.CONFIRM:
             return self._links.url("/confirm/", self._token(occasion, Action.CONFIRM))
+        if occasion.kind is MailKind.REPERMISSION:
+            return self._links.url("/question/", self._token(occasion, Action.ONCE))
         if occasion.kind is MailKind.LINK:
             return self._links.url("/preferences/", self._token(occasion, Action.FRESH))
         return self._links.url("/preferences/", self._stop_token(occasion))
 
     def _token(self, occasion: Occasion, action: Action) -> str:
-        claim = Claim(
-            action=action,
-            subject=occasion.subject,
-            address=occasion.mark,
-            made=occasion.asked,
-            request=occasion.request if action is Action.CONFIRM else "",
-        )
-        return self._links.token(claim)
+        return self._links.token(_claim(occasion, action))
 
     def _stop_token(self, occasion: Occasion) -> str:
+        if occasion.kind is MailKind.REPERMISSION:
+            return self._token(occasion, Action.STOP)  # the no to what it asks
         return stop_token(self._links, occasion.subject, occasion.mark, occasion.asked, occasion.purposes)
 
     def _headers(self, occasion: Occasion) -> Mapping[str, str]:
         headers = {"Auto-Submitted": "auto-generated", "Content-Language": occasion.language}
-        if occasion.kind not in _LIST_MAILS:
+        if occasion.kind not in _LIST_MAILS and NATURES[occasion.kind] is not Nature.MARKETING:
             return headers
         one = occasion.purposes[0] if len(occasion.purposes) == 1 else ""
         name = self._policy.purposes[one].name[occasion.language] if one else self._policy.looks.name
@@ -116,6 +128,19 @@ class Mailer:
             "List-Unsubscribe": f"<{self.unsubscribe_url(occasion)}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         }
+
+
+def _claim(occasion: Occasion, action: Action) -> Claim:
+    """What a link of this mail says. The two answers to a question of ours are about its purpose."""
+    question = occasion.kind is MailKind.REPERMISSION
+    return Claim(
+        action=action,
+        subject=occasion.subject,
+        address=occasion.mark,
+        made=occasion.asked,
+        purpose=occasion.purposes[0] if question else EVERY_PURPOSE,
+        request=occasion.request if question or action is Action.CONFIRM else "",
+    )
 
 
 def stop_token(links: Links, subject: str, mark: str, made: datetime, purposes: Sequence[str] = ()) -> str:
@@ -130,6 +155,41 @@ def template_hash(kind: MailKind) -> str:
     """
     files = [*sorted((TEMPLATES / "email" / kind).iterdir()), *sorted(TEMPLATES.glob("mail*"))]
     return short_hash(b"".join(file.read_bytes() for file in files))
+
+
+class Promotes(Exception):
+    """A mail that is declared a service holds a promotion; the text names it and the fix (SND-05)."""
+
+
+#: How a template says that it promotes: a block or macro of that name, a comment or an attribute.
+_PROMOTION = re.compile(
+    r"\{[%{#](?!-?\s*macro\b)[^}]*\bpromotion\b|<!--\s*promotion\b|\bdata-promotion\b", re.IGNORECASE
+)
+_FROM = re.compile(r"\{%-?\s*(?:extends|include|import|from)\s+[\"']([^\"']+)[\"']")
+
+
+@cache
+def check_natures(folder: Path) -> None:
+    """Refuse a service mail that holds a promotion: by law it is marketing, whatever else it says (SND-05).
+
+    `folder` holds a folder for each kind of mail; what its files extend or import lies beside that folder.
+    """
+    for kind, nature in NATURES.items():
+        for file in sorted((folder / kind).glob("*")) if nature is Nature.SERVICE else ():
+            if promoting := _promoting(file, folder.parent):
+                raise Promotes(
+                    f"{promoting.relative_to(folder.parent)}: the mail {kind} is a service and must not hold a "
+                    "promotion; take that out, or declare the mail marketing, which only goes to who said yes (SND-05)"
+                )
+
+
+def _promoting(file: Path, templates: Path) -> Path | None:
+    """The file that promotes: this one, or one that it is made from."""
+    text = file.read_text(encoding="utf-8")
+    if _PROMOTION.search(text):
+        return file
+    parts = (_promoting(templates / name, templates) for name in _FROM.findall(text))
+    return next((found for found in parts if found), None)
 
 
 def _phrase(name: str) -> str:

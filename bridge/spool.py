@@ -28,6 +28,8 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     time: datetime
     method: Method
+    request: str = ""  # the question of ours that this is the no to
+    token: str = ""  # `short_hash` of the link that said so
 
 
 class ParkedNews(msgspec.Struct, frozen=True, kw_only=True):

@@ -397,6 +397,72 @@ unanswered = Table(
     sqlite_with_rowid=False,
 )
 
+#: Campaigns that ask contacts without proof once more (AUD-03): what was allowed, how far each is. Nothing of readers.
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("purpose", String(32), nullable=False),
+    Column("state", String(8), nullable=False),  # `store.campaigns.State`
+    Column("why", Text, nullable=False),  # it was stopped
+    Column("approver", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("countries", Text, nullable=False),  # with blanks between
+    Column("notice", SmallInteger, nullable=False),  # the words that are asked about
+    Column("answer_days", SmallInteger, nullable=False),
+    Column("eligible", Integer, nullable=False),  # when it was planned
+    Column("upto", _Number, nullable=False),  # the last person it may come to: who is here later was not planned for
+    Column("done", _Number, nullable=False),  # the last one it has come to
+    Column("wave", SmallInteger, nullable=False),  # the last one begun; 0 = none
+    Column("made", AwareDateTime, nullable=False),
+    Column("started", AwareDateTime),
+    Column("ended", AwareDateTime),
+)
+
+#: The waves of a campaign. What is counted here is of people who are no longer here; the others are counted anew.
+waves = Table(
+    "waves",
+    metadata,
+    Column("campaign", String(22), primary_key=True),
+    Column("wave", SmallInteger, primary_key=True, autoincrement=False),
+    Column("size", Integer, nullable=False),
+    Column("begun", AwareDateTime, nullable=False),
+    Column("watched", AwareDateTime),  # until then; empty while mails of it were not tried yet
+    Column("yes", Integer, nullable=False, server_default="0"),
+    Column("no", Integer, nullable=False, server_default="0"),
+    Column("complained", Integer, nullable=False, server_default="0"),
+    Column("bounced", Integer, nullable=False, server_default="0"),
+    Column("removed", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+
+#: Addresses that were asked once more, each once for a purpose, ever (R11, AUD-04): the keyed hash is of both, under a
+#: key that never changes, so that no rotation lets anybody be asked again. Written with the promise of the mail. When
+#: she is erased everything but hash, purpose and time goes.
+asked = Table(
+    "asked",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("purpose", String(32), nullable=False),
+    Column("time", AwareDateTime, nullable=False),
+    Column("campaign", String(22)),
+    Column("wave", SmallInteger),
+    Column("subject", _Number),
+    Column("mail", String(22)),  # in `outbox`, while it waits there
+    Column("sent", AwareDateTime),  # when the mail was handed over
+    Column("due", AwareDateTime),  # when her time to answer is over; empty when that is settled
+    Column("returned", Boolean, nullable=False, server_default=text("false")),  # refused at hand-over
+    Index("ix_asked_campaign_wave", "campaign", "wave"),
+    sqlite_with_rowid=False,
+)
+for _column in (asked.c.subject, asked.c.mail, asked.c.due):
+    Index(
+        f"ix_asked_{_column.name}",
+        _column,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
+
 #: Who said no, as keyed hashes (SUP-01): no address, name or subject id.
 stop_list = Table(
     "stop_list",

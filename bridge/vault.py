@@ -140,6 +140,11 @@ class Vault:
         """What a limit counts by: an address or network as a keyed hash."""
         return self._throttle(f"{kind}\n{value}".encode())[:16]
 
+    def once(self, purpose: str, email: str) -> bytes:
+        """What a question that is put once is known by: address and purpose, under a key that never changes, so that no
+        rotation lets it be put again (R11)."""
+        return self.bucket(f"asked once about {purpose}", normal_email(email))
+
     def report_keys(self, key: str) -> list[str]:
         """An ESP's id of its news under every root; such ids may be made from an address (decision 18)."""
         return [_text(of(key.encode())[:16]) for of in self._report.values()]

@@ -123,7 +123,29 @@ class MailKind(StrEnum):
     GOODBYE = "goodbye"
     LINK = "link"
     ANSWER = "answer"
+    REPERMISSION = "repermission"  # the question for proof, once ever (AUD-03)
     MARKETING = "marketing"
+
+
+class Nature(StrEnum):
+    """What a mail is by law (SND-05)."""
+
+    SERVICE = "service"  # answers an act of the reader's, or asks; holds no promotion
+    MARKETING = "marketing"  # passes the gate as such, with all headers of a list
+
+
+#: What each kind of mail is: the one place that says so. A service mail whose template promotes something is refused
+#: at the start.
+NATURES: Mapping[MailKind, Nature] = {
+    MailKind.CONFIRM: Nature.SERVICE,
+    MailKind.SUBSCRIBED: Nature.SERVICE,
+    MailKind.WELCOME: Nature.SERVICE,
+    MailKind.GOODBYE: Nature.SERVICE,
+    MailKind.LINK: Nature.SERVICE,
+    MailKind.ANSWER: Nature.SERVICE,
+    MailKind.REPERMISSION: Nature.SERVICE,
+    MailKind.MARKETING: Nature.MARKETING,
+}
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -412,6 +434,17 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator allows of the once-only question to contacts without proof (AUD-03 to AUD-05)."""
+
+    home: str  # the controller's country: that of contacts of whom nothing else is known
+    countries: frozenset[str]  # whose readers may be asked
+    bought: frozenset[str] = frozenset()  # channels that are somebody else's lists
+    waves: tuple[int, ...] = (100,)  # how many are asked at once; the last one again and again
+    watch: timedelta = timedelta(hours=24)  # how long each wave is watched before the next
+    bounces_stop: float = 2.0  # percent of a wave
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's choices that the rules need, as they stand on one day (`standards.md` section 11)."""
 
@@ -431,6 +464,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
     channels: frozenset[str] = frozenset()  # where addresses may be collected (CHN-01)
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
+    asking: Asking | None = None  # AUD-03: None = nobody is asked once more
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):

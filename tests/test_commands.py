@@ -643,7 +643,16 @@ def test_the_served_application_is_ready(shop, monkeypatch):
     [
         (
             "",
-            ["mail-0", "memory erasures-0", "memory jobs-0", "memory stops-0", "memory-0", "purge", "withdrawal clock"],
+            [
+                "mail-0",
+                "memory erasures-0",
+                "memory jobs-0",
+                "memory stops-0",
+                "memory-0",
+                "purge",
+                "questions",
+                "withdrawal clock",
+            ],
         ),
         ("1", ["parked stops"]),
     ],

@@ -14,6 +14,7 @@ from bridge.decide import (
     MAILABLE,
     NEXT,
     SALE_FACTS,
+    Contact,
     Work,
     blocks,
     decide,
@@ -32,7 +33,18 @@ from bridge.decide import (
     status,
     strictest,
 )
-from bridge.vocabulary import Block, ConsentEvent, EventType, Evidence, Limits, MailKind, Method, Status, bounce_type
+from bridge.vocabulary import (
+    Asking,
+    Block,
+    ConsentEvent,
+    EventType,
+    Evidence,
+    Limits,
+    MailKind,
+    Method,
+    Status,
+    bounce_type,
+)
 
 T, S, M = EventType, Status, Method
 
@@ -684,8 +696,11 @@ def test_the_question_for_proof_is_put_once_ever() -> None:
     """R11, AUD-04: only to a contact without proof, and only once."""
     bram = [told(T.IMPORTED, 0)]
 
+    asking = msgspec.structs.replace(LIMITS, asking=Asking(home="BE", countries=frozenset({"BE"})))
+
     def may_be_asked(history: list[ConsentEvent], *, before: bool = False) -> bool:
-        answer = may_ask_once_more(history, "newsletter", asked_before=before, now=at(900 * DAY), limits=LIMITS)
+        contact = Contact(gaps=frozenset({"notice"}), asked=before)
+        answer = may_ask_once_more(history, "newsletter", contact, at(900 * DAY), asking)
         assert answer.why
         return answer.may
 
@@ -901,6 +916,9 @@ ASKED = [told(T.REQUESTED, 1)]
 YES = [told(T.REQUESTED, 1), told(T.GIVEN, 3, asked=at(2))]
 LEFT = [*YES, told(T.WITHDRAWN, 5)]
 GOODBYE = {"goodbye": True}
+ASKS = {"asking": Asking(home="BE", countries=frozenset({"BE"}))}
+#: Somebody whom a running campaign asks.
+ASKED_NOW = Contact(gaps=frozenset({"notice"}), asked=False)
 
 
 @pytest.mark.parametrize(
@@ -959,6 +977,13 @@ GOODBYE = {"goodbye": True}
         (MailKind.LINK, [*YES, told(T.COMPLAINED, 5)], [], {}, True),
         (MailKind.LINK, [*YES, told(T.ERASED, 5)], [], {}, False),
         (MailKind.LINK, [], [], {}, False),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], ["newsletter"], ASKS, True),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], ["newsletter"], {}, False),  # off by default
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], [], ASKS, False),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], ["newsletter", "offers"], ASKS, True),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1), *YES], ["newsletter"], ASKS, False),  # said yes meanwhile
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1), told(T.WITHDRAWN, 2)], ["newsletter"], ASKS, False),
+        (MailKind.REPERMISSION, [], ["gone"], ASKS, False),
         (MailKind.ANSWER, LEFT, [], {}, True),
         (MailKind.ANSWER, [told(T.ERASED, 5)], [], {}, False),
         (MailKind.ANSWER, [], [], {}, False),
@@ -968,8 +993,10 @@ def test_each_kind_of_mail_has_its_own_rule(
     kind: MailKind, history: list[ConsentEvent], purposes: list[str], limits: dict[str, Any], *, may_leave: bool
 ) -> None:
     """SND-01, decision 6: asked just before hand-over; every answer has a reason, unknown is no."""
-    answer = gate(kind, history, purposes, at(10), _with(limits))
+    answer = gate(kind, history, purposes, at(10), _with(limits), contact=ASKED_NOW)
     assert answer.may is may_leave, answer.why
+    if kind is MailKind.REPERMISSION:
+        assert not gate(kind, history, purposes, at(10), _with(limits)).may
     assert answer.why
     assert all(answer.why)
 

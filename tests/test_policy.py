@@ -106,6 +106,15 @@ def processor(*edits: tuple[str, str]) -> str:
     return starter(end=text)
 
 
+ASKING = """
+[repermission]
+allowed = true
+approver = "Carla"
+reason = "list of 2016"
+countries = ["BE"]
+"""
+
+
 REFUSED = {
     # one purpose, one use, one box
     "several uses in one purpose": (purpose('uses = ["news", "partners"]'), "purposes.newsletter.uses", "CAP-02"),
@@ -234,11 +243,24 @@ REFUSED = {
     "soft opt-in older than the law": (starter(('"BE"', '"IE"'), top="soft_opt_in = true"), "limits.soft_max_age", "SOF-03"),
     "no goodbye in Belgium": (starter(top="goodbye_mail = false"), "goodbye_mail", "WDR-12"),
     "re-permission in Germany": (
-        starter(('"BE"', '"DE"'), end='[repermission]\nallowed = true\napprover = "Carla"\nreason = "old list"'),
+        starter(('"BE"', '"DE"'), end='[repermission]\nallowed = true\napprover = "Carla"\nreason = "old list"\ncountries = ["BE"]'),
         "repermission.allowed",
         "AUD-03",
     ),
-    "re-permission by nobody": (starter(end='[repermission]\nallowed = true\nreason = "old list"'), "repermission.approver", "AUD-03"),
+    "re-permission by nobody": (starter(end='[repermission]\nallowed = true\nreason = "old list"\ncountries = ["BE"]'), "repermission.approver", "AUD-03"),
+    "re-permission without a reason": (starter(end=ASKING.replace("list of 2016", " ")), "repermission.reason", "AUD-03"),
+    "re-permission nowhere": (starter(end=ASKING.replace('["BE"]', "[]")), "repermission.countries", "AUD-03"),
+    "re-permission of Germans": (starter(end=ASKING.replace('["BE"]', '["BE", "DE"]')), "repermission.countries", "AUD-03"),
+    "re-permission in a country twice": (starter(end=ASKING.replace('["BE"]', '["BE", "BE"]')), "repermission.countries", "AUD-03"),
+    "an answer in six days": (starter(end=ASKING + 'answer_within = "6 days"'), "repermission.answer_within", "AUD-05"),
+    "an answer in two months": (starter(end=ASKING + 'answer_within = "61 days"'), "repermission.answer_within", "AUD-05"),
+    "no watch": (starter(end=ASKING + 'watch = "23h"'), "repermission.watch", "AUD-03"),
+    "many bounces": (starter(end=ASKING + "bounces_stop = 5.1"), "repermission.bounces_stop", "AUD-03"),
+    "all at once": (starter(end=ASKING + "waves = [251]"), "repermission.waves", "AUD-03"),
+    "no wave": (starter(end=ASKING + "waves = []"), "repermission.waves", "AUD-03"),
+    "a wave of nobody": (starter(end=ASKING + "waves = [100, 0]"), "repermission.waves", "AUD-03"),
+    "waves that leap": (starter(end=ASKING + "waves = [100, 1001]"), "repermission.waves", "AUD-03"),
+    "a wave of a crowd": (starter(end=ASKING + "waves = [250, 2500, 10001]"), "repermission.waves", "AUD-03"),
     "single opt-in without reason": (starter(('opt_in = "double"', 'opt_in = "single"')), "purposes.newsletter.single_opt_in_reason", "CON-02"),
     "single opt-in in the strict profile": (
         starter(('"BE"', '"BR"'), ('opt_in = "double"', 'opt_in = "single"\nsingle_opt_in_reason = "the till has no keyboard for readers"')),
@@ -543,9 +565,14 @@ def test_soft_opt_in_is_allowed_where_the_country_does(write: Write) -> None:
 
 
 def test_re_permission_is_allowed_with_a_name_and_a_reason(write: Write) -> None:
-    end = '[repermission]\nallowed = true\napprover = "Carla"\nreason = "list of 2016"'
+    policy = load(write(starter(end=ASKING + "waves = [250, 2500, 10000]")))
 
-    assert load(write(starter(end=end))).repermission.approver == "Carla"
+    assert policy.repermission.approver == "Carla"
+    asking = policy.limits(TODAY, []).asking
+    assert asking is not None
+    assert (asking.home, asking.countries, asking.waves) == ("BE", {"BE"}, (250, 2500, 10000))
+    assert load(write(starter())).limits(TODAY, []).asking is None
+    assert load(write(starter(end=ASKING.replace("true", "false")))).limits(TODAY, []).asking is None
 
 
 def test_a_privacy_contact_stands_in_for_an_officer(write: Write) -> None:

@@ -34,6 +34,7 @@ from bridge.cli.options import (
 )
 from bridge.cli.papers import register, report
 from bridge.cli.reconcile import reconcile
+from bridge.cli.repermission import repermission
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 from bridge.vocabulary import rfc3339
@@ -68,6 +69,7 @@ main.add_command(clean)
 main.add_command(approve)
 main.add_command(register)
 main.add_command(report)
+main.add_command(repermission)
 
 
 @main.command()

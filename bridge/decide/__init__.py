@@ -3,6 +3,16 @@
 Rule numbers R1 to R16 are those of section 3 of the requirements the project is built on; each test names its rule.
 """
 
+from bridge.decide.asking import (
+    Contact,
+    Ending,
+    Unaskable,
+    Wave,
+    after_the_question,
+    may_ask,
+    may_ask_once_more,
+    must_stop,
+)
 from bridge.decide.cells import share, shown, shown_table
 from bridge.decide.entries import SAYS_YES, event_of, judge_entry
 from bridge.decide.grades import (
@@ -42,8 +52,6 @@ from bridge.decide.mails import (
     is_in_use,
     is_live,
     is_on,
-    may_ask,
-    may_ask_once_more,
     may_confirm_again,
     may_mail,
     pending,
@@ -62,12 +70,17 @@ __all__ = [
     "SAYS_YES",
     "SHOWS_WHO",
     "STOPS",
+    "Contact",
     "Decision",
+    "Ending",
     "Grade",
     "Graded",
     "Proof",
     "Standing",
+    "Unaskable",
+    "Wave",
     "Work",
+    "after_the_question",
     "as_bits",
     "blocks",
     "common",
@@ -88,6 +101,7 @@ __all__ = [
     "may_confirm_again",
     "may_mail",
     "missing_evidence",
+    "must_stop",
     "paused_until",
     "pending",
     "proof",

@@ -1,17 +1,16 @@
-"""What may leave, and whom we may ask: each question is answered with every reason. Unknown means no."""
+"""What may leave: each question is answered with every reason. Unknown means no."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from bridge.decide.asking import Contact, may_ask_once_more
 from bridge.decide.history import (
-    FOR_ALL,
     MAILABLE,
     about,
     blocks,
     is_believed,
     last_stop,
     latest,
-    latest_of,
     paused_until,
     settled,
     standing,
@@ -19,7 +18,19 @@ from bridge.decide.history import (
     unconfirmed_move,
     whole,
 )
-from bridge.vocabulary import EVERY_PURPOSE, Answer, Block, ConsentEvent, EventType, Limits, MailKind, Status, rfc3339
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    NATURES,
+    Answer,
+    Block,
+    ConsentEvent,
+    EventType,
+    Limits,
+    MailKind,
+    Nature,
+    Status,
+    rfc3339,
+)
 
 T = EventType
 S = Status
@@ -88,14 +99,23 @@ def pending(events: Collection[ConsentEvent], purpose: str, now: datetime, limit
 
 
 def gate(
-    kind: MailKind, events: Collection[ConsentEvent], purposes: Collection[str], now: datetime, limits: Limits
+    kind: MailKind,
+    events: Collection[ConsentEvent],
+    purposes: Collection[str],
+    now: datetime,
+    limits: Limits,
+    *,
+    contact: Contact | None = None,
 ) -> Answer:
-    """Whether this kind of mail may leave now (SND-01). Asked just before hand-over; unknown is no."""
+    """Whether this kind of mail may leave now (SND-01). Asked just before hand-over; unknown is no.
+
+    `contact` is for the once-only question: None where no campaign asks her now.
+    """
     first = status(events, next(iter(purposes), EVERY_PURPOSE))
     against: list[str] = []
     closed = blocks(events, limits)
     unknown = [why for purpose in purposes for why in _against_unknown(purpose, limits)]
-    if kind is MailKind.MARKETING:
+    if NATURES.get(kind) is Nature.MARKETING:
         answers = [may_mail(events, purpose, now, limits) for purpose in purposes]
         against = [why for answer in answers if not answer.may for why in answer.why]
     elif kind is MailKind.CONFIRM:
@@ -107,6 +127,8 @@ def gate(
     elif kind is MailKind.GOODBYE:
         against = unknown + _against_goodbye(events, purposes, limits)
         against += [f"{block}" for block in closed] + _against_move(events)
+    elif kind is MailKind.REPERMISSION:
+        against = _against_question(events, purposes, contact, now, limits)
     elif kind in (MailKind.LINK, MailKind.ANSWER):
         against = ["erased"] if Block.ERASED in closed or not events else []
         return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
@@ -117,30 +139,17 @@ def gate(
     return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} is due",))
 
 
-def may_ask(events: Iterable[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> Answer:
-    """Whether we may ask for a yes by ourselves (R6, R16). The person's own form is never refused."""
-    mine = settled(events)
-    against = []
-    if any(e.type in FOR_ALL for e in mine):
-        against.append("objected or complained: never asked again")
-    stop = latest_of(about(mine, purpose), frozenset({T.WITHDRAWN, T.UNSUBSCRIBED, T.REFUSED}))
-    if stop and now - stop.time < limits.ask_again_after:
-        against.append(f"said no {rfc3339(stop.time)}: not asked again within {limits.ask_again_after.days} days")
-    against += [f"{block}" for block in blocks(mine, limits)]
-    return Answer(may=not against, status=status(mine, purpose), why=tuple(against) or ("never said no",))
-
-
-def may_ask_once_more(
-    events: Collection[ConsentEvent], purpose: str, *, asked_before: bool, now: datetime, limits: Limits
-) -> Answer:
-    """Whether the once-only question may go to a contact with incomplete proof (R11, AUD-04)."""
-    answer = may_ask(events, purpose, now, limits)
-    against = [] if answer.may else list(answer.why)
-    if asked_before:
-        against.append("was asked once before, and once is all there is")
-    if answer.status is not S.UNKNOWN:
-        against.append(f"status is {answer.status}")
-    return Answer(may=not against, status=answer.status, why=tuple(against) or ("never asked before",))
+def _against_question(
+    events: Collection[ConsentEvent],
+    purposes: Collection[str],
+    contact: Contact | None,
+    now: datetime,
+    limits: Limits,
+) -> list[str]:
+    if contact is None:
+        return ["no campaign asks her now"]
+    answers = [may_ask_once_more(events, purpose, contact, now, limits) for purpose in purposes]
+    return [str(why) for answer in answers if not answer.may for why in answer.why]
 
 
 def may_confirm_again(sent: Collection[datetime], now: datetime, limits: Limits) -> bool:

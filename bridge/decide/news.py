@@ -73,7 +73,7 @@ def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
     that request too, so that a "no" is never overtaken.
     """
     told = settled(history)
-    ends = (T.WITHDRAWN, T.UNSUBSCRIBED, *FOR_ALL)
+    ends = {T.WITHDRAWN, T.UNSUBSCRIBED, *FOR_ALL, event.type}
     stop = last_stop(e for e in about(told, event.purpose) if e.type in ends)
     if not stop:
         return True

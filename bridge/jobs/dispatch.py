@@ -7,26 +7,31 @@ bulk work no stop.
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 
 import msgspec
 
 from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import BadSetting, Bridge
-from bridge.decide import gate
+from bridge.decide import Contact, gate
 from bridge.jobs.clock import StopWatch
 from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
+from bridge.jobs.repermission import Asker, confirmed
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
-from bridge.vocabulary import Letter, MailKind, Report, bounce_type
+from bridge.store.campaigns import State
+from bridge.vocabulary import EventType, Letter, MailKind, Report, bounce_type
 
 log = logging.getLogger("bridge.dispatch")
 
 #: Mails that may not go twice: killed between hand-over and commit, they are not sent again (decision 25).
-_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE})
+_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE, MailKind.REPERMISSION})
+
+#: A question of a campaign that is paused is looked at again after so long.
+_HELD = timedelta(hours=1)
 
 #: So few at a time that the last one leaves before the lease ends, however slow the mail server is.
 _MAILS_AT_ONCE = 10
@@ -51,6 +56,7 @@ class Dispatcher:
         self._threads: list[threading.Thread] = []
         self._pushers: dict[str, Pusher] = {}
         self._watch = StopWatch(bridge)
+        self._asker = Asker(bridge)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -58,7 +64,7 @@ class Dispatcher:
         """Do everything that is due now; how many pieces of work were taken up."""
         self.bridge.check_keys()
         done = self.bridge.acts.replay()
-        lanes = [self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
+        lanes = [self._asker.look, self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
         while taken := sum(lane() for lane in lanes):
             done += taken
         self._watch.look()
@@ -77,7 +83,11 @@ class Dispatcher:
                 thread = threading.Thread(target=self._lane, args=(name, lane), name=f"{name}-{number}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
-        for name, chore in (("purge", self._purge), ("withdrawal clock", self._look_at_the_clock)):
+        for name, chore in (
+            ("purge", self._purge),
+            ("withdrawal clock", self._look_at_the_clock),
+            ("questions", self._ask),
+        ):
             thread = threading.Thread(target=chore, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -132,6 +142,16 @@ class Dispatcher:
             except Exception as error:  # an alarm that could not be raised now is raised later
                 log.error("withdrawal clock: %s, looked at again later", type(error).__name__)
 
+    def _ask(self) -> None:
+        while not self._stop.wait(60.0):
+            try:
+                while self._asker.look() and not self._stop.is_set():
+                    pass
+            except StoreAway:
+                continue
+            except Exception as error:  # whoever was not asked or let go now is later
+                log.error("asking once more: %s, tried again later", type(error).__name__)
+
     def _purge(self) -> None:
         rounds = count()
         while not self._stop.wait(60.0):
@@ -172,16 +192,10 @@ class Dispatcher:
     def _mail(self, mail: Mail) -> None:
         queue, kind = self.bridge.store.queue, MailKind(mail.kind)
         now = self.bridge.clock()
-        history = self.bridge.store.history(mail.person)  # read again: others were sent since this one was claimed
-        limits = self.bridge.limits(now)
-        if kind is MailKind.CONFIRM:  # what she answered meanwhile, by another mail, is not asked again
-            waiting = tuple(p for p in mail.purposes if gate(kind, history, [p], now, limits).may)
-            mail = msgspec.structs.replace(mail, purposes=waiting or mail.purposes)
-        answer = gate(kind, history, mail.purposes, now, limits)
-        if not answer.may:
-            log.info("mail %s (%s) not sent: %s", mail.id, kind, "; ".join(answer.why))
-            queue.finish_mail(mail)
+        passed = self._at_the_gate(mail, kind, now)
+        if passed is None:
             return
+        mail = passed
         if mail.handed and kind in _ONCE:
             log.info("mail %s (%s) may have left before a crash: not sent again", mail.id, kind)
             queue.finish_mail(mail)
@@ -209,9 +223,32 @@ class Dispatcher:
         except MailRefused as error:
             log.warning("mail %s (%s) refused: %s", mail.id, kind, error.reason)
             self._bounced(mail, error.code, now)
+            if kind is MailKind.REPERMISSION:
+                queue.note_returned(mail, dead=bounce_type(error.code) is EventType.BOUNCED)
             queue.finish_mail(mail)
         else:
             queue.finish_mail(mail)
+
+    def _at_the_gate(self, mail: Mail, kind: MailKind, now: datetime) -> Mail | None:
+        """The mail as it may leave now; None where it may not, or not yet."""
+        queue = self.bridge.store.queue
+        history = self.bridge.store.history(mail.person)  # read again: others were sent since this one was claimed
+        limits = self.bridge.limits(now)
+        if kind is MailKind.CONFIRM:  # what she answered meanwhile, by another mail, is not asked again
+            waiting = tuple(p for p in mail.purposes if gate(kind, history, [p], now, limits).may)
+            mail = msgspec.structs.replace(mail, purposes=waiting or mail.purposes)
+        contact: Contact | None = None
+        if kind is MailKind.REPERMISSION:
+            state, contact = self.bridge.store.campaigns.question(mail, confirmed=confirmed(self.bridge, mail.purposes))
+            if state is State.PAUSED:
+                queue.hold_mail(mail, _HELD)
+                return None
+        answer = gate(kind, history, mail.purposes, now, limits, contact=contact)
+        if answer.may:
+            return mail
+        log.info("mail %s (%s) not sent: %s", mail.id, kind, "; ".join(answer.why))
+        queue.finish_mail(mail)
+        return None
 
     def _send(self, letter: Letter, ready: Callable[[], None]) -> None:
         """Hand over a letter. After an error that nobody thought of, it may have left all the same."""
@@ -243,6 +280,9 @@ class Dispatcher:
             asked=mail.made,
             request=mail.request,
             channel=mail.channel,
+            until=mail.made
+            + bridge.policy.repermission.answer_within.time
+            - timedelta(days=1),  # the whole of that day
         )
         if kind is not MailKind.WELCOME:
             return occasion

@@ -30,6 +30,7 @@ class Found(NamedTuple):
     confirmed: Mapping[int, Sequence[Confirmation]]  # by the number of the stop
     words: Mapping[str, Wording]
     problems: Sequence[Problem]  # of her own chain
+    asked: Sequence[Mapping[str, Any]] = ()  # what campaigns asked her once more: campaign, purpose, time, sent
 
     @property
     def history(self) -> list[ConsentEvent]:
@@ -67,6 +68,7 @@ def look(bridge: Bridge, email: str) -> Found | None:
         confirmed=confirmed,
         words={sha256: words for sha256 in sorted(shown) if (words := store.words(sha256))},
         problems=verify_person(bridge.database, bridge.vault, person.number),
+        asked=store.campaigns.of(person),
     )
 
 
@@ -84,6 +86,15 @@ def as_data(bridge: Bridge, found: Found) -> dict[str, Any]:
         "stop list": [
             {"type": stop.type.value, "purpose": stop.purpose or "every purpose", "since": rfc3339(stop.time)}
             for stop in found.stops
+        ],
+        "asked once more": [
+            {
+                "campaign": row["campaign"],
+                "purpose": row["purpose"],
+                "promised": rfc3339(row["time"]),
+                "sent": rfc3339(row["sent"]) if row["sent"] else None,
+            }
+            for row in found.asked
         ],
         "chain": {
             "events": len(found.story),
@@ -110,6 +121,7 @@ def _event(found: Found, number: int, event: ConsentEvent) -> dict[str, Any]:
         "method": event.method.value,
         "channel": event.channel,
         "wording version": event.notice,
+        "campaign": next((row["campaign"] for row in found.asked if row["campaign"] == event.evidence.request), None),
         "proof": proof or None,
         "words shown": {"label": words.label, "text": words.text} if words else None,
         "carried out": _carried_out(found, number),

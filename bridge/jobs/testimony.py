@@ -85,6 +85,8 @@ class _Teller:
                     self._say("What happened"), [self._event(*one) for one in enumerate(self._found.story, start=1)]
                 ),
             ]
+        if self._found.asked:
+            sections.append(Section(self._say("What was asked once more"), [Entry("", self._asked())]))
         if self._found.stops:
             sections.append(Section(self._say("What the stop list says"), [Entry("", self._stop_list())]))
         sections.append(Section(self._say("What is not known"), [Entry("", self._gaps())]))
@@ -226,6 +228,24 @@ class _Teller:
                 yield self._say("%(who)s had carried it out on %(when)s.", who=who, when=self._moment(one.confirmed))
             else:
                 yield self._say("%(who)s has not confirmed yet that it is carried out.", who=who)
+
+    def _asked(self) -> list[str]:
+        """The question that may be put once, ever, to contacts without a whole proof (AUD-03)."""
+        sent = (
+            "On %(when)s the controller asked once more whether mail about %(what)s is wanted (campaign %(campaign)s)."
+        )
+        unsent = (
+            "The controller meant to ask once more about %(what)s (campaign %(campaign)s). That mail did not leave."
+        )
+        return [
+            self._say(
+                sent if row["sent"] else unsent,
+                when=self._moment(row["sent"]) if row["sent"] else "",
+                what=self._what(row["purpose"]),
+                campaign=row["campaign"],
+            )
+            for row in self._found.asked
+        ]
 
     def _stop_list(self) -> list[str]:
         return [

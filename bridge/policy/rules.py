@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.policy.blocks import block_refusals
 from bridge.policy.checks import CONTROL, Problems, country_code, mail_address, one_line
+from bridge.policy.countries import profile
 from bridge.policy.shapes import MailIdentity, Policy, Problem, Span
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
@@ -39,6 +41,11 @@ _RETENTION: Mapping[str, tuple[Span, Span, str]] = {
     "request_files": (Span(1, "months"), Span(36, "months"), "MIN-06"),
     "logs": (Span(0, "days"), Span(30, "days"), "MIN-06"),
     "backups": (Span(0, "days"), Span(35, "days"), "SUP-06"),
+}
+#: Key of `[repermission]` -> shortest, longest, rule.
+_REPERMISSION: Mapping[str, tuple[Span, Span, str]] = {
+    "answer_within": (Span(7, "days"), Span(60, "days"), "AUD-05"),
+    "watch": (Span(24, "hours"), Span(14, "days"), "AUD-03"),
 }
 
 
@@ -149,20 +156,41 @@ def _choices(policy: Policy) -> Problems:
 
 
 def _repermission(policy: Policy) -> Problems:
-    if not policy.repermission.allowed:
+    chosen = policy.repermission
+    yield from _waves(chosen.waves)
+    if not chosen.allowed:
         return
     if not policy.profile.repermission:
         fix = f'must be false: the profile of "{policy.country}" forbids asking old contacts again'
         yield Problem("repermission.allowed", "AUD-03", fix)
     for key in ("approver", "reason"):
-        if not getattr(policy.repermission, key).strip():
-            yield Problem(f"repermission.{key}", "AUD-03", "must be written before old contacts may be asked again")
+        yield from one_line(f"repermission.{key}", getattr(chosen, key), "AUD-03", most=300)
+    where = "repermission.countries"
+    if not chosen.countries:
+        yield Problem(where, "AUD-03", f'name the countries whose readers may be asked, like ["{policy.country}"]')
+    for country in chosen.countries:
+        yield from country_code(where, country)
+        if not profile(country).repermission:
+            fix = f'take "{country}" out: its profile (or the strict one, of unknown countries) forbids asking again'
+            yield Problem(where, "AUD-03", fix)
+    if len(set(chosen.countries)) < len(chosen.countries):
+        yield Problem(where, "AUD-03", "a country is there twice; name each once")
+
+
+def _waves(waves: tuple[int, ...]) -> Problems:
+    """Small first: what goes wrong must go wrong with few."""
+    where = "repermission.waves"
+    if not waves or not all(1 <= size <= 10_000 for size in waves):
+        yield Problem(where, "AUD-03", "name how many are asked at once, each from 1 to 10000, like [100, 250, 1000]")
+    elif waves[0] > 250 or any(after > 10 * size for size, after in pairwise(waves)):
+        yield Problem(where, "AUD-03", "begin with at most 250, and let no wave be more than ten times the one before")
 
 
 def _spans(policy: Policy) -> Problems:
     for table, part, ranges in (
         ("limits", policy.limits_, _LIMITS),
         ("retention", policy.retention, _RETENTION),
+        ("repermission", policy.repermission, _REPERMISSION),
     ):
         for key, (least, most, row) in ranges.items():
             span: Span = getattr(part, key)
@@ -181,6 +209,7 @@ def _counts(policy: Policy) -> Problems:
         ("limits.complaint_warn", warn, 0.01, stop, "SND-04"),
         ("limits.complaint_stop", stop, 0.05, 5.0, "SND-04"),
         ("limits.complaint_least", policy.limits_.complaint_least, 1, 1000, "SND-04"),
+        ("repermission.bounces_stop", policy.repermission.bounces_stop, 0.1, 5.0, "AUD-03"),
         ("sign_up.per_address_day", sign_up.per_address_day, 1, 3, "CAP-10"),
         ("sign_up.per_address_month", sign_up.per_address_month, sign_up.per_address_day, 10, "CAP-10"),
         ("sign_up.per_network_hour", sign_up.per_network_hour, 1, 10_000, "CAP-10"),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from bridge.policy.countries import Country, profile
-from bridge.vocabulary import LegalBasis, Limits
+from bridge.vocabulary import Asking, LegalBasis, Limits
 
 #: Language -> text, one entry for every language of the policy.
 Texts = dict[str, str]
@@ -146,6 +146,11 @@ class Repermission(Part, frozen=True, kw_only=True):
     allowed: bool = False
     approver: str = ""
     reason: str = ""
+    countries: tuple[str, ...] = ()  # whose readers may be asked
+    answer_within: Span = Span(30, "days")  # who has not answered by then is deleted
+    waves: tuple[int, ...] = (100, 250, 1000, 2500, 10_000)  # the last one again and again
+    watch: Span = Span(24, "hours")  # between two waves
+    bounces_stop: float = 2.0  # percent of a wave
 
 
 class Purpose(Part, frozen=True, kw_only=True):
@@ -363,6 +368,22 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
             notice_since={purpose.id: purpose.notice_since for purpose in self.purposes.values()},
             channels=frozenset(self.channels),
             closed=self._closed(today, adapters),
+            asking=self._asking,
+        )
+
+    @property
+    def _asking(self) -> Asking | None:
+        """What is allowed of the once-only question; None where it is not (AUD-03)."""
+        chosen = self.repermission
+        if not chosen.allowed:
+            return None
+        return Asking(
+            home=self.country,
+            countries=frozenset(chosen.countries),
+            bought=frozenset(self.third_parties),  # channels that are somebody else's lists (CHN-04)
+            waves=chosen.waves,
+            watch=chosen.watch.time,
+            bounces_stop=chosen.bounces_stop,
         )
 
     def _closed(self, today: date, adapters: Collection[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Connection,
     MetaData,
+    and_,
     cast,
     column,
     delete,
@@ -35,9 +36,12 @@ from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase, trace
 from bridge.store.erasing import LONGEST_JOB
+from bridge.store.funnel import forget
 from bridge.store.rows import open_person
 from bridge.store.sql import Hand
 from bridge.tables import (
+    asked,
+    campaigns,
     comparisons,
     connections,
     erase_work,
@@ -60,7 +64,9 @@ from bridge.vocabulary import EventType, Status, micros, rfc3339
 Progress = Callable[[int, int], None]
 
 #: What only the keys' file holds.
-_APART = (person_keys, stop_list, erasures, erase_work, keys_used)
+_APART = (person_keys, stop_list, erasures, erase_work, keys_used, asked)
+#: Who was asked is known by the hash: numbers are others in another store, and mails are not sent again.
+_WITHOUT_WHOM = [str(each.name) for each in asked.c if each.name not in ("subject", "mail")]
 _STORE, _KEYS = "store", "keys"
 _AT_ONCE = 500
 _LIVE = (Status.GIVEN, Status.SOFT_OPT_IN)
@@ -106,6 +112,7 @@ def back_up(
         store = {str(each.name): ([str(c.name) for c in each.c], _count(db, each)) for each in metadata.sorted_tables}
         apart = {str(each.name): store.pop(each.name) for each in _APART}
         apart[person_keys.name] = (["id", "kid", "wrapped"], apart[person_keys.name][1])
+        apart[asked.name] = (_WITHOUT_WHOM, apart[asked.name][1])
         apart[_MOVED] = (
             ["id", "number", "received"],
             db.scalar(select(func.count()).select_from(_moved().subquery())) or 0,
@@ -337,11 +344,13 @@ def _open_all(db: Connection, vault: Vault, left: Collection[str], now: datetime
     Who has `left` her address after the backup is here under that one, and the new one is lost: her yes ends.
     """
     total, done, last = _count(db, subjects), 0, 0
+    questions = list(db.scalars(select(asked.c.purpose).where(asked.c.campaign.is_not(None)).distinct()))
     columns = (subjects.c.number, subjects.c.id, subjects.c.mark, subjects.c.profile, person_keys.c.kid)
     query = select(*columns, person_keys.c.wrapped, subjects.c.kid.label("found_by"))
     query = query.join(person_keys, person_keys.c.subject == subjects.c.number).order_by(subjects.c.number)
     while rows := db.execute(query.where(subjects.c.number > last).limit(_AT_ONCE)).all():
         stopped: dict[bytes, int] = {}
+        questioned: dict[bytes, int] = {}
         live = _live(db, [row.number for row in rows if row.id in left])
         for row in rows:
             try:
@@ -354,15 +363,26 @@ def _open_all(db: Connection, vault: Vault, left: Collection[str], now: datetime
                 newest = vault.lookups(email)[0]
                 mine = update(subjects).where(subjects.c.number == row.number)
                 db.execute(mine.values(kid=newest.kid, lookup=newest.value))
+            questioned |= {vault.once(purpose, email): row.number for purpose in questions}
             hashes = vault.stop_hashes(email)
             stopped |= {entry.value: row.number for entry in hashes}
             _end(db, hashes, live.get(row.number, ()), now)
         listed = db.scalars(select(stop_list.c.hash).where(stop_list.c.hash.in_(stopped)))
+        _bind(db, questioned)
         numbers = {stopped[value] for value in listed}
         db.execute(update(pushes).where(pushes.c.subject.in_(numbers)).values(stop=True))
         last, done = rows[-1].number, done + len(rows)
         progress(total + done, 2 * total)
+    forget(db, asked.c.subject.is_(None))  # people who are not in the backup
     return done
+
+
+def _bind(db: Connection, questioned: Mapping[bytes, int]) -> None:
+    """Whoever was asked once more is known by the hash, so that she is let go in time (AUD-05)."""
+    if questioned:
+        mine = and_(asked.c.hash.in_(questioned), asked.c.campaign.is_not(None))
+        for value in db.scalars(select(asked.c.hash).where(mine)).all():
+            db.execute(update(asked).where(asked.c.hash == value).values(subject=questioned[bytes(value)]))
 
 
 def _left(db: Connection, moved: Mapping[str, tuple[int, int]], made: int) -> set[str]:
@@ -402,6 +422,13 @@ def _calm(db: Connection, now: datetime) -> int:
     """
     for each in (esp_jobs, connections, comparisons):
         db.execute(delete(each))
+    asking = campaigns.c.state.in_(["running", "paused"])
+    over = {
+        "state": "stopped",
+        "ended": now,
+        "why": "a backup was restored: plan it anew; who was asked is not asked again",
+    }
+    db.execute(update(campaigns).where(asking).values(**over))
     # Jobs and calls that nobody follows now are waited for as long as one may last.
     waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))
     db.execute(update(erase_work).where(waits).values(calm=now + LONGEST_JOB, jobs="", held=None))

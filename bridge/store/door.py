@@ -69,6 +69,7 @@ _PUSH = Sql(
 )
 _CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)", table=stop_clocks)
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)", table=outbox)
+_IDS = Sql("SELECT id FROM subjects WHERE number IN ({})")
 _PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
 _MOVE = Sql("UPDATE subjects SET kid = ?, lookup = ?, mark = ?, profile = ? WHERE number = ?")
 _FORMER = Sql(
@@ -185,6 +186,10 @@ class Batch:
         """The same, without those who were forgotten meanwhile."""
         self._take_in(self.rows.locked(self.db, ids))
 
+    def load_numbers(self, numbers: Sequence[int]) -> None:
+        """The same, by number."""
+        self.load_known({subject for (subject,) in _IDS.rows(self.db, numbers, len(numbers))} if numbers else ())
+
     def load_by_link(self, subject: str, mark: str) -> Opened | None:
         """Lock whom a link means and read her; None when nobody is here any more."""
         opened = self.rows.locked_by_link(self.db, subject, mark)
@@ -236,13 +241,14 @@ class Batch:
 
     def mail(
         self, opened: Opened, kind: str, purposes: Iterable[str], *, language: str, request: str = "", channel: str = ""
-    ) -> None:
-        """Promise one mail in this same transaction."""
+    ) -> str:
+        """Promise one mail in this same transaction; gives its id."""
         key = new_id()
         payload = {"purposes": sorted(purposes), "language": language, "request": request, "channel": channel}
         sealed = seal(opened.key, encode(payload), f"{opened.person.id}/{key}")
         now = micros(self.now)
         self._mails.append((key, f"mail:{kind}", opened.number, sealed, now, now))
+        return key
 
     def correct(self, opened: Opened, person: Person) -> None:
         """Keep a changed profile (language, declared fields)."""

@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store.funnel import forget
 from bridge.store.sql import Sql
 from bridge.tables import (
+    asked,
     erasures,
     events,
     former,
@@ -37,6 +39,7 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers)).order_by(subjects.c.number)))
     if not ids:
         return
+    forget(db, asked.c.subject.in_(numbers))  # first: what she answered is read once more
     for table in (outbox, pushes, stop_clocks, records, unproven, former, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}

@@ -1,5 +1,6 @@
 """Rows to values and back: the mapping, and the reads that deciding needs."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -12,8 +13,10 @@ from bridge.store.names import Names
 from bridge.store.sql import AnyRow, Hand, Sql
 from bridge.store.values import Person
 from bridge.tables import EVENT_TYPES, METHODS, moment
-from bridge.vault import FIRST, Vault, about_event, from_canonical, unpack, unseal
+from bridge.vault import FIRST, Sealed, Vault, about_event, from_canonical, unpack, unseal
 from bridge.vocabulary import REPORTED, SYSTEM, ConsentEvent, EventType, Method, micros
+
+log = logging.getLogger("bridge.store")
 
 #: Most values in one statement: below what either database takes.
 _AT_ONCE = 5000
@@ -80,6 +83,19 @@ class Rows:
         """People by their numbers; who is not there is left out."""
         found = (open_person(self.vault, row) for row in listed(_BY_NUMBER, db, list(numbers)))
         return {opened.number: opened for opened in found}
+
+    def readable(self, db: Hand | Connection, numbers: Sequence[int]) -> dict[int, Opened]:
+        """The same, without those who cannot be read: one of them must not keep the others from what is theirs."""
+        try:
+            return self.people(db, numbers)
+        except (Sealed, msgspec.DecodeError):
+            found: dict[int, Opened] = {}
+            for number in numbers:
+                try:
+                    found |= self.people(db, [number])
+                except (Sealed, msgspec.DecodeError):
+                    log.error("a person cannot be read: run consent-bridge verify")
+            return found
 
     def by_email(self, db: Hand | Connection, email: str) -> Opened | None:
         """The person behind an address."""

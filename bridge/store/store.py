@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from bridge.decide import Decision, is_live
 from bridge.notices import Wording
 from bridge.store.approvals import ApprovalBook
+from bridge.store.campaigns import Campaign, Campaigns
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import LEFT, erase
@@ -23,6 +24,7 @@ from bridge.store.intake import ALONE, Intake, Overtaken
 from bridge.store.lists import ListBook, Mark, go_on
 from bridge.store.moving import REPORTS, Mover
 from bridge.store.past import Past
+from bridge.store.questions import Questions
 from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
 from bridge.store.removing import Removal, Removed, remove
@@ -32,7 +34,7 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import events, keys_used, pushes, subjects, throttle
+from bridge.tables import asked, events, keys_used, pushes, subjects, throttle
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -92,6 +94,7 @@ class Store(Reads):
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self.lists = ListBook(database, clock)
         self.approvals = ApprovalBook(database, clock)
+        self.campaigns = Campaigns(database, self.rows, clock)
         self._mark, self._mover = mark, Mover(vault, mark)
         self.past = Past(database, self.rows, limits=limits, mark=mark, clock=clock)
         self._words = Words(words or {})
@@ -271,6 +274,39 @@ class Store(Reads):
         if gone:
             self.nudge()
         return len(gone)
+
+    def ask_once_more(self, campaign: Campaign, size: int, *, confirmed: bool, new: bool) -> int:
+        """Come to some contacts of a campaign and promise each who may be asked her one mail, in one transaction (R11).
+
+        How many were come to; 0 where another program has gone on with it.
+        """
+        return self._write(lambda batch: self.campaigns.ask(batch, campaign, size, confirmed=confirmed, new=new))
+
+    def end_questions(self) -> int:
+        """Let go of people who were asked once more and whose time to answer is over, here and at every ESP (AUD-05).
+
+        Nobody is suppressed by it: only what says that she was asked stays. How many were looked at.
+        """
+        now = self.clock()
+        self.rows.names.catch_up()
+        with self.database.reading() as db:
+            late = select(asked.c.subject).where(asked.c.due <= now, asked.c.subject.is_not(None))
+            found = sorted(set(db.scalars(late.order_by(asked.c.due).limit(100))))
+        if not found:
+            return 0
+        with self.database.writing() as db:
+            locked = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
+            free = list(db.scalars(locked.with_for_update(skip_locked=True)))  # held: she answers at this moment
+            batch = Batch(Hand.of(db), self.rows, self.adapters, self.limits(now), now)
+            batch.load_numbers(list(self.rows.readable(db, free)))
+            gone = Questions(db, batch, free).end()
+            batch.flush()
+            people = {number: batch.people[number].person.email for number in gone}
+            promise(db, self.vault, people, now, self.adapters)
+            erase(db, gone, now)
+        self.database.forget_log()
+        self.nudge()
+        return len(free)
 
     def erase_person(self, email: str) -> Erased:
         """Erase whoever is behind an address, here and at every ESP (RGT-04, SUP-04, R12).

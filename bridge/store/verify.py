@@ -12,7 +12,7 @@ from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_e
 from bridge.store.schema import missing_triggers
 from bridge.store.sql import AnyRow, Sql
 from bridge.store.values import Person
-from bridge.tables import STATUSES, events, person_keys, subjects
+from bridge.tables import STATUSES, asked, events, person_keys, subjects
 from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
@@ -233,8 +233,11 @@ def _check_lacks(person: Person, whole: list[ConsentEvent], kept: dict[str, int]
 
 
 def _strays(db: Connection) -> Iterator[Problem]:
-    """Events that name a person who is not there, and people whose key is not."""
+    """Events and questions that name a person who is not there, and people whose key is not."""
     known = select(subjects.c.number)
+    of_nobody = asked.c.subject.is_not(None) & asked.c.subject.not_in(known)
+    for row in db.execute(select(asked.c.campaign).where(of_nobody)):
+        yield Problem(f"campaign {row.campaign}", "has asked a person who is not there")
     for row in db.execute(select(events.c.id).where(events.c.subject.is_not(None), events.c.subject.not_in(known))):
         yield Problem(f"event {row.id}", "names a person who is not there")
     lost = events.c.subject.is_(None) & events.c.sealed.is_not(None)

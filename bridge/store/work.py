@@ -1,22 +1,24 @@
 """Work that leaves the house: claimed with a lease, done without a lock, and finished or put off."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import and_, delete, func, or_, select, update
 
+from bridge.store.campaigns import note_sent, note_unsent
 from bridge.store.engine import Database
 from bridge.store.erasing import ErasureBook
 from bridge.store.jobs import Connections, JobBook
 from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
+from bridge.store.sql import Hand
 from bridge.store.values import Mail
 from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free
-from bridge.tables import erase_work, outbox, pushes
+from bridge.tables import asked, erase_work, outbox, pushes
 from bridge.vault import new_id, unseal
-from bridge.vocabulary import ConsentEvent
+from bridge.vocabulary import ConsentEvent, MailKind
 
 __all__ = ["LEASE", "WorkQueue"]
 
@@ -64,9 +66,13 @@ class WorkQueue(PushQueue):
 
     def hand_over(self, mail: Mail) -> bool:
         """Note that a mail is about to leave; False when somebody else holds it now and it must not."""
+        now = self.clock()
         with self.database.writing() as db:
             mine = and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease)
-            return bool(db.execute(update(outbox).where(mine).values(handed=self.clock())).rowcount)
+            leaves = bool(db.execute(update(outbox).where(mine).values(handed=now)).rowcount)
+            if leaves and mail.kind == MailKind.REPERMISSION:
+                note_sent(Hand.of(db), mail.id, now)
+            return leaves
 
     def finish_mail(self, mail: Mail) -> None:
         """The mail has left, or will never: forget it."""
@@ -75,15 +81,27 @@ class WorkQueue(PushQueue):
 
     def put_off_mail(self, mail: Mail, reason: str, wait: float | None = None) -> bool:
         """Try again later; False when that was the last try and the mail is given up."""
-        if mail.attempts + 1 >= _MAIL_ATTEMPTS:
-            self.finish_mail(mail)
-            return False
+        last = mail.attempts + 1 >= _MAIL_ATTEMPTS
         due = self.clock() + back_off(mail.attempts, LONGEST_WAIT, wait)
         mine = and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease)
         values = {"due": due, "attempts": mail.attempts + 1, "reason": reason[:64], "handed": None}
+        change: Any = delete(outbox) if last else update(outbox).values(leased=None, lease=None, **values)
         with self.database.writing() as db:
-            db.execute(update(outbox).where(mine).values(leased=None, lease=None, **values))
-        return True
+            if db.execute(change.where(mine)).rowcount and mail.kind == MailKind.REPERMISSION:
+                note_unsent(Hand.of(db), mail.id)
+        return not last
+
+    def hold_mail(self, mail: Mail, span: timedelta) -> None:
+        """Not now, and that is no failure: look at it again then."""
+        mine = and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease)
+        with self.database.writing() as db:
+            db.execute(update(outbox).where(mine).values(leased=None, lease=None, due=self.clock() + span))
+
+    def note_returned(self, mail: Mail, *, dead: bool) -> None:
+        """The once-only question was refused. Where the address lives, she was not asked, and is not let go for it."""
+        with self.database.writing() as db:
+            note_sent(Hand.of(db), mail.id, self.clock()) if dead else note_unsent(Hand.of(db), mail.id)
+            db.execute(update(asked).where(asked.c.mail == mail.id).values(returned=True))
 
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""

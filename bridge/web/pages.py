@@ -186,6 +186,42 @@ def _confirm_late(error: Exception) -> Response:
     return page("confirm_late", status=410, reason=reason, subscribe_url="/subscribe")
 
 
+# -- the question that is put once ------------------------------------------------------------------------------
+
+
+@bp.get("/question/<token>")
+def ask_question(token: str) -> Response:
+    """Show two buttons. Scanners follow links, so a GET answers nothing."""
+    try:
+        person, words, no = bridge().acts.question(token)
+    except (ExpiredLink, Late) as error:
+        return _confirm_late(error)
+    return page(
+        "question",
+        lang=language(words.language),
+        action=f"/question/{token}",
+        no_action=f"/u/{no}",
+        masked=masked_email(person.email),
+        purpose=_shown(words),
+    )
+
+
+@bp.post("/question/<token>")
+def answer_question(token: str) -> Response:
+    """The reader's yes; her no is posted to `/u/`."""
+    try:
+        answer, words = bridge().acts.say_yes(token)
+    except (ExpiredLink, Late) as error:
+        return _confirm_late(error)
+    return page(
+        "confirmed",
+        lang=language(words.language),
+        purposes=[_shown(words)],
+        again=answer is Confirmed.AGAIN,
+        preferences_url="/preferences",
+    )
+
+
 # -- unsubscribe ------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +240,7 @@ def ask_unsubscribe(token: str) -> Response:
         masked=masked_email(person.email) if person else None,
         purpose=purpose.name[spoken] if purpose else None,
         others=bool(others and purpose),
+        question=bool(claim.request),
     )
 
 
@@ -229,6 +266,7 @@ def unsubscribe(token: str) -> Response:
         "unsubscribed",
         lang=spoken,
         purpose=purpose.name[spoken] if purpose else None,
+        within=house.policy.repermission.answer_within if house.acts.is_answer(token) else None,
         preferences_url=f"/preferences/{token}",
         still_on=[house.policy.purposes[p].name[spoken] for p in still],
         all_action=f"/u/{token}" if still else None,
@@ -319,7 +357,9 @@ def _stop_all(token: str) -> Response:
     try:
         return _preferences_page(token, saved="stopped", errors={})
     except (StoreAway, StoreBroken):
-        return page("unsubscribed", purpose=None, preferences_url="/preferences", still_on=[], all_action=None)
+        return page(
+            "unsubscribed", purpose=None, within=None, preferences_url="/preferences", still_on=[], all_action=None
+        )
 
 
 def _pause(token: str, errors: dict[str, str]) -> str | None:
