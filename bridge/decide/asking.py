@@ -107,7 +107,7 @@ def _against(
         Unaskable.MOVED: unconfirmed_move(mine) is not None,
         Unaskable.PAUSED: pause is not None and pause > now,
         Unaskable.BOUGHT: asking is None or any(e.channel in asking.bought for e in mine),
-        Unaskable.NOTHING: unproven and graded.grade is Grade.NONE,
+        Unaskable.NOTHING: unproven and (graded.grade is Grade.NONE or contact.gaps is None),
         Unaskable.COUNTRY: asking is None or (contact.country or asking.home) not in asking.countries,
     }
 

@@ -4,9 +4,9 @@ Who answers for it, how it was made, where the person stands and why, each event
 shown, what is not known, and whether the chain of her events is whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bridge.bootstrap import Bridge
 from bridge.decide import MAILABLE, STOPS, blocks, paused_until, standing, unconfirmed_move
@@ -231,21 +231,20 @@ class _Teller:
 
     def _asked(self) -> list[str]:
         """The question that may be put once, ever, to contacts without a whole proof (AUD-03)."""
-        sent = (
-            "On %(when)s the controller asked once more whether mail about %(what)s is wanted (campaign %(campaign)s)."
-        )
-        unsent = (
-            "The controller meant to ask once more about %(what)s (campaign %(campaign)s). That mail did not leave."
-        )
-        return [
-            self._say(
-                sent if row["sent"] else unsent,
-                when=self._moment(row["sent"]) if row["sent"] else "",
-                what=self._what(row["purpose"]),
-                campaign=row["campaign"],
+        return [self._asked_by(row) for row in self._found.asked]
+
+    def _asked_by(self, row: Mapping[str, Any]) -> str:
+        about = {"what": self._what(row["purpose"]), "campaign": row["campaign"]}
+        if row["sent"] is None:
+            return self._say(
+                "The controller meant to ask once more about %(what)s (campaign %(campaign)s). That mail did not leave.",
+                **about,
             )
-            for row in self._found.asked
-        ]
+        return self._say(
+            "On %(when)s the controller asked once more whether mail about %(what)s is wanted (campaign %(campaign)s).",
+            when=self._moment(row["sent"]),
+            **about,
+        )
 
     def _stop_list(self) -> list[str]:
         return [
