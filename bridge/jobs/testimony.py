@@ -237,7 +237,8 @@ class _Teller:
         about = {"what": self._what(row["purpose"]), "campaign": row["campaign"]}
         if row["sent"] is None:
             return self._say(
-                "The controller meant to ask once more about %(what)s (campaign %(campaign)s). That mail did not leave.",
+                "The controller meant to ask once more about %(what)s (campaign %(campaign)s). That mail did not "
+                "leave.",
                 **about,
             )
         return self._say(
