@@ -544,6 +544,32 @@ def test_erasing_somebody_whom_a_list_brings_in_at_that_moment(lists: Lists, mon
     assert may(house, "bo@lezer.example")
 
 
+def _signs_up(house: House) -> None:
+    Reader(house, "an@lezer.example").has_consented("newsletter")
+
+
+@pytest.mark.parametrize(
+    ("happens", "taken"), [(_signs_up, (1, 1, 0)), (_left, (1, 0, 1)), (_stranger, (1, 0, 1)), (_erased, (1, 0, 1))]
+)
+def test_what_happens_between_the_look_and_the_taking_in_counts(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch, happens: Callable[[House], None], taken: tuple[int, int, int]
+) -> None:
+    """R3, SUP-05, decision 16: new people are made ready before the transaction, and judged within it."""
+    house, real, done = lists.house, Intake.prepare, []
+
+    def prepare(self: Intake, *args: Any) -> None:
+        real(self, *args)
+        if not done:
+            done.append(house)
+            happens(house)
+
+    monkeypatch.setattr(Intake, "prepare", prepare)
+    assert lists.takes({"email": "an@lezer.example"}, {"email": "bo@lezer.example"}) == (*taken, 0)
+    assert may(house, "an@lezer.example") is (happens is _signs_up)
+    assert may(house, "bo@lezer.example")
+    assert house.verify().problems == ()
+
+
 def test_two_lists_at_once_make_nobody_twice(
     lists: Lists, make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -580,8 +606,11 @@ def test_one_list_is_taken_in_by_one_program_at_a_time(
     assert lists.take(path).unchanged == 3
 
 
-def test_a_chunk_costs_a_fixed_number_of_statements(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No query per person (decision 16): two hundred rows cost what twenty do, new or known."""
+@pytest.mark.parametrize("document", ["crm-7", "paper {}"])
+def test_a_chunk_costs_a_fixed_number_of_statements(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
+    """No query per person (decision 16): two hundred rows cost what twenty do, new or known, alike or not."""
     asked: list[Sql] = []
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -593,11 +622,12 @@ def test_a_chunk_costs_a_fixed_number_of_statements(lists: Lists, monkeypatch: p
 
     for email in ("one@lezer.example", "two@lezer.example"):  # from now on the house knows these words
         lists.takes({"email": email})
-    for name in ("rows", "run", "many"):
+    for name in ("rows", "run", "many", "fresh"):
         monkeypatch.setattr(Sql, name, counted(getattr(Sql, name)))
     counts = []
     for size, name in ((20, "a"), (200, "b"), (20, "a"), (200, "b")):
-        path = lists.write(*({"email": f"{name}{n}@lezer.example"} for n in range(size)), name=f"{name}.csv")
+        rows = ({"email": f"{name}{n}@lezer.example", "source_document": document.format(n)} for n in range(size))
+        path = lists.write(*rows, name=f"{name}.csv")
         asked.clear()
         lists.take(path)
         counts.append(len(asked))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,7 +24,7 @@ from bridge.decide import (
 )
 from bridge.store import journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
-from bridge.store.rows import COLUMNS, Opened, Rows, names_of, profile_bytes, stop_event, with_stops
+from bridge.store.rows import COLUMNS, Opened, Rows, Written, names_of, profile_bytes, stop_event, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.store.waiting import UNSURE
@@ -132,16 +132,6 @@ class Stop(NamedTuple):
         return self.hash.value, EVERY_PURPOSE if self.reason in FOR_ALL else self.scope
 
 
-class _Written(NamedTuple):
-    """One event as it is written."""
-
-    event: ConsentEvent
-    subject: int
-    number: int
-    sealed: bytes
-    digest: bytes
-
-
 class Arrival(NamedTuple):
     """Somebody new with her first event, sealed and chained, and what it decides."""
 
@@ -162,9 +152,10 @@ class Batch:
         self.people: dict[int, Opened] = {}
         self.history: dict[int, list[ConsentEvent]] = {}
         self._tails: dict[int, tuple[int, bytes]] = {}
-        self._events: list[_Written] = []
+        self._events: list[Written] = []
         self._records: dict[tuple[int, str], tuple[Status, datetime, int]] = {}
         self._unproven: dict[tuple[int, str], int] = {}
+        self._alike: list[tuple[Sequence[Written], Decision]] = []
         self._pushes: dict[int, bool] = {}
         self._clocks: list[tuple[int, str, int, int]] = []
         self._rejoined: set[tuple[int, str, str]] = set()
@@ -263,11 +254,21 @@ class Batch:
         opened, event, decision = arrival.opened, arrival.event, arrival.decision
         check(event, self.limits)
         self.people[opened.number], self._tails[opened.number] = opened, (1, arrival.digest)
-        self._events.append(_Written(event, opened.number, 1, arrival.sealed, arrival.digest))
+        self._events.append(Written(event, opened.number, 1, arrival.sealed, arrival.digest))
         self.history[opened.number] = [*stops, msgspec.structs.replace(event, key="1")]
         self._project(opened, event, decision)
         if decision.work:
             self._promise(opened, event, decision)
+
+    def arrive_alike(self, told: Sequence[Written], decision: Decision) -> None:
+        """Take in people who are new here, of whom nothing else is told now or on the stop list, each with one event.
+
+        These say the same but for who says it when, so that one decision is that of each: at most to tell the ESPs.
+        """
+        check(told[0].event, self.limits)
+        if decision.work - {Work.PUSH}:
+            raise ValueError("more than a push follows: it must be promised one by one")
+        self._alike.append((told, decision))
 
     def remember(self, stop: Stop) -> None:
         """Keep the stop of somebody who is not here, as a hash (SUP-05)."""
@@ -323,10 +324,11 @@ class Batch:
                 for adapter in self.adapters
             ],
         )
+        told = self._write_alike() if self._alike else False
         _CLOCK.many(self.db, sorted(self._clocks))
         journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
         _COMPLAINT.many(self.db, [(*about, count) for about, count in sorted(self._complaints.items())])
-        return bool(self._mails or self._pushes or self._rejoined)
+        return bool(self._mails or self._pushes or self._rejoined or told)
 
     def _write_events(self) -> None:
         """Events and where they leave each person."""
@@ -351,12 +353,38 @@ class Batch:
             [(subject, numbers[purpose], missing) for (subject, purpose), missing in sorted(self._unproven.items())],
         )
 
+    def _write_alike(self) -> bool:
+        """The same of people who are new here, and what is promised of them; True when anything is."""
+        names = names_of(told[0].event for told, _ in self._alike)
+        names |= {purpose for _, decision in self._alike for purpose in decision.stands}
+        numbers = self.rows.names.numbers(self.db, names)
+        rows: list[tuple[Any, ...]] = []
+        stands: list[tuple[Any, ...]] = []
+        pushes: list[tuple[Any, ...]] = []
+        lacks: list[tuple[int, int, int]] = []
+        due = micros(self.now)
+        for told, decision in self._alike:
+            alike = self.rows.rows_alike(told, numbers.__getitem__)
+            rows += alike
+            for purpose, (status, _) in decision.stands.items():
+                where = numbers[purpose], _STATUS_NUMBERS[status]
+                stands += [(subject, *where, time, number) for subject, number, _, _, time, *_ in alike]
+            if decision.work:
+                pushes += [(each.subject, name, each.number, False, due) for each in told for name in self.adapters]
+            if told[0].event.type is EventType.IMPORTED:
+                lacks += [(one.subject, numbers[one.event.purpose], as_bits(lacking(one.event))) for one in told]
+        _EVENT.fresh(self.db, rows)
+        _RECORD.fresh(self.db, stands)
+        _UNPROVEN.fresh(self.db, lacks)
+        _PUSH.fresh(self.db, pushes)
+        return bool(pushes)
+
     def _chain(self, opened: Opened, event: ConsentEvent, number: int) -> None:
         _, previous = self._tails[opened.number]
         sealed = seal(opened.key, pack(canonical(event)), about_event(opened.person.id, number))
         mine = digest(previous, sealed)
         self._tails[opened.number] = (number, mine)
-        self._events.append(_Written(event, opened.number, number, sealed, mine))
+        self._events.append(Written(event, opened.number, number, sealed, mine))
 
     def _project(self, opened: Opened, event: ConsentEvent, decision: Decision) -> None:
         """Where she stands by her own events; the stop list is asked anew each time."""

@@ -87,7 +87,7 @@ def go_on(db: Hand, before: Mark, after: Mark) -> None:
     """Note how far it is now, in the transaction that took the lines in. Raises where another program does the same."""
     row = (after.done, after.imported, after.unchanged, after.suppressed)
     if not _GO_ON.run(db, (*row, before.hash, before.done, micros(before.judged))):
-        raise BadInput("this very list is in the hands of another program at this moment; let it finish")
+        raise BadInput("this very list is in use by another program at this moment; let it finish")
 
 
 def _found(db: Hand, hash_: bytes, rules: bytes) -> Mark | None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -45,6 +45,10 @@ _TYPE_NUMBERS: Mapping[str, int] = {word: number for number, word in enumerate(E
 _METHOD_NUMBERS: Mapping[str, int] = {word: number for number, word in enumerate(METHODS, start=1)}
 
 
+#: Addresses by what the stop list knows them by: root and hash. One may be told in several spellings.
+StopKeys = dict[tuple[str, bytes], list[str]]
+
+
 class _Profile(msgspec.Struct, frozen=True, array_like=True):
     email: str
     language: str = ""
@@ -69,6 +73,16 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     def number(self) -> int:
         """Her number inside the store."""
         return self.person.number
+
+
+class Written(NamedTuple):
+    """One event as it is written: sealed, and a link of her chain."""
+
+    event: ConsentEvent
+    subject: int
+    number: int
+    sealed: bytes
+    digest: bytes
 
 
 class Rows:
@@ -148,14 +162,22 @@ class Rows:
 
     def stops(self, db: Hand | Connection, emails: Sequence[str]) -> dict[str, list[ConsentEvent]]:
         """What the stop list says of these addresses, as events the rules can read (SUP-05)."""
-        by_hash: dict[tuple[str, bytes], set[str]] = {}  # one address may be told in several spellings
+        return {email: [] for email in emails} | self.stops_under(db, self.stop_keys(emails))
+
+    def stop_keys(self, emails: Iterable[str]) -> StopKeys:
+        """What the stop list would know these addresses by."""
+        found: StopKeys = {}
         for email in emails:
             for entry in self.vault.stop_hashes(email):
-                by_hash.setdefault((entry.kid, entry.value), set()).add(email)
-        found: dict[str, list[ConsentEvent]] = {email: [] for email in emails}
-        for hash_, kid, reason, scope, since in listed(_STOPS, db, [value for _kid, value in by_hash]):
-            for email in by_hash.get((kid, hash_), ()):
-                found[email].append(stop_event(reason, scope, moment(since)))
+                found.setdefault((entry.kid, entry.value), []).append(email)
+        return found
+
+    def stops_under(self, db: Hand | Connection, keys: StopKeys) -> dict[str, list[ConsentEvent]]:
+        """What the stop list says under these keys, by address; one that it says nothing of is not there."""
+        found: dict[str, list[ConsentEvent]] = {}
+        for hash_, kid, reason, scope, since in listed(_STOPS, db, [value for _kid, value in keys]):
+            for email in set(keys.get((kid, hash_), ())):
+                found.setdefault(email, []).append(stop_event(reason, scope, moment(since)))
         return found
 
     def columns(
@@ -178,6 +200,18 @@ class Rows:
             event.notice,
             event.key if event.method in REPORTED else None,
         )
+
+    def rows_alike(self, told: Sequence[Written], numbers: Callable[[str], int]) -> list[tuple[object, ...]]:
+        """Whole rows of events that differ by person, time and what is sealed only."""
+        one = told[0].event
+        _, _, type_, purpose, _, _, *same = self.columns(one, 0, 0, numbers)
+        received = micros(one.received)
+        rows: list[tuple[object, ...]] = []
+        for event, subject, number, sealed, chained in told:
+            time = micros(event.time)
+            late = None if time == received else received
+            rows.append((subject, number, type_, purpose, time, late, *same, sealed, chained))
+        return rows
 
     def _words(self, db: Hand | Connection) -> Callable[[int], str]:
         return lambda number: self.names.text(db, number)

@@ -230,7 +230,7 @@ class Store(Reads):
         """
         while True:
             now = self.clock()
-            intake = Intake(self.vault, self._mark, entries, before.begun, now)
+            intake = Intake(self.rows, self._mark, entries, before.begun, now)
             intake.prepare(self.database)
 
             def carry_out(batch: Batch, intake: Intake = intake) -> Mark:

@@ -1,6 +1,7 @@
 """Taking in a list: few lines a transaction, from where a killed run stopped, and nothing that a no stands against."""
 
 import csv
+import gc
 import io
 import time
 from abc import ABC, abstractmethod
@@ -26,7 +27,7 @@ from bridge.vault import new_id
 from bridge.vocabulary import Entry, EventType
 
 #: Lines in one transaction: short enough that no click waits for it (decision 16).
-AT_ONCE = 200
+AT_ONCE = 500
 
 #: A store that is away: so often it is tried, after so many seconds more each time.
 _TRIES, _PAUSE = 6, 0.5
@@ -223,12 +224,13 @@ class Import:
         store = self.bridge.store
         asked = msgspec.json.encode(self.defaults).decode()
         hash_ = self.bridge.vault.bucket("list", f"{what}\n{asked}")
-        if not self.dry_run:
-            yield IntoStore(self.bridge, store.lists.begin(hash_, rules))
-            return
-        mark = store.lists.look(hash_, rules)
-        rehearsal = store.rehearse(mark.begun)
-        try:
+        with ExitStack() as stack:
+            gc.freeze()  # the whole program is not looked through again and again for what rows leave behind
+            stack.callback(gc.unfreeze)
+            if not self.dry_run:
+                yield IntoStore(self.bridge, store.lists.begin(hash_, rules))
+                return
+            mark = store.lists.look(hash_, rules)
+            rehearsal = store.rehearse(mark.begun)
+            stack.callback(rehearsal.close)
             yield _Looker(rehearsal, mark)
-        finally:
-            rehearsal.close()
