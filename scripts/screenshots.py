@@ -110,6 +110,26 @@ def connected(browser: Browser, settings: Path, name: str) -> None:
     page.close()
 
 
+def first_day(browser: Browser, page: Page, sandbox: str, settings: Path) -> None:
+    """The report of an audit of README's first day."""
+    page.request.post(f"{sandbox}/control/fill")
+    lists = Path(__file__).resolve().parent.parent / "tests" / "lists"
+    report = settings.parent / "mailchimp"
+    for words in (
+        ["import", str(lists / "mailchimp-unsubscribed.csv"), "--channel", "footer"],
+        ["import", str(lists / "sendgrid-unsubscribes.csv"), "--channel", "footer", "--status", "unsubscribed"],
+        ["import", str(lists / "crm-proof.csv"), "--channel", "footer"],
+        ["import", str(lists / "mailchimp-subscribed.csv"), "--channel", "footer"],
+        ["audit", "--adapter", "mailchimp", "--out", str(report), "--language", "en"],
+    ):
+        command = [sys.executable, "-m", "bridge.cli", *words, "--env-file", str(settings)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    shown = browser.new_page(viewport={"width": 900, "height": 1095}, color_scheme="light")
+    shown.goto(report.with_suffix(".html").as_uri())
+    shown.screenshot(path=IMAGES / "audit.png")
+    shown.close()
+
+
 def main() -> None:
     """Everything README shows."""
     program = find()
@@ -142,6 +162,8 @@ def main() -> None:
         page.screenshot(path=IMAGES / "sandbox-reader.png")
         for name in ("mailchimp", "sendgrid"):
             connected(browser, settings, name)
+        page.request.post(f"{sandbox}/control/reset")
+        first_day(browser, page, sandbox, settings)
         browser.close()
 
 

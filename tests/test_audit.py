@@ -186,7 +186,7 @@ def test_any_of_the_facts_may_lack_and_only_without_any_of_what_shows_it_there_i
             found = grade(Proof(Status.UNKNOWN, gaps=gaps), "newsletter", NOW, LIMITS)
             nothing = "status" in gaps or {"time", "notice", "source_document"} <= gaps
             assert found.grade is (Grade.NONE if nothing else Grade.INCOMPLETE)
-            assert set(found.missing) == (set(gaps) or {"status"})
+            assert set(found.missing) == (set(gaps) - ({"confirmation"} if "method" in gaps else set()) or {"status"})
             assert list(found.missing) == sorted(found.missing, key=FACTS.index)
             assert from_bits(as_bits(gaps)) == gaps
             plain = grade(Proof(Status.UNKNOWN, gaps=gaps), "newsletter", NOW, LIMITS, confirmed=False)
@@ -198,6 +198,36 @@ def test_several_lines_lack_only_what_all_of_them_lack() -> None:
     assert common(None, None) is None
     assert common(None, frozenset({"time"})) == {"time"}
     assert common(frozenset({"time", "notice"}), frozenset({"notice", "method"})) == {"notice"}
+
+
+def test_a_list_that_does_not_say_how_does_not_say_that_it_was_she(lists: Lists) -> None:
+    """AUD-01: a form that nobody confirmed stays unconfirmed, whatever bare lists name her beside, in any order."""
+    rows = [{"method": "form"}, {**BARE, "time": "2024-01-01"}, BARE]
+    for number, order in enumerate(itertools.permutations(rows)):
+        email = f"an{number}@lezer.example"
+        told = [{"email": email, **says} for says in order]
+        path = lists.write(*told)
+        row = rows_of(lists.house, path, channel="footer")[email, "newsletter"]
+        assert (row.grade, row.missing) == (Grade.INCOMPLETE, ("confirmation",))
+        for says in told:
+            lists.takes(says)
+        assert rows_of(lists.house)[email, "newsletter"].missing == ("confirmation",)
+    assert lists.house.verify().problems == ()
+
+
+@pytest.mark.parametrize("says", [{}, {"notice": ""}, {**BARE, "time": "2025-05-31"}])
+def test_a_list_that_says_nothing_of_her_changes_neither_her_age_nor_her_channel(
+    lists: Lists, says: dict[str, str]
+) -> None:
+    """AUD-01: a platform, or a bare file, knows addresses only; when and where she said it is what the store knows."""
+    lists.takes({"email": "an@lezer.example", **says})
+    of_store = audited(lists.house).as_json()
+    lists.house.esp.people["an@lezer.example"] = Person(on={"newsletter"})
+    of_platform = Audit(lists.house.bridge, quiet).platform("memory").as_json()
+    of_file = audited(lists.house, lists.write({"email": "an@lezer.example", **BARE})).as_json()
+    for name in ("grades", "by_purpose", "by_channel", "by_age", "missing"):
+        assert of_platform[name] == of_file[name] == of_store[name], name
+    assert of_store["by_age"]["no date"]["proven"] == 0
 
 
 # -- what is known counts ----------------------------------------------------------------------------------------

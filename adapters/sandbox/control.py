@@ -28,6 +28,7 @@ def control(state: State) -> Blueprint:
     blueprint.add_url_rule("/calls", view_func=here.calls)
     blueprint.add_url_rule("/act", view_func=here.act, methods=["POST"])
     blueprint.add_url_rule("/esp", view_func=here.esp, methods=["POST"])
+    blueprint.add_url_rule("/fill", view_func=here.fill, methods=["POST"])
     blueprint.add_url_rule("/reset", view_func=here.reset, methods=["POST"])
     blueprint.register_error_handler(ActError, lambda error: reply({"error": str(error)}, 400))
     return blueprint
@@ -71,6 +72,10 @@ class _Control:
         body = _fields()
         tune(self.state.esp(str(body.get("esp", ""))), body)
         return reply({"esp": body["esp"], "mode": self.state.esp(body["esp"]).trouble.mode})
+
+    def fill(self) -> Response:
+        """People whom both have held for years; how many came to each."""
+        return reply(self.state.fill())
 
     def reset(self) -> Response:
         self.state.reset()

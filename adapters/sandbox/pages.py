@@ -124,6 +124,8 @@ class _Pages:
         if fields.get("reset"):
             self.state.reset()
             return Result(True, "Everything is as at the start: no people, no mails.", [])
+        if fields.get("fill"):
+            return Result(True, _filled(self.state.fill()), [])
         if mode := fields.get("mode"):
             tune(self.state.esp(fields.get("esp", "")), {"mode": mode})
             return Result(True, f"{TITLES[fields['esp']]} {MODES[mode]}.", [])
@@ -172,6 +174,13 @@ def _page(template: str, context: dict[str, Any], *, inline: bool = False) -> Re
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _filled(came: dict[str, int]) -> str:
+    told = " and ".join(f"{count} at {TITLES[name]}" for name, count in came.items())
+    if not any(came.values()):
+        return "The old list is there already; whoever was deleted does not come back. Start over to have all of it."
+    return f"An old list is there as if for years, {told}, and nobody told the bridge. Take it in: README, First day."
 
 
 def clock(moment: datetime | float) -> str:

@@ -23,6 +23,7 @@ from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.moments import ORDERS
 from bridge.jobs.lists.rules import rules_of
 from bridge.store import StoreAway
+from bridge.store.removing import REMOVED
 from bridge.vocabulary import rfc3339
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -215,7 +216,9 @@ def _write(bridge: Bridge, paths: Mapping[str, Path], tally: Tally, language: st
     with whole(paths[".html"]) as file:
         file.write(as_html(bridge, tally, language).encode())
     click.echo(f"Written: {paths['.html']} and {paths['.json']}, counts only", err=True)
-    click.echo(f"Written: {paths[SUFFIX]}, with addresses, for `clean`; delete it when you are done", err=True)
+    click.echo(f"Written: {paths[SUFFIX]}, with addresses; delete it when you are done", err=True)
+    if any(tally.grades[grade] for grade in REMOVED):
+        click.echo(f"Next, with a look at the plan first: consent-bridge clean --from {paths[SUFFIX]}", err=True)
 
 
 def _say(tally: Tally) -> None:

@@ -119,4 +119,4 @@ def _say(result: Result, said: Said, *, dry_run: bool) -> None:
         fields = ", ".join(f"{name} ({count:,})" for name, count in result.dropped_fields.items())
         click.echo(f"Never kept, because the policy declares no such field: {fields}")
     if dry_run:
-        click.echo("Nothing was changed (dry run).")
+        click.echo("Nothing was changed (dry run). The same without --dry-run takes it in.")

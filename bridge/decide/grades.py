@@ -95,7 +95,8 @@ def grade(proof: Proof, purpose: str, now: datetime, limits: Limits, *, confirme
         return Graded(Grade.INCOMPLETE, ("age",))
     if proof.gaps is None:
         return Graded(Grade.NONE)
-    gaps = proof.gaps if confirmed else proof.gaps - {"confirmation"}
+    told_with = {"confirmation"} if not confirmed or "method" in proof.gaps else set()  # how she said it shows who did
+    gaps = proof.gaps - told_with
     missing = tuple(fact for fact in FACTS if fact in gaps) or ("status",)
     nothing = "status" in gaps or gaps >= _PROOF
     return Graded(Grade.NONE if nothing else Grade.INCOMPLETE, missing)
@@ -132,7 +133,7 @@ def lacking(event: ConsentEvent) -> frozenset[str]:
         "notice": seen.wording,
         "language": seen.language,
         "method": seen.detail,
-        "confirmation": seen.detail in (None, NO_YES) or seen.detail in SHOWS_WHO,
+        "confirmation": seen.detail == NO_YES or seen.detail in SHOWS_WHO,
         "source_document": seen.document,
         "status": seen.detail != NO_YES,
         "channel": event.channel,

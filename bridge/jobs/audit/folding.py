@@ -95,8 +95,8 @@ class Fold:
             # A stop at a platform that may be older than her yes here is for `reconcile` to judge.
             if not entry.by_platform or _says_something(entry, known, now)
         ]
-        told = [*known.told, *events]
         for purpose in sorted({entry.purpose or self._purpose for entry in entries}):
+            told = [*known.told, *(event for event in events if _adds(event, known.gaps.get(purpose)))]
             gaps = common(known.gaps.get(purpose), *(lacking(event) for event in _named(events, purpose)))
             stops = [Said(each.type, each.purpose, each.time) for each in events if each.type in _NOES]
             yield Folded(entries[0].email, purpose, proof(told, purpose, gaps), known.seen, tuple(stops))
@@ -104,6 +104,11 @@ class Fold:
 
 def _says_something(entry: Entry, known: Known, now: datetime) -> bool:
     return entry.type in SAYS_YES or judge_entry(known.told, entry, now, known=bool(known.seen)) is Taken.IMPORTED
+
+
+def _adds(event: ConsentEvent, gaps: frozenset[str] | None) -> bool:
+    """Whether it says more than lists of before did: only then its date and channel are hers."""
+    return event.type is not EventType.IMPORTED or gaps is None or not lacking(event) >= gaps
 
 
 def _named(events: Sequence[ConsentEvent], purpose: str) -> Iterator[ConsentEvent]:

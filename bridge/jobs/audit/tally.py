@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.decide import Grade, Graded, Proof
-from bridge.vocabulary import rfc3339
+from bridge.vocabulary import Status, rfc3339
 
 #: Where no channel is known.
 NOWHERE = "unknown"
@@ -60,8 +60,8 @@ class Tally:
         }
 
     def _age(self, proof: Proof) -> str:
-        undated = proof.time is None or (proof.gaps is not None and "time" in proof.gaps)
-        if undated or proof.time is None:
+        came_in = proof.status is Status.UNKNOWN and "time" in (proof.gaps or ())  # that is all its time says
+        if proof.time is None or came_in:
             return UNDATED
         return next((name for name, most in AGES.items() if self.made - proof.time < most), OLDER)
 
