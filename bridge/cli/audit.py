@@ -250,7 +250,9 @@ def _say_plan(plan: Plan, kept: Kept) -> None:
     click.echo(f"  {plan.remove:>9,} go: {plan.none:,} without any proof, {plan.stopped:,} who said no")
     where = [("the store", plan.here), *sorted(plan.there.items())]
     click.echo("            from " + ", ".join(f"{name} {count:,}" for name, count in where))
-    click.echo(f"  {plan.keep:>9,} stay: something of theirs is proven, or incomplete, or nothing of them is left")
+    click.echo(f"  {plan.keep:>9,} stay: something of theirs is proven, or incomplete")
+    if plan.gone:
+        click.echo(f"  {plan.gone:>9,} are gone already, here and at every platform")
     if plan.noes:
         click.echo(f"  {plan.noes:>9,} said no to something in that list that is not known here yet: it is taken in")
     if plan.off:

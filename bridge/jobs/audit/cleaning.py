@@ -45,6 +45,7 @@ class Plan(msgspec.Struct, kw_only=True):
     none: int = 0  # of these: nothing of theirs is proven ...
     stopped: int = 0  # ... or a no stands, which stays as a keyed hash
     keep: int = 0
+    gone: int = 0  # nothing of theirs is left, here or at a platform
     noes: int = 0  # whose no stands in the audited list, or at a platform they go from, and is not known here yet
     off: int = 0  # who stay, and are on at a platform for something that is not proven: taken off it there
     here: int = 0  # of those removed: in the store
@@ -179,6 +180,9 @@ class Clean:
         removal = case.removal
         said = verdict(removal, case.known, self._limits, self._now) if case.goes else Removed.KEPT
         plan.noes += bool(self._noes(case)) and said is not Removed.REMOVED
+        if said is Removed.GONE:
+            plan.gone += 1
+            return
         if said is not Removed.REMOVED:
             plan.keep += 1
             plan.off += any(True for _ in self._unproven(case))
