@@ -228,6 +228,24 @@ def test_it_is_off_by_default(home: House) -> None:
         repermission.plan(home.bridge, "newsletter")
 
 
+def test_where_the_policy_asks_another_person_begins_it(
+    allowing: Path, make_house: Callable[..., House], sqlite_url: str, tmp_path: Path
+) -> None:
+    """Decision 36, ORG-02: the first call notes what waits; another operator's word begins it, once."""
+    allowing.write_text('second_approver = ["repermission"]\n' + allowing.read_text(encoding="utf-8"), encoding="utf-8")
+    desk = Desk(make_house(sqlite_url), tmp_path)
+    desk.takes_in(AN)
+    campaign = desk.plans()
+    asked_ = typed(desk.house, "start", "--yes", BRIDGE_OPERATOR="carla")
+    assert (asked_.exit_code, "second person" in asked_.output) == (0, True), asked_.output
+    assert desk.now(campaign).state is State.PLANNED
+    id_ = asked_.output.split()[-1]
+    environment = {**desk.house.environment, "BRIDGE_OPERATOR": "carla"}
+    for operator, code, state in (("carla", 1, State.PLANNED), ("dora", 0, State.RUNNING), ("dora", 1, State.RUNNING)):
+        done = CliRunner().invoke(main, ["approve", id_], env={**environment, "BRIDGE_OPERATOR": operator})
+        assert (done.exit_code, desk.now(campaign).state) == (code, state), done.output
+
+
 # -- the rule ----------------------------------------------------------------------------------------------------
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`consent-bridge audit`, `clean` and `approve`: every address against the evidence, and what has none taken out."""
+"""`consent-bridge audit` and `clean`: every address against the evidence, and what has none taken out."""
 
 import json
 import sys
@@ -12,6 +12,7 @@ import msgspec
 from bridge.adapter import AdapterError, find
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.second import waits_for_another
 from bridge.files import whole
 from bridge.jobs.audit.cleaning import Clean, Cleaned, Plan
 from bridge.jobs.audit.kept import SUFFIX, About, Kept, reviewed, written
@@ -129,36 +130,22 @@ def clean(*, source: Path, yes: bool, json_: bool) -> None:
             if not sys.stdin.isatty():
                 fail("nothing was changed: nobody can be asked here; look at the plan once more, then say --yes")
             click.confirm("Take them out for good?", abort=True, err=True)
-        if "clean" in bridge.policy.second_approver:
-            _wait_for_another(bridge, kept, json_=json_)
+        if waits_for_another(bridge, "clean", kept.hash, {"from": str(kept.path.resolve())}, json_=json_):
             return
         _say_done(plan, job.carry_out(), bridge, json_=json_)
 
 
-@click.command()
-@click.argument("id")
-@as_json
-@env_file
-@errors_in_a_line
-def approve(id: str, *, json_: bool) -> None:  # noqa: A002 - the name of the argument
-    """Approve, and carry out, what another person asked for: `BRIDGE_OPERATOR` says who you are.
-
-    \b
-    Example: consent-bridge approve 5hX0c1Yb2kQ8r9tUvWxYzA
-    """
-    bridge = make_bridge()
-    act = bridge.store.approvals.approve(id, bridge.settings.operator)
+def carry_out(bridge: Bridge, about: Mapping[str, str], hash_: bytes, *, json_: bool) -> None:
+    """A clean that another person asked for: the very audit that she saw."""
     with ExitStack() as stack:
-        kept = stack.enter_context(reviewed(Path(json.loads(act.about)["from"]), bridge.vault))
-        if kept.hash != act.hash:
+        kept = stack.enter_context(reviewed(Path(about["from"]), bridge.vault))
+        if kept.hash != hash_:
             fail(f"{kept.path}: is another audit than the one that was to be approved; ask for it again")
         job = stack.enter_context(_cleaning(bridge, kept, stack.enter_context(progress("cleaning", sys.stderr))))
         plan = job.plan()
         if not json_:
             _say_plan(plan, kept)
-        done = Cleaned() if plan.done else job.carry_out()
-        bridge.store.approvals.finish(id)
-        _say_done(plan, done, bridge, json_=json_)
+        _say_done(plan, Cleaned() if plan.is_empty else job.carry_out(), bridge, json_=json_)
 
 
 @contextmanager
@@ -286,17 +273,6 @@ def _say_done(plan: Plan, done: Cleaned, bridge: Bridge, *, json_: bool) -> None
         click.echo(note)
     if plan.there:
         click.echo("Let `consent-bridge serve` or `dispatch` run: it takes them out there, and looks that it holds.")
-
-
-def _wait_for_another(bridge: Bridge, kept: Kept, *, json_: bool) -> None:
-    """The policy asks for a second person: note what is asked for."""
-    about = json.dumps({"from": str(kept.path.resolve())})
-    asked = bridge.store.approvals.ask("clean", kept.hash, about, bridge.settings.operator)
-    if json_:
-        show({"waits": asked.id, "asked_by": asked.asked_by})
-        return
-    click.echo("Nothing was changed: the policy asks for a second person. Another operator says:")
-    click.echo(f"  BRIDGE_OPERATOR=her-name consent-bridge approve {asked.id}")
 
 
 _WORDS: Mapping[str, str] = {

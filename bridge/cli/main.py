@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from bridge.bootstrap import write_private
-from bridge.cli.audit import approve, audit, clean
+from bridge.cli.approve import approve
+from bridge.cli.audit import audit, clean
 from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase

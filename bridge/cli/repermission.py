@@ -1,6 +1,7 @@
 """`consent-bridge repermission`: contacts without proof are asked one single time, in waves (AUD-03 to AUD-05)."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ import msgspec
 
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.second import waits_for_another
 from bridge.jobs import repermission as jobs
 from bridge.store.campaigns import Campaign, State, WaveNow
 from bridge.store.funnel import Funnel
@@ -82,9 +84,28 @@ def start(id: str | None, yes: bool) -> None:  # noqa: A002  (the word of the co
             fail("nothing was sent: nobody can be asked here; look once more, then say --yes")
         first = min(bridge.policy.repermission.waves[0], chosen.eligible)
         click.confirm(f"Ask up to {chosen.eligible:,} people about {chosen.purpose}, {first:,} first?", abort=True)
+    if not waits_for_another(bridge, "repermission", chosen.id.encode(), {"campaign": chosen.id}):
+        _start(bridge, chosen)
+
+
+def begin(bridge: Bridge, about: Mapping[str, str], hash_: bytes, *, json_: bool) -> None:  # noqa: ARG001 - as every act
+    """The start of a campaign that another person asked for."""
+    jobs.allowed(bridge)
+    chosen = _pick(bridge, about["campaign"], State.PLANNED)
+    if why := jobs.changed(bridge, chosen):
+        fail(f"{why}: run consent-bridge repermission plan {chosen.purpose}")
+    _start(bridge, chosen, json_=json_)
+
+
+def _start(bridge: Bridge, chosen: Campaign, *, json_: bool = False) -> None:
     bridge.store.campaigns.start(chosen)
     bridge.store.nudge()
-    click.echo(f"Campaign {chosen.id} is running: the dispatcher asks a wave at a time, and within a minute begins.")
+    if json_:
+        show({"campaign": chosen.id, "state": State.RUNNING.value})
+    else:
+        click.echo(
+            f"Campaign {chosen.id} is running: the dispatcher asks a wave at a time, and within a minute begins."
+        )
 
 
 @repermission.command()

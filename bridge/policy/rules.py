@@ -19,7 +19,7 @@ _NO_ANSWER = re.compile(
 _LOGO_TYPES = frozenset({".svg", ".png", ".jpg", ".jpeg", ".webp"})
 
 #: Acts that may wait for a second person.
-APPROVED = frozenset({"clean"})
+APPROVED = frozenset({"clean", "repermission"})
 
 #: Key of `[limits]` -> shortest, longest, rule.
 _LIMITS: Mapping[str, tuple[Span, Span, str]] = {
