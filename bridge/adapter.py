@@ -1,8 +1,10 @@
 """What an adapter is: how any mailing platform is told how its members should be, and what it tells us."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib.metadata import entry_points
 from itertools import islice
 from typing import Any, ClassVar
@@ -243,9 +245,16 @@ def find_transport(url: str) -> type[Transport]:
     return transport
 
 
+@cache
+def _installed(_path: tuple[str, ...]) -> Any:
+    """What is installed where Python looks: read once, for it takes as long as all else of a start."""
+    return entry_points()
+
+
 def _load(group: str, name: str, setting: str) -> Any:
-    found = entry_points(group=group, name=name)
+    installed = _installed(tuple(sys.path))
+    found = installed.select(group=group, name=name)
     if not found:
-        known = ", ".join(sorted(entry.name for entry in entry_points(group=group))) or "none"
+        known = ", ".join(sorted(entry.name for entry in installed.select(group=group))) or "none"
         raise Misconfigured(f"{setting} names {name!r}, which is not installed; installed are: {known}")
     return next(iter(found)).load()

@@ -9,6 +9,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, localtime, parseaddr
+from functools import cached_property
 from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
@@ -131,16 +132,20 @@ class Smtp(Transport):
         finally:
             _goodbye(server)
 
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """Whom we believe who they are: read once, for all of a machine's certificates take longer than a mail."""
+        return ssl.create_default_context()
+
     def _connect(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
         if self._tls:
-            server: smtplib.SMTP = _HurriedTls(self.seconds, self._host, self._port, context=context)
+            server: smtplib.SMTP = _HurriedTls(self.seconds, self._host, self._port, context=self._trust)
         else:
             server = _Hurried(self.seconds, self._host, self._port)
         try:
             server.ehlo()
             if not self._tls and server.has_extn("starttls"):
-                server.starttls(context=context)
+                server.starttls(context=self._trust)
                 server.ehlo()
             elif not self._tls and self._user:
                 raise MailLater("mail server offers no encryption: password not sent; use smtps://")

@@ -1,16 +1,13 @@
-"""A command of ours in a process of its own that dies as by a power cut: `python -m tests.copy_child N WORD …`.
-
-It is killed when it has told its progress N times; N = 0 is a command that lives.
-"""
+"""A command of ours in a process of its own that dies as by a power cut."""
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bridge.cli import copies, keys, main
+from bridge import cli
+from bridge.cli import copies, keys
 
 
 def dying(after: int) -> Callable[..., Any]:
@@ -31,6 +28,7 @@ def dying(after: int) -> Callable[..., Any]:
     return progress
 
 
-if __name__ == "__main__":
-    copies.progress = keys.progress = dying(int(sys.argv[1]))
-    main(sys.argv[2:])
+def main(after: str, *words: str) -> None:
+    """Carry a command out. It is killed when it has told its progress so often; 0 is a command that lives."""
+    copies.progress = keys.progress = dying(int(after))
+    cli.main(list(words))

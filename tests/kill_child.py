@@ -1,6 +1,6 @@
 """A dispatcher in a process of its own that dies at a named point, and an ESP that lives in a file.
 
-`python -m tests.kill_child POINT CONFIG`: CONFIG is JSON with the settings and the moment it is. At POINT the process
+`main(POINT, CONFIG)`: CONFIG is JSON with the settings and the moment it is. At POINT the process
 is killed as a power cut would do it; POINT `never` is a dispatcher that lives.
 """
 
@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -174,7 +173,3 @@ def main(point: str, config: str) -> None:
             continue
         return
     raise SystemExit("the store stayed away")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from datetime import datetime
 from typing import Any
 
@@ -77,7 +76,3 @@ def main(config: str) -> None:
     job = Dying(bridge, chosen["name"], dry_run=False, max_changes=100)
     job.point = chosen["point"]
     job.run()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -3,14 +3,10 @@
 Rows SUP-04, SUP-06, KEY-02, KEY-03; decisions 19 and 25. Both databases, from each to each, under load, and killed.
 """
 
-import os
-import resource
 import shutil
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -46,8 +42,9 @@ from bridge.tables import (
 )
 from bridge.vault import new_id, new_key
 from bridge.vocabulary import EventType, Method, Status
+from tests.children import Child
 from tests.conftest import House, Reader, _administer, _database
-from tests.test_rotate import ROOT, Load, Shop, again
+from tests.test_rotate import Load, Shop, again
 from tests.test_store import asks, confirm_token, consents, disguises, everything, person, withdraws
 
 AN, BRAM, CARLA, DIRK, EMMA = (f"{name}@lezer.example" for name in ("an.vandenberg", "bram", "carla", "dirk", "emma"))
@@ -560,18 +557,10 @@ def test_a_full_disk_leaves_nothing_half(small: Copies) -> None:
     for number in range(10):
         asks(small.house, f"lezer{number}@lezer.example")
     file = small.file.with_name("copy")
-    command = [sys.executable, "-m", "tests.copy_child", "0", "backup", str(file), "--env-file", str(small.file)]
-    child = subprocess.run(
-        command,
-        check=False,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)),
-    )
-    assert child.returncode == 1
-    assert b"copy: File too large" in child.stderr
+    words = ("0", "backup", str(file), "--env-file", str(small.file))
+    child = Child("tests.copy_child", *words, environment={}, largest=3000)
+    assert child.ends() == 1
+    assert "copy: File too large" in child.errors
     assert list(file.parent.glob("copy*")) == []
 
 
@@ -580,11 +569,10 @@ def test_a_full_disk_leaves_nothing_half(small: Copies) -> None:
 
 def killed(shop: Copies, after: int, *words: str) -> bool:
     """Run a command that is killed when it has told its progress so often; whether it was."""
-    command = [sys.executable, "-m", "tests.copy_child", str(after), *words, "--env-file", str(shop.file)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    child = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, timeout=120)
-    assert child.returncode in (0, -signal.SIGKILL), child.stderr.decode()
-    return child.returncode != 0
+    child = Child("tests.copy_child", str(after), *words, "--env-file", str(shop.file), environment={})
+    code = child.ends(120)
+    assert code in (0, -signal.SIGKILL), child.errors
+    return code != 0
 
 
 def test_a_backup_that_was_killed_leaves_no_file_and_is_taken_again(shop: Copies) -> None:

@@ -4,10 +4,7 @@ Decision 25, rows CON-01, ESP-03. Real processes and SIGKILL, both databases, a 
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,10 +13,9 @@ from typing import Any
 import pytest
 
 from bridge.store.work import LEASE
+from tests.children import Child
 from tests.conftest import House, Reader
 from tests.kill_child import Ledger, told
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -39,29 +35,25 @@ def ledger(tmp_path: Path, policy_folder: Path, monkeypatch: pytest.MonkeyPatch)
 class Told:
     """The house, and what its two other sides know: the mailbox and the ESP in a file."""
 
-    def __init__(self, house: House, site: Path) -> None:
-        self.house, self.site = house, site
+    def __init__(self, house: House) -> None:
+        self.house = house
 
-    def child(self, point: str) -> "subprocess.Popen[bytes]":
+    def child(self, point: str) -> Child:
         """Start a dispatcher of its own that dies at this point."""
         settings = {k: v for k, v in self.house.environment.items() if not k.startswith("MEMORY_")}
         config = json.dumps({"environment": settings, "now": self.house.clock().isoformat()})
-        command = [sys.executable, "-m", "tests.kill_child", point, config]
-        paths = {"PYTHONPATH": f"{self.site}{os.pathsep}{ROOT}", "PATH": os.environ["PATH"]}
-        return subprocess.Popen(command, cwd=ROOT, env=paths, stderr=subprocess.PIPE)
+        return Child("tests.kill_child", point, config, environment={})
 
     def dies_at(self, point: str) -> None:
         """Run a dispatcher that is killed at this point."""
         child = self.child(point)
-        _, errors = child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL, errors.decode()
+        assert child.ends() == -signal.SIGKILL, child.errors
 
     def lives(self) -> None:
         """Run a dispatcher that lives, once the dead one's lease is over."""
         self.house.clock.forward(seconds=LEASE.total_seconds() + 1)
         child = self.child("never")
-        _, errors = child.communicate(timeout=60)
-        assert child.returncode == 0, errors.decode()
+        assert child.ends() == 0, child.errors
 
     def ids(self, reader: Reader) -> list[str]:
         """The Message-IDs of her mails."""
@@ -73,11 +65,11 @@ class Told:
 
 
 @pytest.fixture
-def both(ledger: dict[str, str], make_house: Callable[..., House], database_url: str, tmp_path: Path) -> Told:
+def both(ledger: dict[str, str], make_house: Callable[..., House], database_url: str) -> Told:
     """The house with the ESP in a file."""
     house = make_house(database_url, **ledger)
     assert isinstance(house.bridge.adapters["ledger"], Ledger)
-    return Told(house, tmp_path / "site")
+    return Told(house)
 
 
 @pytest.fixture
@@ -218,8 +210,7 @@ def test_nobody_takes_over_before_the_lease_ends(both, an):
     both.dies_at("after hand-over")
     both.house.clock.forward(seconds=LEASE.total_seconds() - 2)
     child = both.child("never")
-    assert child.wait(60) == 0
-    child.communicate()
+    assert child.ends() == 0
 
     assert len(both.ids(an)) == 1
     assert timedelta(seconds=60) < LEASE
@@ -252,5 +243,4 @@ def test_several_processes_at_once_lose_and_double_nothing(both):
 def _together(both: Told) -> None:
     children = [both.child("never") for _ in range(3)]
     for child in children:
-        _, errors = child.communicate(timeout=90)
-        assert child.returncode == 0, errors.decode()
+        assert child.ends(90) == 0, child.errors

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
-from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from bridge.mailer import stop_token
 from bridge.tables import events, outbox, person_keys, pushes, records, subjects
 from bridge.vocabulary import EventType, Status
 from tests import at_once
+from tests.children import forks
 from tests.conftest import House, Reader
 from tests.test_store import asks, confirm_token, consents, person
 
@@ -25,8 +25,7 @@ AtOnce = Callable[..., list[Any]]
 @pytest.fixture(scope="module")
 def programs() -> Iterator[ProcessPoolExecutor]:
     """Eight processes of their own, started once for this file."""
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(PROGRAMS, spawn, at_once.begin, (spawn.Barrier(PROGRAMS),)) as pool:
+    with ProcessPoolExecutor(PROGRAMS, forks, at_once.begin, (forks.Barrier(PROGRAMS),)) as pool:
         yield pool
 
 

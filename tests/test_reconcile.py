@@ -7,8 +7,6 @@ import csv
 import json
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -35,13 +33,13 @@ from bridge.store.sides import CLOSERS
 from bridge.tables import EVENT_TYPES
 from bridge.vocabulary import EventType, Member, Report, Seen, Status
 from tests.bulk import Bulk, settings
+from tests.children import Child
 from tests.conftest import House, Reader
 from tests.reconcile_child import POINTS
 from tests.test_dispatch import pauses, says_yes
 from tests.test_store import asks, consents, everything, person, withdraws
 
 NAMES = ("mailchimp", "sendgrid")
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -638,9 +636,8 @@ def dies(bulk: Bulk, keys: dict[str, str], name: str, point: str) -> None:
     esps = settings(bulk.running, keys)
     config = {"environment": bulk.house.environment, "esps": esps, "name": name, "point": point}
     config |= {"now": bulk.house.clock().isoformat()}
-    command = [sys.executable, "-m", "tests.reconcile_child", json.dumps(config)]
-    child = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    child = Child("tests.reconcile_child", json.dumps(config), environment={})
+    assert child.ends() == -signal.SIGKILL, child.errors
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,8 +8,6 @@ import logging
 import os
 import signal
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,10 +28,10 @@ from bridge.store.rotate import move, named
 from bridge.tables import erasures, keys_used, person_keys, stop_list, subjects
 from bridge.vault import new_key
 from bridge.vocabulary import EventType, Method, Status
+from tests.children import Child
 from tests.conftest import House, Reader
 from tests.test_store import asks, confirm_token, consents, person, withdraws
 
-ROOT = Path(__file__).resolve().parent.parent
 AN, BRAM, CARLA = "an.vandenberg@lezer.example", "bram@lezer.example", "carla@lezer.example"
 
 
@@ -455,10 +453,9 @@ def test_killed_in_the_middle_it_is_begun_again_and_ends(shop: Shop) -> None:
     shop.starts()
     shop.told("keys", "rotate", "vault", "--restarted")
     new = shop.starts()
-    command = [sys.executable, "-m", "tests.copy_child", "1", "keys", "rotate", "vault", "--env-file", str(shop.file)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    child = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, timeout=120)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    words = ("1", "keys", "rotate", "vault", "--env-file", str(shop.file))
+    child = Child("tests.copy_child", *words, environment={})
+    assert child.ends(120) == -signal.SIGKILL, child.errors
     rows = named(new.bridge.database)
     assert rows["vault1"]["person_keys"] == 30
     assert new.verify().problems == ()

@@ -9,12 +9,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from bridge.jobs.doctor import house as house_checks
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway
 from bridge.store.turns import Turns
-from tests.conftest import House, Reader
+from tests.conftest import House, Reader, unsynced
 
 HOLDER = """
 import sys
@@ -117,6 +119,17 @@ def test_sqlite_never_clears_its_log_by_itself(home: House) -> None:
     log = Path(f"{home.bridge.database.engine.url.database}-wal")
     assert log.stat().st_size < 40 * 1024 * 1024
     assert home.bridge.database._changed < 10_000
+
+
+def test_what_was_answered_is_on_the_disk(path: str) -> None:
+    """Decision 22: no power cut takes a yes or no back. All other tests have it switched off."""
+    event.remove(Pool, "checkout", unsynced)
+    try:
+        with Database(f"sqlite:///{path}").looking() as db:
+            assert db.cursor.execute("PRAGMA synchronous").fetchone() == (2,)
+            assert db.cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    finally:
+        event.listen(Pool, "checkout", unsynced)
 
 
 def test_what_was_committed_is_there_though_the_log_is_cleared_all_the_time(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The withdrawal clock: how long from a reader's stop until each ESP had carried it out (WDR-11)."""
 
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select, type_coerce
 from sqlalchemy.types import BigInteger
 
 from bridge.store.sql import Hand, Sql
@@ -33,17 +35,11 @@ def confirmations(db: Hand | Connection, subject: int) -> list[Confirmation]:
 
 def stop_times(db: Connection, adapter: str, now: datetime) -> StopTimes:
     """Stops on their way to one ESP, and those it confirmed within the last day; from one index, in two looks."""
-    acted, confirmed = stop_clocks.c.acted, stop_clocks.c.confirmed
-    here = stop_clocks.c.adapter == adapter
-    running = select(
-        func.count(), func.min(acted), _counted(acted < now - ALERT), _counted(acted < now - CEILING)
-    ).where(here, confirmed.is_(None))
-    took = type_coerce(confirmed, BigInteger) - type_coerce(acted, BigInteger)
-    ended = select(func.count(), _counted(took <= TARGET // _MICROSECOND), func.max(took)).where(
-        and_(here, confirmed > now - _RECENT)
-    )
-    waiting, oldest, late, broken = db.execute(running).one()
-    count, in_time, slowest = db.execute(ended).one()
+    running, ended = _looks()
+    late_ones = {"alert": now - ALERT, "ceiling": now - CEILING}
+    waiting, oldest, late, broken = db.execute(running, {"adapter": adapter, **late_ones}).one()
+    done = {"a_day_ago": now - _RECENT, "target": TARGET // _MICROSECOND}
+    count, in_time, slowest = db.execute(ended, {"adapter": adapter, **done}).one()
     return StopTimes(
         adapter=adapter,
         waiting=waiting,
@@ -54,6 +50,18 @@ def stop_times(db: Connection, adapter: str, now: datetime) -> StopTimes:
         in_time=in_time,
         slowest=max(slowest or 0, 0) * _MICROSECOND,  # a clock that was set back took no time
     )
+
+
+@cache
+def _looks() -> tuple[Any, Any]:
+    """At the stops that are on their way, and at those that were carried out of late: built once, asked each minute."""
+    acted, confirmed = stop_clocks.c.acted, stop_clocks.c.confirmed
+    alert, ceiling, a_day_ago = (bindparam(name, type_=acted.type) for name in ("alert", "ceiling", "a_day_ago"))
+    here = stop_clocks.c.adapter == bindparam("adapter")
+    running = select(func.count(), func.min(acted), _counted(acted < alert), _counted(acted < ceiling))
+    took = type_coerce(confirmed, BigInteger) - type_coerce(acted, BigInteger)
+    ended = select(func.count(), _counted(took <= bindparam("target", type_=BigInteger)), func.max(took))
+    return running.where(here, confirmed.is_(None)), ended.where(here, confirmed > a_day_ago)
 
 
 def late_people(db: Connection, adapter: str, before: datetime, most: int) -> list[str]:

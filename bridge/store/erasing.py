@@ -7,16 +7,17 @@ said that she is gone when nothing can bring her back any more; then it goes, an
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
 
 from bridge.store.engine import Database
 from bridge.store.pushes import open_jobs
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erasure
-from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free, is_held
+from bridge.store.waiting import LEASE, LONGEST_WAIT, NOW, PATIENCE, at, back_off, free, is_held
 from bridge.tables import erase_work, esp_jobs, moment, pushes, records, retired, subjects
 from bridge.vault import Sealed, Vault, new_id, seal, unseal
 from bridge.vocabulary import Status, micros
@@ -102,6 +103,14 @@ def _row(vault: Vault, adapter: str, email: str, now: datetime) -> dict[str, obj
     return {**told, "made": now, "calm": now + _SETTLES, "due": now}
 
 
+@cache
+def _due() -> Any:
+    # None waits so long: one that does was promised before the clock was set back.
+    due = or_(erase_work.c.due <= NOW, erase_work.c.due > PATIENCE)
+    mine = (erase_work.c.adapter == bindparam("adapter"), due, free(erase_work.c.leased))
+    return select(erase_work).where(*mine).order_by(erase_work.c.due).limit(bindparam("most"))
+
+
 class ErasureBook:
     """Claims and finishes erasures at ESPs. They are never given up (decision 23)."""
 
@@ -111,14 +120,15 @@ class ErasureBook:
     def has_due(self, adapter: str) -> bool:
         """Whether anybody waits; asked without a lock."""
         with self.database.reading() as db:
-            return db.execute(self._due(adapter).limit(1)).first() is not None
+            return db.execute(_due(), at(self.clock(), adapter=adapter, most=1)).first() is not None
 
     def claim(self, adapter: str, most: int) -> list[Erasure]:
         """Who is due, leased to the caller, and whether what the ESP says now can be its last word."""
         lease = new_id()
         with self.database.writing() as db:
             now = self.clock()
-            rows = db.execute(self._due(adapter).limit(most).with_for_update(skip_locked=True)).all()
+            due = _due().with_for_update(skip_locked=True)
+            rows = db.execute(due, at(now, adapter=adapter, most=most)).all()
             if not rows:
                 return []
             leased = update(erase_work).where(erase_work.c.id.in_([row.id for row in rows]))
@@ -167,13 +177,6 @@ class ErasureBook:
     def _change(self, erasure: Erasure, values: Mapping[str, object]) -> None:
         with self.database.writing() as db:
             db.execute(update(erase_work).where(_mine(erasure)).values(leased=None, lease=None, **values))
-
-    def _due(self, adapter: str) -> Any:
-        now = self.clock()
-        # None waits so long: one that does was promised before the clock was set back.
-        due = or_(erase_work.c.due <= now, erase_work.c.due > now + 2 * LONGEST_WAIT)
-        where = and_(erase_work.c.adapter == adapter, due, free(erase_work.c.leased, now))
-        return select(erase_work).where(where).order_by(erase_work.c.due)
 
     def _erasure(self, db: Connection, row: Any, lease: str, going: frozenset[int], now: datetime) -> Erasure | None:
         try:

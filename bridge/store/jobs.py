@@ -3,15 +3,16 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.engine import Database
 from bridge.store.values import Job
-from bridge.store.waiting import LEASE, back_off, free, held
+from bridge.store.waiting import LEASE, NOW, at, back_off, free, held
 from bridge.tables import connections, esp_jobs
 from bridge.vault import new_id
 
@@ -81,13 +82,14 @@ class JobBook:
     def has_due(self, adapter: str) -> bool:
         """Whether a job wants to be looked at; asked without a lock."""
         with self.database.reading() as db:
-            return db.execute(self._due(adapter).limit(1)).first() is not None
+            return db.execute(_due(), at(self.clock(), adapter=adapter, most=1)).first() is not None
 
     def claim(self, adapter: str) -> Job | None:
         """The job that waits longest, leased to the caller."""
         lease = new_id()
         with self.database.writing() as db:
-            row = db.execute(self._due(adapter).limit(1).with_for_update(skip_locked=True)).first()
+            due = _due().with_for_update(skip_locked=True)
+            row = db.execute(due, at(self.clock(), adapter=adapter, most=1)).first()
             if row is None:
                 return None
             leased = {"leased": self.clock() + LEASE, "lease": lease}
@@ -97,9 +99,9 @@ class JobBook:
     def claim_lost(self, adapter: str, job: Job) -> list[Job]:
         """With one job that nobody knows the name of, all others like it that are due: after many crashes their people
         are the same ones, and are told once."""
-        due = self._due(adapter).where(esp_jobs.c.key.is_(None), esp_jobs.c.number != job.number)
+        due = _due().where(esp_jobs.c.key.is_(None), esp_jobs.c.number != job.number).with_for_update(skip_locked=True)
         with self.database.writing() as db:
-            rows = list(db.execute(due.limit(_LOST_AT_ONCE).with_for_update(skip_locked=True)))
+            rows = list(db.execute(due, at(self.clock(), adapter=adapter, most=_LOST_AT_ONCE)))
             leased = {"leased": self.clock() + LEASE, "lease": job.lease}
             db.execute(update(esp_jobs).where(esp_jobs.c.number.in_([row.number for row in rows])).values(leased))
         return [job, *(_job(row, job.lease) for row in rows)]
@@ -133,13 +135,11 @@ class JobBook:
         with self.database.writing() as db:
             db.execute(update(esp_jobs).where(mine).values(values))
 
-    def _due(self, adapter: str) -> Any:
-        now = self.clock()
-        return (
-            select(esp_jobs)
-            .where(esp_jobs.c.adapter == adapter, esp_jobs.c.due <= now, free(esp_jobs.c.leased, now))
-            .order_by(esp_jobs.c.due, esp_jobs.c.number)
-        )
+
+@cache
+def _due() -> Any:
+    mine = (esp_jobs.c.adapter == bindparam("adapter"), esp_jobs.c.due <= NOW, free(esp_jobs.c.leased))
+    return select(esp_jobs).where(*mine).order_by(esp_jobs.c.due, esp_jobs.c.number).limit(bindparam("most"))
 
 
 class Connections:

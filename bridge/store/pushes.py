@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -26,7 +28,7 @@ from bridge.store.engine import Database
 from bridge.store.finishing import after, write
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.values import Push
-from bridge.store.waiting import LEASE, LONGEST_WAIT, UNSURE, free, held, is_held
+from bridge.store.waiting import LEASE, NOW, PATIENCE, UNSURE, at, free, held, is_held
 from bridge.tables import events, pushes, retired, stop_clocks, subjects
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
@@ -76,7 +78,7 @@ class PushQueue:
     def has_pushes(self, adapter: str, *, stops: bool | None = None) -> bool:
         """Whether anybody waits; asked without a lock, so that looking costs nobody anything."""
         with self.database.reading() as db:
-            return db.execute(_due(adapter, self.clock(), stops).limit(1)).first() is not None
+            return db.execute(_due(stops), at(self.clock(), adapter=adapter, most=1)).first() is not None
 
     def claim_pushes(self, adapter: str, most: int, *, stops: bool | None = None) -> list[Push]:
         """People this ESP must be told about, stops first, leased to the caller; only stops, or only others, if asked.
@@ -255,7 +257,7 @@ class PushQueue:
     def _claim(self, adapter: str, stops: bool | None, most: int, lease: str) -> tuple[list[_Row], datetime]:
         with self.database.writing() as db:
             now = self.clock()  # and not as it was before somebody waited for the database
-            rows = list(db.execute(_due(adapter, now, stops).limit(most).with_for_update(skip_locked=True)))
+            rows = list(db.execute(_due(stops, claim=True), at(now, adapter=adapter, most=most)))
             _lease(db, adapter, rows, now, lease)
             return rows, now
 
@@ -298,14 +300,16 @@ def open_jobs(text: str | None) -> frozenset[int]:
     return frozenset(int(number) for number in numbers if number.isdigit())
 
 
-def _due(adapter: str, now: datetime, stops: bool | None) -> Any:
+@cache
+def _due(stops: bool | None, *, claim: bool = False) -> Any:
     # No stop waits so long: one that does was promised before the clock was set back.
-    late = and_(pushes.c.stop, pushes.c.due > now + 2 * LONGEST_WAIT)
-    due = pushes.c.due <= now if stops is False else or_(pushes.c.due <= now, late)
-    query = select(pushes).where(pushes.c.adapter == adapter, due, free(pushes.c.leased, now))
+    late = and_(pushes.c.stop, pushes.c.due > PATIENCE)
+    due = pushes.c.due <= NOW if stops is False else or_(pushes.c.due <= NOW, late)
+    query = select(pushes).where(pushes.c.adapter == bindparam("adapter"), due, free(pushes.c.leased))
     if stops is not None:
         query = query.where(pushes.c.stop.is_(stops))
-    return query.order_by(pushes.c.stop.desc(), pushes.c.due)
+    query = query.order_by(pushes.c.stop.desc(), pushes.c.due).limit(bindparam("most"))
+    return query.with_for_update(skip_locked=True) if claim else query
 
 
 def _lease(db: Connection, adapter: str, rows: Sequence[_Row], now: datetime, lease: str) -> None:

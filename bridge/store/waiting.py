@@ -4,7 +4,9 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, not_
+from sqlalchemy import and_, bindparam, not_
+
+from bridge.tables import AwareDateTime
 
 #: How a reason begins after a call that may have been carried out all the same, until one is known to be.
 UNSURE = "~"
@@ -14,17 +16,27 @@ LEASE = timedelta(seconds=150)
 
 LONGEST_WAIT = timedelta(hours=1)
 
+#: Moments in a statement that is built once, because building it costs more than asking: `at` gives their values. No
+#: work waits for longer than until `PATIENCE`: what does was promised before the clock was set back.
+NOW, _LAST_LEASE, PATIENCE = (bindparam(f"at_{name}", type_=AwareDateTime()) for name in ("now", "lease", "patience"))
 
-def held(until: Any, now: datetime) -> Any:
-    """Whether a lease until then holds now, of a column.
+
+def at(now: datetime, **told: Any) -> dict[str, Any]:
+    """What a statement with these moments is told, and whatever else it asks for."""
+    return {"at_now": now, "at_lease": now + 2 * LEASE, "at_patience": now + 2 * LONGEST_WAIT, **told}
+
+
+def held(until: Any, now: datetime | None = None) -> Any:
+    """Whether a lease until then holds now, of a column; without a moment, in a statement that is told `at` which.
 
     One that ends much later than any lease can was taken before the clock was set back: it must not hold a stop until
     the old time comes again. Machines whose clocks differ by less than a lease do not disturb each other.
     """
-    return and_(until.is_not(None), until > now, until <= now + 2 * LEASE)
+    begin, end = (NOW, _LAST_LEASE) if now is None else (now, now + 2 * LEASE)
+    return and_(until.is_not(None), until > begin, until <= end)
 
 
-def free(until: Any, now: datetime) -> Any:
+def free(until: Any, now: datetime | None = None) -> Any:
     """The opposite."""
     return until.is_(None) | not_(held(until, now))
 

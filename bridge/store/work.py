@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from bridge.store.campaigns import note_sent, note_unsent
 from bridge.store.engine import Database
@@ -15,7 +16,7 @@ from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.sql import Hand
 from bridge.store.values import Mail
-from bridge.store.waiting import LEASE, LONGEST_WAIT, back_off, free
+from bridge.store.waiting import LEASE, LONGEST_WAIT, NOW, PATIENCE, at, back_off, free
 from bridge.tables import asked, erase_work, outbox, pushes
 from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent, MailKind
@@ -46,10 +47,7 @@ class WorkQueue(PushQueue):
         lease = new_id()
         with self.database.writing() as db:
             now = self.clock()  # whoever waited for the database for minutes must not judge leases by the time before
-            # No mail waits so long: one that does was promised before the clock was set back.
-            due = or_(outbox.c.due <= now, outbox.c.due > now + 2 * LONGEST_WAIT)
-            query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased, now))
-            found = db.execute(query.order_by(outbox.c.due).limit(most).with_for_update(skip_locked=True)).all()
+            found = db.execute(_due(), at(now, most=most)).all()
             # A lease of the time before the clock was set back may still have its holder: it gets one whole lease more,
             # for a mail that was taken too early goes twice.
             early = [row.id for row in found if row.leased is not None and row.leased > now]
@@ -108,6 +106,14 @@ class WorkQueue(PushQueue):
         with self.database.reading() as db:
             moments = [db.scalar(select(func.min(table.c.due))) for table in (outbox, pushes, erase_work)]
         return min((moment for moment in moments if moment), default=None)
+
+
+@cache
+def _due() -> Any:
+    # No mail waits so long: one that does was promised before the clock was set back.
+    due = or_(outbox.c.due <= NOW, outbox.c.due > PATIENCE)
+    query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased)).order_by(outbox.c.due)
+    return query.limit(bindparam("most")).with_for_update(skip_locked=True)
 
 
 def _mail(row: Any, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]]) -> Mail:
