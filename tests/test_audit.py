@@ -354,6 +354,19 @@ def test_who_moved_to_an_address_that_somebody_has_is_not_proven(lists: Lists, a
     assert rows_of(lists.house)[an.email, "newsletter"].missing == ("address",)
 
 
+def test_a_strangers_no_that_moved_to_somebodys_address_is_hers_here_too(lists: Lists, dirk: Reader) -> None:
+    """R14: who is not here said no, and has Dirk's address now; told twice, in SQL as by the rule, he is stopped."""
+    house = lists.house
+    dirk.has_consented()
+    house.hear(Report(type=EventType.UNSUBSCRIBED, email="x@lezer.example", time=house.clock(), key="leaves"))
+    house.clock.forward(minutes=5)
+    for key in ("moves", "moves again"):
+        house.hear(Report(type=EventType.MOVED, email="x@lezer.example", time=house.clock(), key=key, to=dirk.email))
+    assert not dirk.may().may
+    assert rows_of(house)[dirk.email, "newsletter"].grade is Grade.STOPPED
+    assert house.verify().problems == ()
+
+
 def test_no_column_and_no_row_tells_of_few(lists: Lists) -> None:
     """ORG-01: what is hidden of one purpose is not told by the sums of all of them."""
     lists.takes(

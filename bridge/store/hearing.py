@@ -139,13 +139,16 @@ class Hearing:
         self._mover.move(batch, opened, self._event(opened, one, batch.now), one.to, found)
         return True
 
-    def _taken_over(self, one: News) -> None:
-        """Somebody who is not here has an address now at which somebody is: nobody knows what she was on for."""
+    def _taken_over(self, one: News, stops: Sequence[ConsentEvent]) -> None:
+        """Somebody who is not here has an address now at which somebody is: nobody knows what she was on for. What she
+        said no to is stopped for both (R14)."""
         batch = self._batch
         ids = {self._found[entry.value] for entry in self._vault.lookups(one.to) if entry.value in self._found}
         ids -= {self._former[who] for who in one.who if who in self._former}  # told by another audience of hers too
         for there in [opened for opened in batch.people.values() if opened.person.id in ids]:
-            self._mover.set_right(batch, there, self._event(there, one, batch.now), batch.limits.notice_since)
+            event = self._event(there, one, batch.now)
+            self._mover.stop_too(batch, stops, there, event)
+            self._mover.set_right(batch, there, event, batch.limits.notice_since)
 
     def _event(self, opened: Opened, one: News, time: datetime) -> ConsentEvent:
         return ConsentEvent(
@@ -176,5 +179,4 @@ class Hearing:
         remember_stops(self._batch.db, stops)
         for one in strangers:
             if one.type is EventType.MOVED:
-                self._mover.carry_stops(self._batch, one.stops, one.to)
-                self._taken_over(one)
+                self._taken_over(one, self._mover.carry_stops(self._batch, one.stops, one.to))

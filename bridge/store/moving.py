@@ -7,7 +7,7 @@ import msgspec
 from bridge.decide import LISTED, MAILABLE, standing
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.erasing import promise_old
-from bridge.store.rows import Opened, listed
+from bridge.store.rows import Opened, listed, stop_event
 from bridge.store.sql import Sql
 from bridge.tables import moment
 from bridge.vault import Hash, Vault, new_id
@@ -42,7 +42,7 @@ class Mover:
             history = batch.history[opened.number]
             on = {purpose for purpose in _purposes(history) if standing(history, purpose).status in MAILABLE}
             batch.add(opened, _leaving(event, ""))
-            self._stop_too(batch, history, there, event)
+            self.stop_too(batch, history, there, event)
             self.set_right(batch, there, event, on)
             return
         live = self._live(batch, opened)
@@ -70,20 +70,19 @@ class Mover:
             self._vault.report_keys(f"{moved.key}\n{EventType.SUBSCRIBED}\n{purpose}")[0]: purpose
             for purpose in sorted(purposes)
         }
-        known = {report for (report,) in listed(REPORTS, batch.db, list(keys))}
-        known |= {event.key for event in batch.history[there.number]}
-        for key in [key for key in keys if key not in known]:
+        for key in self._new(batch, there, keys):
             told = msgspec.structs.replace(moved, type=EventType.SUBSCRIBED, purpose=keys[key], key=key)
             batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
             batch.tell(there)  # also where she is on for the same: what else she is on for is not there
 
-    def carry_stops(self, batch: Batch, old: Sequence[Hash], email: str) -> None:
-        """The stops of somebody we do not hold go with her to her new address."""
+    def carry_stops(self, batch: Batch, old: Sequence[Hash], email: str) -> list[ConsentEvent]:
+        """The stops of somebody we do not hold go with her to her new address. Gives them."""
         newest = self._vault.stop_hashes(email)[0]
         kids = {entry.value: entry.kid for entry in old}
         rows = listed(_STOPS, batch.db, list(kids))
         kept = [(EventType(reason), scope, since) for hash_, kid, reason, scope, since in rows if kids[hash_] == kid]
         remember_stops(batch.db, [Stop(newest, scope, reason, moment(since)) for reason, scope, since in kept])
+        return [stop_event(reason.value, scope, moment(since)) for reason, scope, since in kept]
 
     def _live(self, batch: Batch, opened: Opened) -> list[ConsentEvent]:
         """Her yes for each purpose that is on, with its evidence."""
@@ -108,11 +107,23 @@ class Mover:
             evidence=msgspec.structs.replace(given.evidence, request=request, template=None, token=None),
         )
 
-    def _stop_too(self, batch: Batch, history: Sequence[ConsentEvent], there: Opened, moved: ConsentEvent) -> None:
-        for stop in [event for event in history if event.type in LISTED - {EventType.ERASED}]:
-            key = self._vault.report_keys(f"{moved.key}\n{stop.type}\n{stop.purpose}\n{stop.time}")[0]
+    def stop_too(self, batch: Batch, history: Sequence[ConsentEvent], there: Opened, moved: ConsentEvent) -> None:
+        """What was said no to at an address that moved to hers is stopped for her too; told again it says nothing."""
+        stops = {
+            self._vault.report_keys(f"{moved.key}\n{stop.type}\n{stop.purpose}\n{stop.time}")[0]: stop
+            for stop in history
+            if stop.type in LISTED - {EventType.ERASED}
+        }
+        for key in self._new(batch, there, stops):
+            stop = stops[key]
             told = msgspec.structs.replace(moved, type=stop.type, purpose=stop.purpose, time=stop.time, key=key)
             batch.add(there, msgspec.structs.replace(told, subject=there.person.id))
+
+    def _new(self, batch: Batch, there: Opened, keys: Collection[str]) -> list[str]:
+        """Which of these keys no news has yet."""
+        known = {report for (report,) in listed(REPORTS, batch.db, list(keys))}
+        known |= {event.key for event in batch.history[there.number]}
+        return [key for key in keys if key not in known]
 
 
 def _leaving(event: ConsentEvent, mark: str) -> ConsentEvent:
