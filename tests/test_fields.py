@@ -20,6 +20,7 @@ from adapters.sandbox.mailchimp_audience import MergeField
 from adapters.sandbox.server import Running
 from bridge.decide import is_in_use
 from bridge.jobs.fields import FieldUse, field_use
+from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.taking import Import
 from bridge.jobs.reconcile import Reconciler
@@ -225,6 +226,23 @@ need = "to address readers as they like in offers"
 [fields.at]
 memory = "SALUT"
 """
+
+
+def test_a_list_brings_in_nothing_that_no_form_would_take(asking: House, tmp_path: Path) -> None:
+    """MIN-01: control and direction characters are dropped and counted, and told to no platform."""
+    row = (
+        'email,first_name,time,notice,language,method,source_document\nan@lezer.example,"{}",2026-05-31,1,nl,doi,crm\n'
+    )
+    for number, value in enumerate(("An\n\x1b[2J", "An\u202e")):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(row.format(value), encoding="utf-8")
+        result, _ = Import(
+            asking.bridge, Defaults(channel="footer"), dry_run=False, progress=lambda _done, _total: None
+        ).file(ListFile(path))
+        assert result.dropped_fields == {"first_name": 1}
+    person = asking.store.person("an@lezer.example")
+    assert person is not None
+    assert person.fields == {}
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from sqlalchemy import event, text
 
+from bridge.store import sign_up
+from bridge.store.sql import Hand, Sql
 from bridge.tables import metadata
 from bridge.vocabulary import EventType, Report, Status
 from tests.conftest import Clock, Fields, House, Reader
@@ -415,3 +417,23 @@ def test_a_choice_that_is_not_offered_is_refused(asking: House) -> None:
 
     assert an.signs_up("newsletter", interest="religion").status_code == 400
     assert asking.store.person(an.email) is None
+
+
+def test_who_is_deleted_at_the_moment_she_signs_up_is_new(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CON-06: whoever deletes old requests held her row; her form is not lost, and she is asked."""
+    Reader(house, "an@lezer.example").signs_up()
+    house.clock.forward(days=4)
+    seen = sign_up._SEEN
+
+    class Late:
+        """Her row goes just before it is looked at again."""
+
+        def run(self, db: Hand, values: tuple[str, bytes, str]) -> int:
+            Sql("DELETE FROM person_keys").run(db)
+            Sql("DELETE FROM subjects").run(db)
+            return seen.run(db, values)
+
+    monkeypatch.setattr(sign_up, "_SEEN", Late())
+    assert Reader(house, "an@lezer.example").signs_up().status_code == 200
+    monkeypatch.undo()
+    assert house.store.may_mail("an@lezer.example", "newsletter").status is Status.REQUESTED

@@ -57,14 +57,14 @@ class SignUps:
         lookups = self.vault.lookups(email)
         values = [entry.value for entry in lookups]
         known = _KNOWN.rows(batch.db, values, len(values))
+        newest = lookups[0]
+        if known and not _SEEN.run(batch.db, (newest.kid, newest.value, known[0][1])):
+            known = []  # she was deleted at this very moment: now she is new
         subject = known[0][1] if known else new_id()
         kid, wrapped, key = self.vault.new_person_opened(subject)
         person = Person(number=0, id=subject, email=email, mark=self._mark(email), language=language, fields=fields)
         profile = seal(key, profile_bytes(person), subject)
-        newest = lookups[0]
-        if known:
-            _SEEN.run(batch.db, (newest.kid, newest.value, subject))
-        else:
+        if not known:
             _NEW.run(batch.db, (subject, newest.kid, newest.value, person.mark, profile))
         ((number, subject, _lookup),) = _KNOWN.rows(batch.db, values, len(values))
         _KEY.run(batch.db, (number, kid, wrapped))

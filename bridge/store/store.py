@@ -234,8 +234,10 @@ class Store(Reads):
             intake.prepare(self.database)
 
             def carry_out(batch: Batch, intake: Intake = intake) -> Mark:
-                self._words.keep(batch, entries)
                 after = before.after(done, intake.take(batch))
+                self._words.keep(
+                    batch, entries
+                )  # after the people, as a sign-up does: no deadlock
                 go_on(batch.db, before, after)
                 return after
 

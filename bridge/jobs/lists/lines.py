@@ -242,7 +242,8 @@ class Lines:
             field, value = self._policy.fields[name], cells[place].strip()
             if not value:
                 continue
-            if purpose in field.purposes and len(value) <= field.max_length and value in (field.choices or (value,)):
+            fits = len(value) <= field.max_length and value in (field.choices or (value,))
+            if purpose in field.purposes and fits and value.isprintable():
                 kept[name] = value
             else:
                 self.dropped[name] += 1
