@@ -43,6 +43,10 @@ class Late(BadLink):
     """A confirmation that no longer counts: she left, or was blocked, after it was asked. Offer a new request."""
 
 
+class Ended(Late):
+    """The same, but it was not she who said no: her address died, or what asked is over."""
+
+
 class NotByThisLink(BadLink):
     """An old mail's link was used for what only a fresh one may do. Offer a fresh one."""
 
@@ -155,13 +159,14 @@ class Acts:
     # -- the question that is put once --------------------------------------------------------------------------
 
     def question(self, token: str) -> tuple[Person, Wording, str]:
-        """What the once-only question asks, to show it, and the token of its no: raises `ExpiredLink`, `Late` or
-        `BadLink`.
+        """What the once-only question asks, to show it, and the token of its no; empty where her yes is given already.
+        Raises `ExpiredLink`, `Late` or `BadLink`.
         """
         claim, version = self._put_once(token)
         person, history = self._meant(claim)
         self._in_time(history, claim)
-        no = self.links.token(msgspec.structs.replace(claim, action=Action.STOP))
+        asked = not _answered(self.store.story(person), claim.request)
+        no = self.links.token(msgspec.structs.replace(claim, action=Action.STOP)) if asked else ""
         return person, self.notices.wording(claim.purpose, self._language(person), version), no
 
     def say_yes(self, token: str) -> tuple[Confirmed, Wording]:
@@ -196,7 +201,7 @@ class Acts:
         claim = self.links.read(Action.ONCE, token, now)
         campaign = self.store.campaigns.find(claim.request)
         if campaign is None or claim.purpose not in self.policy.purposes:
-            raise Late
+            raise Ended
         if now > claim.made + timedelta(days=campaign.answer_days):
             raise ExpiredLink
         return claim, campaign.notice
@@ -205,8 +210,10 @@ class Acts:
         """`Late` when she said no, or her address died, after she was asked (R4, R7)."""
         stops = [e for e in story if e.type in STOPS and concerns(e, claim.purpose)]
         bounce = blocks(story, self.store.limits(self.clock())).get(Block.BOUNCED)
-        if any(whole(end.time) >= whole(claim.made) for end in [*stops, *([bounce] if bounce else [])]):
+        if any(whole(end.time) >= whole(claim.made) for end in stops):
             raise Late
+        if bounce and whole(bounce.time) >= whole(claim.made):
+            raise Ended
 
     # -- leaving ------------------------------------------------------------------------------------------------
 

@@ -1239,3 +1239,39 @@ def test_a_mail_declared_marketing_passes_as_such(local: Desk, monkeypatch: pyte
     headers = house.bridge.mailer.write(occasion).headers
     assert {"List-Id", "List-Unsubscribe", "List-Unsubscribe-Post"} <= headers.keys()
     mailer.check_natures.cache_clear()
+
+
+# -- what a reader meets -----------------------------------------------------------------------------------------
+
+
+def test_after_her_yes_the_link_says_that_it_was_done(local: Desk) -> None:
+    """CON-04: opened again, nothing asks her a second time, and nothing threatens to delete her."""
+    local.takes_in(AN)
+    local.asks()
+    assert local.yes(AN).status_code == 200
+    again = local.house.client.get(local.link(AN))
+    assert again.status_code == 200
+    assert "/u/" not in again.get_data(as_text=True)
+    assert "wissen we je adres" not in again.get_data(as_text=True)
+
+
+def test_who_did_not_unsubscribe_is_not_told_that_she_did(local: Desk) -> None:
+    """WDR-10: her mailbox was dead for a while: the page says that the question is over, and no more."""
+    local.takes_in(AN)
+    local.asks()
+    local.house.clock.forward(minutes=1)
+    local.house.hear(Reader(local.house, AN).told_by_esp(T.BOUNCED))
+    late = local.yes(AN)
+    assert late.status_code == 410
+    assert "uitgeschreven" not in late.get_data(as_text=True)
+
+
+def test_a_readers_own_mail_goes_before_a_wave(local: Desk) -> None:
+    """CON-01: whoever signs up while a wave leaves waits for none of it."""
+    local.takes_in(*(f"old-{number}@lezer.example" for number in range(5)))
+    campaign = local.plans()
+    local.book.start(campaign)
+    repermission.Asker(local.house.bridge).look()
+    Reader(local.house, AN).signs_up()
+    (first,) = local.house.store.queue.claim_mails(1)
+    assert first.kind == MailKind.CONFIRM

@@ -57,6 +57,7 @@ from bridge.tables import (
     records,
     stop_list,
     subjects,
+    waves,
 )
 from bridge.vault import Hash, Sealed, Vault
 from bridge.vocabulary import EventType, Status, micros, rfc3339
@@ -64,7 +65,7 @@ from bridge.vocabulary import EventType, Status, micros, rfc3339
 Progress = Callable[[int, int], None]
 
 #: What only the keys' file holds.
-_APART = (person_keys, stop_list, erasures, erase_work, keys_used, asked)
+_APART = (person_keys, stop_list, erasures, erase_work, keys_used, campaigns, waves, asked)
 #: Who was asked is known by the hash: numbers are others in another store, and mails are not sent again.
 _WITHOUT_WHOM = [str(each.name) for each in asked.c if each.name not in ("subject", "mail")]
 _STORE, _KEYS = "store", "keys"

@@ -235,9 +235,7 @@ class Store(Reads):
 
             def carry_out(batch: Batch, intake: Intake = intake) -> Mark:
                 after = before.after(done, intake.take(batch))
-                self._words.keep(
-                    batch, entries
-                )  # after the people, as a sign-up does: no deadlock
+                self._words.keep(batch, entries)  # after the people, as a sign-up does: no deadlock
                 go_on(batch.db, before, after)
                 return after
 

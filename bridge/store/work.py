@@ -57,7 +57,7 @@ class WorkQueue(PushQueue):
             if not ids:
                 return []
             claimed = update(outbox).where(outbox.c.id.in_(ids)).values(leased=now + LEASE, lease=lease)
-            rows = sorted(db.execute(claimed.returning(*outbox.c)), key=lambda row: row.due)
+            rows = sorted(db.execute(claimed.returning(*outbox.c)), key=lambda row: (row.work == _QUESTION, row.due))
             people = self._people(db, {row.subject for row in rows})
             told = self._told(db, people.values())
             return [_mail(row, people[row.subject], told[row.subject]) for row in rows if row.subject in people]
@@ -108,11 +108,16 @@ class WorkQueue(PushQueue):
         return min((moment for moment in moments if moment), default=None)
 
 
+#: What readers asked for themselves goes before any wave of questions of ours.
+_QUESTION = f"mail:{MailKind.REPERMISSION}"
+_ASKED = outbox.c.work == _QUESTION
+
+
 @cache
 def _due() -> Any:
     # No mail waits so long: one that does was promised before the clock was set back.
     due = or_(outbox.c.due <= NOW, outbox.c.due > PATIENCE)
-    query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased)).order_by(outbox.c.due)
+    query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased)).order_by(_ASKED, outbox.c.due)
     return query.limit(bindparam("most")).with_for_update(skip_locked=True)
 
 

@@ -10,7 +10,7 @@ from email_validator import EmailNotValidError
 from flask import Blueprint, Response, abort, request, send_file
 from werkzeug.exceptions import HTTPException
 
-from bridge.acts import LONGEST_PAUSE, Confirmed, Late
+from bridge.acts import LONGEST_PAUSE, Confirmed, Ended, Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.notices import Wording
 from bridge.policy import BESIDE, Channel
@@ -182,7 +182,7 @@ def confirm(token: str) -> Response:
 
 
 def _confirm_late(error: Exception) -> Response:
-    reason = "expired" if isinstance(error, ExpiredLink) else "void"
+    reason = "expired" if isinstance(error, ExpiredLink) else "ended" if isinstance(error, Ended) else "void"
     return page("confirm_late", status=410, reason=reason, subscribe_url="/subscribe")
 
 
@@ -196,6 +196,8 @@ def ask_question(token: str) -> Response:
         person, words, no = bridge().acts.question(token)
     except (ExpiredLink, Late) as error:
         return _confirm_late(error)
+    if not no:
+        return _confirmed(words, again=True)
     return page(
         "question",
         lang=language(words.language),
@@ -213,11 +215,15 @@ def answer_question(token: str) -> Response:
         answer, words = bridge().acts.say_yes(token)
     except (ExpiredLink, Late) as error:
         return _confirm_late(error)
+    return _confirmed(words, again=answer is Confirmed.AGAIN)
+
+
+def _confirmed(words: Wording, *, again: bool) -> Response:
     return page(
         "confirmed",
         lang=language(words.language),
         purposes=[_shown(words)],
-        again=answer is Confirmed.AGAIN,
+        again=again,
         preferences_url="/preferences",
     )
 
