@@ -762,7 +762,7 @@ def test_whatever_happened_before_and_after_the_promises_hold(
     _, keys = copied(house, folder, "newest")
     for act in lost:
         life.does(*act)
-    house.dispatch()
+    house.dispatcher.pushes("memory")
     house.close()
 
     database, links = Database(f"sqlite:///{folder / 'restored.db'}"), house.bridge.links
