@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPSHandler, OpenerDirector, build_opener
@@ -59,13 +59,6 @@ class SendGridApi:
             raise Misconfigured(f"SENDGRID_BASE_URL must be {HOST} or {EU_HOST} (or loopback, for the sandbox)")
         self.seconds = seconds
         logging.getLogger("python_http_client").setLevel(logging.INFO)  # its debug lines hold key and bodies
-
-    @cached_property
-    def _opener(self) -> OpenerDirector:
-        """What urllib opens lines with. The SDK makes one a call and reads all certificates of the machine for it."""
-        trusted = ssl.create_default_context()
-        trusted.set_alpn_protocols(["http/1.1"])  # as http.client does where it makes its own
-        return build_opener(HTTPSHandler(context=trusted))
 
     @property
     def eu(self) -> bool:
@@ -128,9 +121,17 @@ class SendGridApi:
         for part in path:
             client = client._(quote(part, safe=""))
         carry = type(client)._make_request
-        client._make_request = lambda _, request, timeout=None: carry(client, self._opener, request, timeout)
+        client._make_request = lambda _, request, timeout=None: carry(client, _opener(), request, timeout)
         request: Callable[..., Any] = getattr(client, verb)
         return request
+
+
+@cache
+def _opener() -> OpenerDirector:
+    """What urllib opens lines with. The SDK makes one a call and reads all certificates of the machine for it."""
+    trusted = ssl.create_default_context()
+    trusted.set_alpn_protocols(["http/1.1"])  # as http.client does where it makes its own
+    return build_opener(HTTPSHandler(context=trusted))
 
 
 def mapping(answer: Any) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters._sendgrid_api import _opener
 from adapters.sendgrid import SendGrid
 from bench import tls
 from bridge.adapter import AdapterError
@@ -43,6 +44,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def adapter(certificate: Path) -> Iterator[SendGrid]:
+    _opener.cache_clear()  # a process reads them once
     with _Account(("127.0.0.1", 0), _Caller) as server:
         context = tls.server(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -52,6 +54,7 @@ def adapter(certificate: Path) -> Iterator[SendGrid]:
         yield SendGrid({"SENDGRID_API_KEY": KEY, "SENDGRID_BASE_URL": host}, PLACES, {})
         server.shutdown()
         thread.join()
+    _opener.cache_clear()
 
 
 def test_certificates_are_read_once_for_many_calls(
