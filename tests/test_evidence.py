@@ -18,11 +18,23 @@ from sqlalchemy import update
 from bridge import decide
 from bridge.cli import main
 from bridge.jobs.evidence import as_data, look
-from bridge.jobs.sentences import BLOCKED, HAPPENED, LISTED, SALE, STANDING, TOLD
+from bridge.jobs.sentences import BLOCKED, CLAIMED, COLLECTED, HAPPENED, LISTED, SALE, STANDING, TOLD
 from bridge.jobs.testimony import Document, document
 from bridge.tables import events
 from bridge.vault import new_id
-from bridge.vocabulary import OPERATOR, Block, ConsentEvent, EventType, Evidence, Method, Status
+from bridge.vocabulary import (
+    OPERATOR,
+    READER,
+    SYSTEM,
+    Block,
+    ConsentEvent,
+    Entry,
+    EventType,
+    Evidence,
+    Method,
+    Report,
+    Status,
+)
 from tests.conftest import House, Reader
 from tests.test_history import break_in
 from tests.test_past import AN, BRAM, NEW, _entry, tells
@@ -49,6 +61,35 @@ def section(house: House, title: str, email: str = AN) -> str:
     return " ".join(line for entry in found.entries for line in (entry.heading, *entry.lines))
 
 
+def takes(house: House, *entries: Entry) -> None:
+    """Take in a list of these lines."""
+    house.store.take_list(entries, house.store.lists.begin(new_id().encode(), b"rules"), len(entries))
+
+
+def sold(house: House) -> Entry:
+    """A line about a customer."""
+    facts = Evidence(sale={fact: f"feit {number}" for number, fact in enumerate(SALE)})
+    return Entry(
+        email=AN, type=EventType.ENROLLED, purpose="newsletter", channel="footer", time=house.clock(), evidence=facts
+    )
+
+
+def enters(house: House, purpose: str, detail: str | None = None) -> None:
+    """A member of the staff enters a yes that was said now."""
+    words, now = house.bridge.notices.wording(purpose, "nl"), house.clock()
+    an = house.store.person(AN)
+    assert an is not None
+    proof = Evidence(wording=words.sha256, language="nl", document="case 5", detail=detail)
+    house.store.record(
+        [
+            ConsentEvent(
+                type=EventType.GIVEN, subject=an.id, time=now, received=now, source=OPERATOR, method=Method.STAFF,
+                key=new_id(), purpose=purpose, channel="footer", notice=1, evidence=proof,
+            )
+        ]
+    )  # fmt: skip
+
+
 # -- the sentences -----------------------------------------------------------------------------------------------
 
 
@@ -60,6 +101,9 @@ def test_everything_that_can_happen_has_its_sentence() -> None:
     assert {Method.IMPORT, Method.STAFF, Method.WEBHOOK, Method.RECONCILE, Method.CLOCK} == set(TOLD)
     assert set(LISTED) == set(decide.LISTED)
     assert tuple(SALE) == decide.SALE_FACTS
+    assert {(kind, Method.IMPORT) for kind in (*decide.STOPS, EventType.BOUNCED)} <= HAPPENED.keys()
+    assert decide.NO_YES in COLLECTED
+    assert set(CLAIMED) == {Method.IMPORT, Method.STAFF}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -142,6 +186,73 @@ def test_a_customer_is_never_said_to_have_consented(house: House) -> None:
     assert "allows no mail on this ground" in stands
 
 
+@pytest.mark.parametrize(
+    ("kind", "source", "method", "stands"),
+    [
+        (EventType.PAUSED, READER, Method.PREFERENCE_PAGE, "This person is a customer (entry 1)"),
+        (EventType.EXPIRED, SYSTEM, Method.CLOCK, "This person bought too long ago for that to count (entry 2)."),
+        (EventType.INVALIDATED, OPERATOR, Method.STAFF, "The rule for a seller's own customers was found not to hold"),
+        (EventType.WITHDRAWN, READER, Method.ONE_CLICK, "This person said stop (entry 2)."),
+    ],
+)
+def test_a_customer_never_consented_whatever_came_of_it(
+    house: House, kind: EventType, source: str, method: Method, stands: str
+) -> None:
+    """SOF-01: nor when it grew too old, was found not to hold, or was paused; in every language."""
+    takes(house, sold(house))
+    house.clock.forward(days=1)
+    now, until = house.clock(), house.clock() + timedelta(days=9)
+    an = house.store.person(AN)
+    assert an is not None
+    house.store.record(
+        [
+            ConsentEvent(
+                type=kind, subject=an.id, time=now, received=now, source=source, method=method, key=new_id(),
+                purpose="newsletter", until=until if kind is EventType.PAUSED else None,
+            )
+        ]
+    )  # fmt: skip
+    assert stands in section(house, "Where this person stands")
+    for language, denied, word in (
+        ("en", ("This is not a consent", ", not consent"), "consent"),
+        ("nl", ("Dit is geen toestemming", ", geen toestemming"), "toestemming"),
+    ):
+        said = " ".join(
+            line for part in paper(house, AN, language).sections[1:3] for e in part.entries for line in e.lines
+        )
+        assert denied[0] in said
+        assert word not in said.replace(denied[0], "").replace(denied[1], "")
+
+
+def test_what_never_was_a_consent_is_not_one_that_grew_too_old(house: House) -> None:
+    """CHN-05: a list calls somebody expired for everything; only what she said yes to before was ever a consent."""
+    consents(house, AN)
+    house.clock.forward(days=1)
+    for kind, ended in (
+        (EventType.EXPIRED, "The consent is too old to count (entry 3)."),
+        (EventType.INVALIDATED, "The consent was found not to hold (entry 4)."),
+    ):
+        takes(house, Entry(email=AN, type=kind, purpose="", channel="footer"))
+        stands = section(house, "Where this person stands")
+        assert f"“Newsletter”: may not be mailed on that day {ended}" in stands
+        assert "“Reader offers”: may not be mailed on that day There is no proof of a yes." in stands
+        assert stands.endswith("There is no proof of a yes."), "that is no list's word"
+        unknown = section(house, "What is not known")
+        assert "Nothing proves a yes to “Reader offers”." in unknown
+        assert "Nothing proves a yes to “Newsletter”." not in unknown
+        house.clock.forward(days=1)
+
+
+def test_a_yes_after_it_ended_is_not_what_ended(house: House) -> None:
+    """CHN-05: nor is a yes that a member of the staff enters for a later day."""
+    takes(house, Entry(email=AN, type=EventType.IMPORTED, purpose="newsletter", channel="footer"))
+    takes(house, Entry(email=AN, type=EventType.EXPIRED, purpose="", channel="footer"))
+    house.clock.forward(days=1)
+    enters(house, "newsletter")
+    assert "The consent is too old" not in section(house, "Where this person stands")
+    assert "Nothing proves a yes to “Newsletter”." in section(house, "What is not known")
+
+
 def test_a_list_is_believed_no_further_than_its_document(house: House) -> None:
     """CHN-05: when it was read, which document it names, that nobody here saw it; and it stands among the gaps."""
     mark = house.store.lists.begin(b"a list", b"rules")
@@ -153,6 +264,114 @@ def test_a_list_is_believed_no_further_than_its_document(house: House) -> None:
     assert "By the word of that list it was given on paper." in happened
     assert "Entries read from a list (1) were not seen by this program" in unknown
     assert "Nothing proves a yes to “Reader offers”." in unknown
+    stands = section(house, "Where this person stands")
+    claim = "The controller holds, by a list and the document it names, that the reader consented (entry 1); the ground"
+    assert claim in stands
+    assert "The reader consented" not in stands
+
+
+def test_a_yes_of_her_own_says_more_than_what_is_claimed(house: House) -> None:
+    """CAP-05: what her mailbox confirmed is hers, also where a list or the staff names a later day."""
+    takes(house, _entry(house, BRAM))
+    consents(house, AN)
+    house.clock.forward(days=9)
+    enters(house, "newsletter")
+    enters(house, "offers")
+    stands = section(house, "Where this person stands")
+    assert "“Newsletter”: may be mailed on that day The reader consented (entry 2); the ground" in stands
+    claim = (
+        "The controller holds, by the word of its staff and the document they name, that the reader consented (entry 4)"
+    )
+    assert f"“Reader offers”: may be mailed on that day {claim}" in stands
+    withdraws(house, AN)
+    assert "“Newsletter”: may not be mailed on that day This person said stop" in section(
+        house, "Where this person stands"
+    )
+
+
+@pytest.mark.parametrize("kind", [*decide.STOPS, EventType.BOUNCED])
+def test_a_no_of_a_list_is_that_lists_word(house: House, kind: EventType) -> None:
+    """CHN-05: that a list says so; and that it gives no date where it gives none."""
+    dated, undated = (
+        "By that list it happened on",
+        "The list gives no date; it counts from the day that list was first taken in",
+    )
+    proof = Evidence(document="case 4")
+    consents(house, AN)
+    consents(house, BRAM)
+    house.clock.forward(days=2)
+    yesterday = house.clock() - timedelta(days=1)
+    takes(
+        house,
+        Entry(email=AN, type=kind, purpose="", channel="footer", evidence=proof),
+        Entry(email=BRAM, type=kind, purpose="", channel="footer", time=yesterday, evidence=proof),
+    )
+    for email, day, this, other, detail in ((AN, 25, undated, dated, "undated"), (BRAM, 24, dated, undated, None)):
+        found = look(house.bridge, email)
+        assert found is not None
+        assert found.story[-1].evidence == Evidence(document="case 4", detail=detail)
+        last = " ".join(paper(house, email).sections[2].entries[-1].lines)
+        assert last.startswith("A list says that ")
+        assert re.search(rf"{this},? ?{day} November 2026 at", last)
+        assert other not in last
+        assert "This program did not see it happen" in last
+        assert "undated" not in last
+        assert "The document that proves it: case 4" in last
+        assert " ".join(paper(house, email, "nl").sections[2].entries[-1].lines).startswith("Een lijst zegt dat ")
+    if kind not in (EventType.BOUNCED, EventType.ERASED):
+        assert "Only a list says so." in section(house, "Where this person stands")
+
+
+def test_a_no_of_a_stranger_may_be_a_lists_word(house: House) -> None:
+    """SUP-01: the stop list does not keep whether a platform or a list told it, nor whether that list gave a date."""
+    takes(house, Entry(email=BRAM, type=EventType.UNSUBSCRIBED, purpose="", channel="footer"))
+    text = told(house, BRAM)
+    assert "left at a mailing platform, or by the word of a list: stop to every mailing, since" in text
+    assert "A no of a list without a date counts from the day that list was first taken in." in text
+
+
+def test_codes_are_those_of_platforms(house: House) -> None:
+    """CAP-05: what a platform sent is shown as it came; what this program notes for itself is a sentence."""
+    noted = Evidence(document="case 4", detail=decide.NO_YES)
+    takes(house, Entry(email=AN, type=EventType.IMPORTED, purpose="newsletter", channel="footer", evidence=noted))
+    text = told(house)
+    assert "That list itself does not say that a yes was given." in text
+    assert "Die lijst zegt zelf niet dat er een ja is gegeven." in told(house, language="nl")
+    enters(house, "newsletter", detail="note_to_self")
+    assert "The code that came with it" not in told(house)
+    house.hear(Report(type=EventType.BOUNCED, email=AN, time=house.clock(), key="b", detail="5.1.1"))
+    text = told(house)
+    assert text.count("The code that came with it") == 1
+    assert "The code that came with it: 5.1.1" in text
+    assert "no_yes" not in text
+
+
+@pytest.mark.parametrize("when", ["story", "confirmations"])
+def test_where_she_stands_follows_from_what_is_told(house: House, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """CAP-05: a stop that comes while the document is made is in both or in neither, and no entry is named twice."""
+    an = consents(house, AN)
+    enters(house, "offers")
+    read = getattr(house.store, when)
+
+    def meanwhile(of: object) -> object:
+        seen = read(of)
+        monkeypatch.undo()
+        house.store.record([by_reader(house, an, EventType.REVOKED, "offers")])
+        withdraws(house, AN)
+        return seen
+
+    monkeypatch.setattr(house.store, when, meanwhile)
+    found = look(house.bridge, AN)
+    assert found is not None
+    assert len(found.story) == 3
+    for purpose, answer in found.standing.items():
+        assert answer == decide.may_mail(found.history, purpose, found.made, found.limits)
+        assert answer.status is decide.standing(found.history, purpose).status
+    assert found.standing["offers"].may
+    assert found.standing["newsletter"].may == (when == "confirmations"), "a stop list is read after the story"
+    found = look(house.bridge, AN)
+    assert found is not None
+    assert (len(found.story), found.stops) == (5, [])
 
 
 def test_it_says_when_a_platform_told_and_when_each_carried_out_a_stop(house: House) -> None:

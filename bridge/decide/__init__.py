@@ -14,7 +14,7 @@ from bridge.decide.asking import (
     must_stop,
 )
 from bridge.decide.cells import share, shown, shown_table
-from bridge.decide.entries import SAYS_YES, event_of, judge_entry
+from bridge.decide.entries import SAYS_YES, UNDATED, event_of, judge_entry
 from bridge.decide.grades import (
     FACTS,
     NO_YES,
@@ -70,6 +70,7 @@ __all__ = [
     "SAYS_YES",
     "SHOWS_WHO",
     "STOPS",
+    "UNDATED",
     "Contact",
     "Decision",
     "Ending",

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from datetime import datetime
 
+import msgspec
+
 from bridge.decide.history import FOR_ALL, MAILABLE, STOPS, is_believed, settled, stands, whole
 from bridge.vocabulary import EVERY_PURPOSE, OPERATOR, ConsentEvent, Entry, EventType, Method, Status, Taken
 
@@ -13,6 +15,9 @@ _STRICTEST = FOR_ALL | {T.ERASED}
 
 #: A yes, or what only says so.
 SAYS_YES = frozenset({T.GIVEN, T.ENROLLED, T.IMPORTED})
+
+#: Said by a no, or a dead address, of a list that does not say since when.
+UNDATED = "undated"
 
 
 def judge_entry(history: Collection[ConsentEvent], entry: Entry, begun: datetime, *, known: bool) -> Taken:
@@ -36,8 +41,11 @@ def judge_entry(history: Collection[ConsentEvent], entry: Entry, begun: datetime
 
 
 def event_of(entry: Entry, subject: str, begun: datetime, now: datetime) -> ConsentEvent:
-    """The line as an event of this person; the store numbers it."""
-    time = _said(entry, begun) if entry.type in STOPS or entry.type is T.BOUNCED else entry.time or now
+    """The line as an event of this person; the store numbers it. A no without a date is marked as such."""
+    time, evidence = entry.time or now, entry.evidence
+    if entry.type in STOPS or entry.type is T.BOUNCED:
+        time = _said(entry, begun)
+        evidence = evidence if entry.time else msgspec.structs.replace(evidence, detail=UNDATED)
     return ConsentEvent(
         type=entry.type,
         subject=subject,
@@ -49,7 +57,7 @@ def event_of(entry: Entry, subject: str, begun: datetime, now: datetime) -> Cons
         purpose=entry.purpose,
         channel=entry.channel,
         notice=entry.notice,
-        evidence=entry.evidence,
+        evidence=evidence,
     )
 
 

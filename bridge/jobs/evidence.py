@@ -10,10 +10,11 @@ import msgspec
 from bridge.bootstrap import Bridge
 from bridge.decide import may_mail
 from bridge.notices import Wording
+from bridge.store.rows import with_stops
 from bridge.store.values import Confirmation, Person
 from bridge.store.verify import Problem, verify_person
 from bridge.vault import Sealed
-from bridge.vocabulary import Answer, ConsentEvent, Limits, Method, rfc3339
+from bridge.vocabulary import Answer, ConsentEvent, Limits, rfc3339
 
 
 class Found(NamedTuple):
@@ -51,7 +52,7 @@ def look(bridge: Bridge, email: str) -> Found | None:
         story = store.story(person)
     except (Sealed, ValueError, msgspec.MsgspecError):
         sealed, story = False, store.told(person)
-    history = store.history(person)
+    history = with_stops(story, store.stops(person.email))  # the stop list last: it can only say one more no
     confirmed: dict[int, list[Confirmation]] = {}
     for one in store.confirmations(person):
         confirmed.setdefault(one.number, []).append(one)
@@ -62,7 +63,7 @@ def look(bridge: Bridge, email: str) -> Found | None:
         person=person,
         story=story,
         sealed=sealed,
-        stops=[event for event in history if event.method is Method.STOP_LIST],
+        stops=history[len(story) :],
         standing={purpose: may_mail(history, purpose, now, limits) for purpose in bridge.policy.purposes},
         limits=limits,
         confirmed=confirmed,

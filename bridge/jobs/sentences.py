@@ -1,11 +1,13 @@
 """The sentences in which a judge reads one person's story: one for each thing that can happen, by each road.
 
-They say what the program saw and no more. Soft opt-in is never called consent (SOF-01); what only a list or a platform
-says is said to be their word. `%(when)s` is when it happened as told, `%(heard)s` when it came in here.
+They say what the program saw and no more. Soft opt-in is never called consent (SOF-01): what may befall either names
+neither. What only a list or a platform says is said to be their word. `%(when)s` is when it happened as told,
+`%(heard)s` when it came in here.
 """
 
 from collections.abc import Mapping
 
+from bridge.decide import NO_YES
 from bridge.texts import mark
 from bridge.vocabulary import Block, EventType, Method, Status
 
@@ -62,11 +64,11 @@ HAPPENED: Mapping[tuple[EventType, Method] | EventType, str] = {
     (T.WITHDRAWN, M.PREFERENCE_LINK): mark("On %(when)s the reader stopped %(what)s on the preference page."),
     T.WITHDRAWN: mark("On %(when)s this person said stop to %(what)s."),
     T.OBJECTED: mark("On %(when)s this person objected to mail. That is a no to every mailing."),
-    T.EXPIRED: mark("On %(when)s the consent to %(what)s grew too old to count."),
+    T.EXPIRED: mark("On %(when)s the ground for %(what)s grew too old to count."),
     T.REVOKED: mark("On %(when)s the controller ended %(what)s."),
-    T.INVALIDATED: mark("On %(when)s the consent to %(what)s was found not to hold, and has not counted since."),
+    T.INVALIDATED: mark("On %(when)s the ground for %(what)s was found not to hold, and has not counted since."),
     T.ERASED: mark("On %(when)s whoever had this address was erased."),
-    T.PAUSED: mark("On %(when)s the reader asked for no mail until %(until)s. The consent stands meanwhile."),
+    T.PAUSED: mark("On %(when)s the reader asked for no mail until %(until)s. That ends nothing else."),
     T.RESUMED: mark("On %(when)s the reader ended the pause."),
     T.RESTRICTED: mark("On %(when)s the use of this person's data was restricted (GDPR, article 18)."),
     T.UNRESTRICTED: mark("On %(when)s the restriction ended."),
@@ -89,7 +91,27 @@ HAPPENED: Mapping[tuple[EventType, Method] | EventType, str] = {
     ),
     T.DEFERRED: mark("On %(when)s mail to this address could not be delivered for the time being."),
     T.COMPLAINED: mark("On %(when)s the reader reported a mail as spam. That counts as an objection to every mailing."),
+    # Of a list: `DATED` or `NO_DATE` follows.
+    (T.EXPIRED, M.IMPORT): mark("A list says that the ground for %(what)s had grown too old to count."),
+    (T.REFUSED, M.IMPORT): mark("A list says that this person said no to %(what)s."),
+    (T.WITHDRAWN, M.IMPORT): mark("A list says that this person said stop to %(what)s."),
+    (T.UNSUBSCRIBED, M.IMPORT): mark("A list says that this person was unsubscribed: stop for %(what)s."),
+    (T.REVOKED, M.IMPORT): mark("A list says that the controller ended %(what)s."),
+    (T.INVALIDATED, M.IMPORT): mark("A list says that the ground for %(what)s was found not to hold."),
+    (T.OBJECTED, M.IMPORT): mark("A list says that this person objected to mail. That is a no to every mailing."),
+    (T.COMPLAINED, M.IMPORT): mark(
+        "A list says that this person reported a mail as spam. That counts as an objection to every mailing."
+    ),
+    (T.ERASED, M.IMPORT): mark("A list says that whoever had this address was erased."),
+    (T.BOUNCED, M.IMPORT): mark(
+        "A list says that the mailbox of this address is not there. Nothing is mailed to it until somebody confirms "
+        "from it."
+    ),
 }
+
+#: Since when a no counts, or a mailbox was not there, that a list tells of.
+DATED = mark("By that list it happened on %(when)s.")
+NO_DATE = mark("The list gives no date; it counts from the day that list was first taken in, %(when)s.")
 
 #: How it came to be known here, where that is not the reader's own act.
 TOLD: Mapping[Method, str] = {
@@ -102,12 +124,13 @@ TOLD: Mapping[Method, str] = {
     M.CLOCK: mark("It follows from a limit of the controller's policy."),
 }
 
-#: How a consent was given that a list tells of, by the word of that list.
+#: How a yes was given that a list tells of, by the word of that list.
 COLLECTED: Mapping[str, str] = {
     "double_opt_in": mark("By the word of that list the mailbox had confirmed."),
     "paper": mark("By the word of that list it was given on paper."),
     "form": mark("By the word of that list it was given on a form, without confirmation from the mailbox."),
     "spoken": mark("By the word of that list it was given by word of mouth."),
+    NO_YES: mark("That list itself does not say that a yes was given."),
 }
 
 #: The facts of a sale (SOF-01).
@@ -136,6 +159,24 @@ STANDING: Mapping[Status, str] = {
     S.INVALIDATED: mark("The consent was found not to hold %(entry)s."),
 }
 
+#: The same where the consent is what the controller claims, by the road on which it came in.
+CLAIMED: Mapping[Method, str] = {
+    M.IMPORT: mark(
+        "The controller holds, by a list and the document it names, that the reader consented %(entry)s; the ground is "
+        "GDPR, article 6(1)(a)."
+    ),
+    M.STAFF: mark(
+        "The controller holds, by the word of its staff and the document they name, that the reader consented "
+        "%(entry)s; the ground is GDPR, article 6(1)(a)."
+    ),
+}
+
+#: The same where what ended was no consent but the rule for a seller's own customers (SOF-01).
+CUSTOMER: Mapping[Status, str] = {
+    S.EXPIRED: mark("This person bought too long ago for that to count %(entry)s."),
+    S.INVALIDATED: mark("The rule for a seller's own customers was found not to hold for this person %(entry)s."),
+}
+
 BLOCKED: Mapping[Block, str] = {
     Block.BOUNCED: mark("The mailbox is not there %(entry)s."),
     Block.RESTRICTED: mark("The use of this person's data is restricted %(entry)s."),
@@ -146,7 +187,7 @@ BLOCKED: Mapping[Block, str] = {
 #: What the stop list says of an address, by its reason.
 LISTED: Mapping[EventType, str] = {
     T.WITHDRAWN: mark("stop to %(what)s, since %(when)s"),
-    T.UNSUBSCRIBED: mark("left at a mailing platform: stop to %(what)s, since %(when)s"),
+    T.UNSUBSCRIBED: mark("left at a mailing platform, or by the word of a list: stop to %(what)s, since %(when)s"),
     T.REFUSED: mark("no to %(what)s, since %(when)s"),
     T.OBJECTED: mark("objected to every mailing, since %(when)s"),
     T.COMPLAINED: mark("reported a mail as spam: no to every mailing, since %(when)s"),

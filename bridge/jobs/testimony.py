@@ -9,12 +9,44 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from bridge.bootstrap import Bridge
-from bridge.decide import MAILABLE, STOPS, blocks, paused_until, standing, unconfirmed_move
+from bridge.decide import (
+    MAILABLE,
+    SAYS_YES,
+    STOPS,
+    UNDATED,
+    blocks,
+    paused_until,
+    standing,
+    unconfirmed_move,
+    whole,
+)
 from bridge.jobs.evidence import Found
-from bridge.jobs.sentences import BLOCKED, COLLECTED, HAPPENED, LISTED, SALE, STANDING, TOLD
+from bridge.jobs.sentences import (
+    BLOCKED,
+    CLAIMED,
+    COLLECTED,
+    CUSTOMER,
+    DATED,
+    HAPPENED,
+    LISTED,
+    NO_DATE,
+    SALE,
+    STANDING,
+    TOLD,
+)
 from bridge.notices import Wording
 from bridge.texts import wrapped
-from bridge.vocabulary import EVERY_PURPOSE, PREFERENCES, READER, ConsentEvent, EventType, Evidence, Method, Status
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    PREFERENCES,
+    READER,
+    REPORTED,
+    ConsentEvent,
+    EventType,
+    Evidence,
+    Method,
+    Status,
+)
 
 T = EventType
 
@@ -140,11 +172,39 @@ class _Teller:
         answer = found.standing[purpose]
         verdict = self._say("may be mailed on that day") if answer.may else self._say("may not be mailed on that day")
         status, by = standing(found.history, purpose)
-        lines = [self._say(STANDING[status], entry=self._entry(by))]
+        lines = [self._stands(purpose)]
+        if by and by.type in STOPS and by.method is Method.IMPORT and not self._proves_nothing(purpose):
+            lines.append(self._say("Only a list says so."))
         against = list(self._against(purpose, status, by))
         if not answer.may and status in MAILABLE and not against:
             against = list(answer.why)  # a reason of which this document knows no sentence
         return Entry(f"{self._what(purpose)}: {verdict}", [*lines, *against])
+
+    def _stands(self, purpose: str) -> str:
+        """Where she stands, and by what; a consent is named only where there was one."""
+        status, by = standing(self._found.history, purpose)
+        if self._proves_nothing(purpose):
+            return self._say(STANDING[Status.UNKNOWN])
+        if by and status in CUSTOMER and self._before(by, purpose) is Status.SOFT_OPT_IN:
+            return self._say(CUSTOMER[status], entry=self._entry(by))
+        if by and status is Status.GIVEN and by.method in CLAIMED:
+            own = standing((e for e in self._found.history if e.type is not T.GIVEN or e.source == READER), purpose)
+            if own.status is not Status.GIVEN:
+                return self._say(CLAIMED[by.method], entry=self._entry(by))
+            by = own.by
+        return self._say(STANDING[status], entry=self._entry(by))
+
+    def _proves_nothing(self, purpose: str) -> bool:
+        """Whether nothing was ever proven: also where a list calls too old what never was."""
+        status, by = standing(self._found.history, purpose)
+        if by and status in CUSTOMER:
+            return self._before(by, purpose) not in MAILABLE
+        return status is Status.UNKNOWN
+
+    def _before(self, stop: ConsentEvent, purpose: str) -> Status:
+        """What a stop ended, if other stops had not."""
+        starts = (e for e in self._found.history if e.type not in STOPS and whole(e.time) <= whole(stop.time))
+        return standing(starts, purpose).status
 
     def _against(self, purpose: str, status: Status, by: ConsentEvent | None) -> Iterator[str]:
         """Why nothing may be mailed although a yes stands, or beside what ended it."""
@@ -182,20 +242,24 @@ class _Teller:
                 reason=seen.single_opt_in or "–",
             )
         ]
-        if event.source != READER and event.method in TOLD and (event.type, event.method) not in HAPPENED:
+        listed = event.method is Method.IMPORT
+        if listed and event.type not in SAYS_YES:
+            dated = NO_DATE if seen.detail == UNDATED else DATED
+            lines.append(self._say(dated, when=self._moment(event.time)))
+        if event.source != READER and event.method in TOLD and (listed or (event.type, event.method) not in HAPPENED):
             told = TOLD[event.method]
             lines.append(self._say(told, who=self._who(event.source), heard=self._moment(event.received)))
         elif event.received - event.time > _AT_ONCE:
             lines.append(self._say("It was written down on %(heard)s.", heard=self._moment(event.received)))
-        collected = COLLECTED.get(seen.detail or "") if event.method is Method.IMPORT else None
+        collected = COLLECTED.get(seen.detail or "") if listed and event.type in SAYS_YES else None
         if collected:
             lines.append(self._say(collected))
-        elif seen.detail and event.source != READER:
+        elif seen.detail and event.method in REPORTED:
             lines.append(self._say("The code that came with it: %(code)s", code=seen.detail))
         lines += self._proof(event, seen)
         lines += self._carried_out(number, event)
         title = self._say("The exact words that were shown:")
-        if event.method is Method.IMPORT:
+        if listed:
             title = self._say("The words that were shown, by the word of that list:")
         words = self._found.words.get(seen.wording or "")
         return Entry(self._say("Entry %(number)s", number=number), lines, title, words)
@@ -251,7 +315,8 @@ class _Teller:
         return [
             self._say(
                 "Of whoever says no, a code is kept that is made from the address with a secret key, so that a no "
-                "stays a no. It holds no name and no address, and cannot be turned back. For this address it says:"
+                "stays a no. It holds no name and no address, and cannot be turned back. A no of a list without a date "
+                "counts from the day that list was first taken in. For this address it says:"
             ),
             *(
                 "- " + self._say(LISTED[stop.type], what=self._what(stop.purpose), when=self._moment(stop.time))
@@ -305,7 +370,7 @@ class _Teller:
         if lost:
             yield self._say("The words of these entries are not in the record: %(entries)s.", entries=", ".join(lost))
         for purpose in found.standing:
-            if standing(found.history, purpose).status is Status.UNKNOWN:
+            if self._proves_nothing(purpose):
                 yield self._say("Nothing proves a yes to %(what)s.", what=self._what(purpose))
 
     def _chain(self) -> list[str]:
