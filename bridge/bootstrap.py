@@ -291,6 +291,11 @@ class Bridge:
             self._limits = (today, limits)
         return self._limits[1]
 
+    @property
+    def third_parties(self) -> tuple[str, ...]:
+        """The channels that somebody else's lists came in by, today's and those of before (CHN-04)."""
+        return self.store.third_parties(self.policy.third_parties)
+
     def close(self) -> None:
         """Let go of the database, if it was used."""
         if "database" in self.__dict__:
@@ -305,6 +310,7 @@ class Bridge:
         _ = self.adapters  # they may need what `setup` kept in the database
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()
+        self.store.note_third_parties(self.policy.third_parties)
         self.check_keys()
 
     def check_keys(self) -> None:

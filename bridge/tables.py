@@ -388,12 +388,21 @@ approvals = Table(
     Column("done", AwareDateTime),
 )
 
-#: Of people who never confirmed and were forgotten only their number is left, by channel (CON-06, CHN-06).
+#: Channels that brought somebody else's lists, also when the policy says so no longer (CHN-04). Nothing of readers.
+bought = Table(
+    "bought",
+    metadata,
+    Column("channel", SmallInteger, primary_key=True, autoincrement=False),  # in `names`
+    sqlite_with_rowid=False,
+)
+
+#: Of people who asked and are gone only their number is left, by channel (CON-06, CHN-06).
 unanswered = Table(
     "unanswered",
     metadata,
     Column("channel", SmallInteger, primary_key=True, autoincrement=False),  # in `names`
-    Column("count", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),  # who never confirmed
+    Column("confirmed", BigInteger, nullable=False, server_default="0"),  # who had confirmed
     sqlite_with_rowid=False,
 )
 

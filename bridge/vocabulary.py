@@ -439,7 +439,6 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 
     home: str  # the controller's country: that of contacts of whom nothing else is known
     countries: frozenset[str]  # whose readers may be asked
-    bought: frozenset[str] = frozenset()  # channels that are somebody else's lists
     waves: tuple[int, ...] = (100,)  # how many are asked at once; the last one again and again
     watch: timedelta = timedelta(hours=24)  # how long each wave is watched before the next
     bounces_stop: float = 2.0  # percent of a wave
@@ -463,6 +462,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo = UTC  # where the operator's days begin
     notice_since: Mapping[str, int] = {}  # purpose -> oldest wording that still covers it; absent = unknown purpose
     channels: frozenset[str] = frozenset()  # where addresses may be collected (CHN-01)
+    bought: frozenset[str] = frozenset()  # those of them that are somebody else's lists (CHN-04)
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
     asking: Asking | None = None  # AUD-03: None = nobody is asked once more
 

@@ -16,8 +16,10 @@ from bridge.decide import SALE_FACTS
 from bridge.jobs.doctor import house as doctor
 from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.taking import Import
+from bridge.jobs.reports import marketing, register
 from bridge.store import BadInput
 from bridge.store.forgetting import QUARANTINE
+from bridge.tables import metadata
 from bridge.vocabulary import (
     OPERATOR,
     PREFERENCES,
@@ -64,7 +66,7 @@ def test_cap_03_what_she_came_for_is_hers_without_the_box(home: House, channel: 
         answer = home.client.post("/subscribe", data={"channel": channel, "language": "en", **message, **said})
         assert answer.status_code == 200
     page = text(answer)
-    assert "your address is not kept here" in page
+    assert "puts you on no list, and keeps nothing of what you typed" in page
     assert (BESIDE[channel] is None) or f'href="{BESIDE[channel]}"' in page
     assert everything(home) == before
     home.dispatch()
@@ -90,6 +92,27 @@ def test_cap_03_with_the_box_it_is_the_same_and_a_question_by_mail(house: House,
     assert an.is_on(purpose)
     assert [(e.type, e.channel) for e in an.story()] == [(T.REQUESTED, channel), (T.GIVEN, channel)]
     assert "When do you open?" not in str(everything(house))
+
+
+@pytest.mark.parametrize("channel", BESIDE)
+def test_cap_03_a_network_that_asks_too_often_gets_what_it_came_for(home: House, channel: str) -> None:
+    """CAP-03, CAP-09, CAP-10: with the box, too, and whoever asks; only the tick is not taken now, and that is said."""
+    consents(home, "known@lezer.example")
+    purpose = home.bridge.policy.channels[channel].purposes[0]
+    for number in range(20):
+        Reader(home, f"a{number}@lezer.example", "en").signs_up(purpose, channel=channel)
+    before = everything(home)
+    answers = [
+        Reader(home, f"{name}@lezer.example", "en").signs_up(purpose, channel=channel) for name in ("known", "new")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    page, other = map(text, answers)
+    assert page == other
+    assert (BESIDE[channel] is None) or f'href="{BESIDE[channel]}"' in page
+    assert "could not take your sign-up now" in page
+    assert "Look in your mailbox" not in page
+    assert everything(home) == before
+    assert Reader(home, "new@lezer.example").signs_up("newsletter", channel="footer").status_code == 429
 
 
 @pytest.mark.parametrize("channel", BESIDE)
@@ -387,6 +410,67 @@ def test_gdpr_14_the_dispatcher_deletes_them(lists: Lists, caplog: pytest.LogCap
     assert house.store.person("a0@lezer.example") is None
     assert "without proof deleted: 3" in caplog.text
     assert "lezer.example" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["list", None])
+def test_chn_04_a_bought_list_stays_one_whatever_the_policy_says_later(
+    make_house: Callable[..., House], database_url: str, policy_folder: Path, tmp_path: Path, kind: str | None
+) -> None:
+    """CHN-04, AUD-01, GDPR 14: her channel is called a list, or is gone: she is in quarantine all the same, doctor and
+    register say so, and she is deleted in time."""
+    before = make_house(database_url)
+    bought(Lists(before, tmp_path), *({"email": f"a{number}@lezer.example", "method": ""} for number in range(6)))
+    path = policy_folder / "policy.toml"
+    old, _, block = path.read_text("utf-8").rpartition("[[channels]]")
+    block = f"[[channels]]{block.partition('[channels.source]')[0]}".replace('"third_party"', '"list"')
+    path.write_text((old + (block if kind else "")).replace('third_party_lists = "quarantine"', ""), encoding="utf-8")
+    after = make_house(database_url)
+    after.clock.now = before.clock.now
+    assert after.bridge.policy.third_parties == ()
+    assert after.bridge.third_parties == ("bought",)
+    if kind:
+        Lists(after, tmp_path).take(
+            Lists(after, tmp_path).write({"email": "theirs@lezer.example", "method": "form"}, name="more.csv"),
+            channel="bought",
+        )
+        assert not after.store.may_mail("theirs@lezer.example", "newsletter").may
+    after.clock.forward(days=29)
+    (finding,) = [found for found in doctor.look(after.bridge) if "third parties" in found.subject]
+    assert not finding.ok
+    assert register.collect(after.bridge, "en")["quarantine"]["people"] == 6 + bool(kind)
+    assert any("GDPR 14" in risk for risk in marketing.collect(after.bridge, "en")["risks"])
+    after.dispatcher._purge_quarantine()
+    assert after.store.person("a0@lezer.example") is None
+    assert after.store.person("theirs@lezer.example") is None
+
+
+def test_chn_04_what_was_bought_before_such_notes_is_noted_at_a_start(house: House, tmp_path: Path) -> None:
+    """CHN-04: a house of before loses nothing; a channel that brought nobody is nobody's list yet."""
+    database = house.bridge.database
+
+    def noted() -> tuple[str, ...]:
+        return house.store.third_parties(())
+
+    house.bridge.ready()
+    assert noted() == ()
+    bought(Lists(house, tmp_path), {"email": "an@lezer.example"}, {"email": "bo@lezer.example", "method": ""})
+    assert noted() == ("bought",)
+    with database.writing() as db:
+        db.execute(metadata.tables["bought"].delete())
+    assert noted() == ()
+    house.bridge.ready()
+    assert noted() == ("bought",)
+
+
+def test_chn_04_a_list_that_is_not_taken_in_notes_nothing(house: House, tmp_path: Path) -> None:
+    """CHN-04: the note is of the very transaction that brings the first of them."""
+    mark = house.store.lists.begin(b"list", b"rules")
+    whole = Entry(email="an@lezer.example", type=T.IMPORTED, purpose="newsletter", channel="bought")
+    with pytest.raises(BadInput):
+        house.store.take_list([whole, msgspec.structs.replace(whole, email="b@lezer.example", channel="no")], mark, 2)
+    assert house.store.third_parties(()) == ()
+    Lists(house, tmp_path).take(Lists(house, tmp_path).write({"email": "c@lezer.example"}), channel="old-list")
+    assert house.store.third_parties(()) == ()
 
 
 def test_gdpr_14_the_statement_names_the_source(home: House) -> None:

@@ -252,7 +252,8 @@ START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 NOW = START + timedelta(days=20)
 LIMITS = Limits(
     notice_since={"newsletter": 1, "offers": 1},
-    asking=Asking(home="BE", countries=frozenset({"BE", "NL"}), bought=frozenset({"bought"})),
+    bought=frozenset({"bought"}),
+    asking=Asking(home="BE", countries=frozenset({"BE", "NL"})),
 )
 GAPS = frozenset({"notice", "language"})
 
@@ -324,6 +325,7 @@ ABOUT: dict[str, tuple[Contact, Unaskable]] = {
         Unaskable.NOTHING,
     ),
     "the list says no yes": (Contact(frozenset({"status"}), asked=False), Unaskable.NOTHING),
+    "bought before": (Contact(GAPS, asked=False, bought=frozenset({"footer"})), Unaskable.BOUGHT),
     "another country": (Contact(GAPS, "DE", asked=False), Unaskable.COUNTRY),
     "no country at all": (Contact(GAPS, "BELGIUM", asked=False), Unaskable.COUNTRY),
 }
@@ -467,11 +469,37 @@ def test_a_plan_counts_who_may_be_asked_and_who_not_and_why(desk: Desk) -> None:
     assert repermission.plan(house.bridge, "offers")[1] is None
 
 
-def test_a_third_partys_list_is_never_asked(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bought_list_is_never_asked(local: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """AUD-04, CHN-04: whatever channel the policy names as somebody else's list."""
     monkeypatch.setattr(Policy, "third_parties", property(lambda _policy: ("footer",)), raising=False)
     local.takes_in(AN)
     assert local.not_asked() == {Unaskable.BOUGHT: 1}
+
+
+@pytest.mark.parametrize("gone", ["before the plan", "before the wave", "before the mail"])
+def test_a_bought_list_is_never_asked_whatever_the_policy_says_today(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """AUD-04, CHN-04, AUD-01: that a list was bought outlives the policy, at every step that leads to a mail; it is
+    known as soon as another program has taken the list in."""
+    bridge, channel = desk.house.bridge, next(iter(desk.house.bridge.policy.channels))
+    if gone == "before the plan":
+        with monkeypatch.context() as then:
+            then.setattr(Policy, "third_parties", property(lambda _policy: (channel,)))
+            bridge._limits = None
+            desk.takes_in(AN)
+        bridge._limits = None
+        assert desk.not_asked() == {Unaskable.BOUGHT: 1}
+        return
+    desk.takes_in(AN)
+    campaign = desk.plans()
+    desk.book.start(campaign)
+    if gone == "before the mail":
+        repermission.Asker(bridge).look()
+        assert len(desk.rows()) == 1
+    bridge.store.note_third_parties([channel])
+    desk.house.dispatch()
+    assert desk.mails() == []
 
 
 def test_who_came_in_after_the_plan_was_not_planned_for(desk: Desk) -> None:

@@ -134,12 +134,32 @@ def test_chn_06_the_numbers_are_those_of_the_people_who_are_there(desk: Desk) ->
 
 
 def test_an_erased_person_is_in_no_number(desk: Desk) -> None:
-    """RGT-04: what is told of everybody tells nothing of her any more."""
+    """RGT-04: what is told of everybody tells nothing of her any more, but that one more asked and confirmed."""
     house = desk.house
     desk.consents("an@lezer.example", "footer")
     desk.hears("an@lezer.example", T.COMPLAINED)
     house.store.erase_person("an@lezer.example")
-    assert house.store.by_channel() == {}
+    assert house.store.by_channel() == {"footer": figures(people=0, asked=1, confirmed=1)}
+
+
+def test_chn_06_the_rate_outlives_the_people(desk: Desk) -> None:
+    """CHN-06: whoever confirmed and is gone counts for as long as whoever never did; each once, by each channel."""
+    house = desk.house
+    for number in range(40):
+        desk.asks(f"a{number}@lezer.example", "footer")
+    for number in range(30):
+        house.bridge.acts.confirm(confirm_token(house, f"a{number}@lezer.example"))
+    house.clock.forward(days=4)
+    before = house.store.by_channel()["footer"]
+    assert (before.asked, before.confirmed) == (40, 30)
+    assert house.store.forget_requests() == 10
+    for number in range(12):
+        house.store.erase_person(f"a{number}@lezer.example")
+        house.store.erase_person(f"a{number}@lezer.example")
+    after = house.store.by_channel()["footer"]
+    assert (after.people, after.asked, after.confirmed) == (18, 40, 30)
+    (told,) = [channel for channel in collect(house.bridge, "en")["channels"] if channel["id"] == "footer"]
+    assert told["confirm_rate"] == 0.75
 
 
 def test_an_empty_house_has_a_report(home: House) -> None:
@@ -177,6 +197,8 @@ def test_a_person_who_moved_was_not_asked_by_the_form(desk: Desk) -> None:
     report = Reader(house, "an@lezer.example").told_by_esp(T.MOVED)
     house.hear(msgspec.structs.replace(report, to="new@lezer.example"))
     assert house.store.by_channel()["old-list"].asked == 0
+    house.store.erase_person("new@lezer.example")
+    assert house.store.by_channel() == {}
 
 
 # -- few people are hidden ----------------------------------------------------------------------------------------

@@ -159,7 +159,11 @@ PAGES: dict[str, list[dict[str, Any]]] = {
         subscribe(beside=True),
     ],
     "asked": [{}],
-    "thanks": [{"asset_url": url, "asked": asked} for url in ("/assets/guide", None) for asked in (False, True)],
+    "thanks": [
+        {"asset_url": url, "asked": asked, "later": later}
+        for url in ("/assets/guide", None)
+        for asked, later in ((False, False), (True, False), (False, True))
+    ],
     "confirm": [{"action": "/confirm/TOKEN", "masked": "a•••@krant.example", "purposes": [NEWS, OFFERS]}],
     "confirmed": [{"purposes": [NEWS], "again": again, "preferences_url": "/preferences"} for again in (False, True)],
     "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],

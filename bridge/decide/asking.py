@@ -35,6 +35,7 @@ class Contact(NamedTuple):
     country: str = ""  # where she is, where a declared field says so
     asked: bool = True  # put to her address for this purpose before, ever
     confirmed: bool = True  # only a confirmed yes counts for this purpose
+    bought: frozenset[str] = frozenset()  # channels that brought somebody else's lists, whatever the policy says today
 
 
 class Unaskable(StrEnum):
@@ -106,7 +107,7 @@ def _against(
         Unaskable.CHILD: any(e.type is T.CHILD_DECLARED for e in mine),
         Unaskable.MOVED: unconfirmed_move(mine) is not None,
         Unaskable.PAUSED: pause is not None and pause > now,
-        Unaskable.BOUGHT: asking is None or any(e.channel in asking.bought for e in mine),
+        Unaskable.BOUGHT: any(e.channel in limits.bought | contact.bought for e in mine),
         Unaskable.NOTHING: unproven and (graded.grade is Grade.NONE or contact.gaps is None),
         Unaskable.COUNTRY: asking is None or (contact.country or asking.home) not in asking.countries,
     }

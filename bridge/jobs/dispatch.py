@@ -169,7 +169,7 @@ class Dispatcher:
 
     def _purge_quarantine(self) -> None:
         """Whom somebody else's list brought without a proof is kept for less than a month (CHN-04)."""
-        while (channels := self.bridge.policy.third_parties) and not self._stop.is_set():
+        while (channels := self.bridge.third_parties) and not self._stop.is_set():
             gone = self.bridge.store.forget_quarantined(channels)
             if not gone:
                 return

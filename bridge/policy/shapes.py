@@ -319,7 +319,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
 
     @property
     def third_parties(self) -> tuple[str, ...]:
-        """The channels that somebody else's lists come in by."""
+        """The channels that somebody else's lists come in by today; the store knows those of before too."""
         return tuple(c.id for c in self.channels.values() if c.kind is ChannelKind.THIRD_PARTY)
 
     def places(self, adapter: str) -> dict[str, dict[str, str]]:
@@ -367,6 +367,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
             goodbye=self.goodbye_mail,
             notice_since={purpose.id: purpose.notice_since for purpose in self.purposes.values()},
             channels=frozenset(self.channels),
+            bought=frozenset(self.third_parties),
             closed=self._closed(today, adapters),
             asking=self._asking,
         )
@@ -380,7 +381,6 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
         return Asking(
             home=self.country,
             countries=frozenset(chosen.countries),
-            bought=frozenset(self.third_parties),  # channels that are somebody else's lists (CHN-04)
             waves=chosen.waves,
             watch=chosen.watch.time,
             bounces_stop=chosen.bounces_stop,

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 
 from bridge.decide import Contact, Wave, from_bits, may_ask_once_more, proof
+from bridge.store.bought import noted
 from bridge.store.door import Batch
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput
@@ -196,13 +197,13 @@ class Campaigns:
         """What the gate must know of the question in a mail: the state of its campaign, and the contact while that may
         send."""
         with self._database.looking() as db:
-            found = next(iter(_QUESTION.rows(db, (mail.id,))), None)
+            found, bought = next(iter(_QUESTION.rows(db, (mail.id,))), None), noted(db)
         if found is None or mail.purposes != (found[1],):
             return None, None
         state = State(found[0])
         if state not in (State.RUNNING, State.ASKED):
             return state, None
-        return state, _contact(mail.person, found[2], asked=False, confirmed=confirmed)
+        return state, _contact(mail.person, found[2], bought, asked=False, confirmed=confirmed)
 
     def _found(self, query: Any) -> list[Campaign]:
         with self._database.reading() as db:
@@ -215,8 +216,9 @@ class Campaigns:
         """What the rule must know of each besides her events."""
         hashes = {self._hash(purpose, opened): number for number, opened in people.items()}
         before = {hashes[bytes(value)] for (value,) in listed(_KNOWN, db, list(hashes))}
+        bought = noted(db)
         return {
-            number: _contact(opened.person, gaps[number], asked=number in before, confirmed=confirmed)
+            number: _contact(opened.person, gaps[number], bought, asked=number in before, confirmed=confirmed)
             for number, opened in people.items()
         }
 
@@ -366,7 +368,7 @@ def _mails(campaign: Campaign) -> Any:
     return select(asked.c.mail).where(asked.c.campaign == campaign.id, asked.c.mail.is_not(None))
 
 
-def _contact(person: Person, missing: int | None, *, asked: bool, confirmed: bool) -> Contact:
+def _contact(person: Person, missing: int | None, bought: frozenset[str], *, asked: bool, confirmed: bool) -> Contact:
     country = person.fields.get(COUNTRY, "").strip().upper()
     gaps = None if missing is None else from_bits(missing)
-    return Contact(gaps=gaps, country=country, asked=asked, confirmed=confirmed)
+    return Contact(gaps=gaps, country=country, asked=asked, confirmed=confirmed, bought=bought)

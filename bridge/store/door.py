@@ -1,7 +1,7 @@
 """The one door: how events, records, stop list and promised work are written together, in one transaction."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from bridge.decide import (
     missing_evidence,
     standing,
 )
-from bridge.store import journeys
+from bridge.store import bought, journeys
 from bridge.store.errors import BadInput, IncompleteEvidence, UnknownSubject
 from bridge.store.rows import COLUMNS, Opened, Rows, Written, names_of, profile_bytes, stop_event, with_stops
 from bridge.store.sql import Hand, Sql
@@ -334,6 +334,7 @@ class Batch:
         """Events and where they leave each person."""
         names = names_of(written.event for written in self._events) | {purpose for _, purpose in self._records}
         numbers = self.rows.names.numbers(self.db, names)
+        self._note_bought((written.event for written in self._events), numbers)
         _EVENT.many(
             self.db,
             [
@@ -358,6 +359,7 @@ class Batch:
         names = names_of(told[0].event for told, _ in self._alike)
         names |= {purpose for _, decision in self._alike for purpose in decision.stands}
         numbers = self.rows.names.numbers(self.db, names)
+        self._note_bought((told[0].event for told, _ in self._alike), numbers)
         rows: list[tuple[Any, ...]] = []
         stands: list[tuple[Any, ...]] = []
         pushes: list[tuple[Any, ...]] = []
@@ -378,6 +380,11 @@ class Batch:
         _UNPROVEN.fresh(self.db, lacks)
         _PUSH.fresh(self.db, pushes)
         return bool(pushes)
+
+    def _note_bought(self, told: Iterable[ConsentEvent], numbers: Mapping[str, int]) -> None:
+        """Note by which channels somebody else's lists come in now: tomorrow's policy may not say it any more."""
+        theirs = {event.channel for event in told if event.channel in self.limits.bought and event.type in _COLLECTED}
+        bought.note(self.db, [numbers[channel] for channel in theirs if channel])
 
     def _chain(self, opened: Opened, event: ConsentEvent, number: int) -> None:
         _, previous = self._tails[opened.number]

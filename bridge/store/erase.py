@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store.forgetting import note_answers
 from bridge.store.funnel import forget
 from bridge.store.sql import Sql
 from bridge.tables import (
@@ -40,6 +41,7 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     if not ids:
         return
     forget(db, asked.c.subject.in_(numbers))  # first: what she answered is read once more
+    note_answers(db, numbers)
     for table in (outbox, pushes, stop_clocks, records, unproven, former, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}

@@ -14,11 +14,11 @@ import msgspec
 from sqlalchemy import func, select
 
 from bridge.store.engine import Database
-from bridge.store.forgetting import quarantined
+from bridge.store.forgetting import QUESTIONS, quarantined
 from bridge.store.names import Names
 from bridge.store.sql import Sql
-from bridge.tables import EVENT_TYPES, METHODS, STATUSES
-from bridge.vocabulary import PREFERENCES, EventType, Method, Status, micros
+from bridge.tables import EVENT_TYPES, STATUSES
+from bridge.vocabulary import PREFERENCES, EventType, Status, micros
 
 #: Where people stand, best first: of several topics the best counts. Who waits is nobody's contact yet.
 STATES = ("on", "waiting", "left", "ended", "without_proof")
@@ -45,8 +45,8 @@ class Figures(msgspec.Struct, kw_only=True):
     states: dict[str, int] = {}  # the same by where they stand
     complained: int = 0
     bounced: int = 0
-    asked: int = 0  # by its form, whose time to confirm is over or who confirmed; also those who were forgotten
-    confirmed: int = 0
+    asked: int = 0  # by its form, whose time to confirm is over or who confirmed; also those who are gone
+    confirmed: int = 0  # of these
     ages: tuple[int, ...] = (0,) * (len(AGES) + 1)
 
 
@@ -59,10 +59,6 @@ class Quarantine(NamedTuple):
 
 def _types(*types: EventType) -> str:
     return ", ".join(str(EVENT_TYPES.index(type_) + 1) for type_ in types)
-
-
-def _method(method: Method) -> int:
-    return METHODS.index(method) + 1
 
 
 _YES, _LIST = _types(EventType.GIVEN, EventType.ENROLLED), _types(EventType.IMPORTED)
@@ -92,17 +88,11 @@ _PEOPLE = Sql(
     "COUNT(*), COALESCE(SUM(t.complained), 0), COALESCE(SUM(t.bounced), 0) "
     "FROM subjects s LEFT JOIN told t ON t.subject = s.number LEFT JOIN stands r ON r.subject = s.number GROUP BY 1, 2"
 )
-#: Her own question and answer; a question of ours to a new address of hers came by a webhook.
 _QUESTIONS = Sql(
-    "SELECT channel, COUNT(*), SUM(confirmed) FROM (SELECT channel, subject, "
-    f"MAX(CASE WHEN type = {_types(EventType.GIVEN)} AND method IN ({_method(Method.CONFIRM_PAGE)}, "
-    f"{_method(Method.FORM)}) THEN 1 ELSE 0 END) AS confirmed, "
-    f"MAX(CASE WHEN (type = {_ASKED} AND method <> {_method(Method.WEBHOOK)}) OR method = {_method(Method.FORM)} "
-    "THEN time ELSE 0 END) AS asked "
-    f"FROM events WHERE subject IS NOT NULL AND channel IS NOT NULL AND type IN ({_ASKED}, {_types(EventType.GIVEN)}) "
-    "GROUP BY channel, subject) q WHERE asked > 0 AND (confirmed = 1 OR asked < ?) GROUP BY channel"
+    f"SELECT channel, COUNT(*), SUM(confirmed) FROM ({QUESTIONS}IS NOT NULL GROUP BY channel, subject) q "
+    "WHERE asked > 0 AND (confirmed = 1 OR asked < ?) GROUP BY channel"
 )
-_UNANSWERED = Sql("SELECT channel, count FROM unanswered")
+_GONE = Sql("SELECT channel, count, confirmed FROM unanswered")
 _AGES = Sql(
     f"SELECT COALESCE((SELECT MAX(CAST(e.number AS BIGINT) * {_CHANNEL + 1} + e.channel) FROM events e "
     f"WHERE e.subject = r.subject AND e.purpose = r.purpose AND e.type IN ({_YES}) "
@@ -134,8 +124,9 @@ def by_channel(database: Database, names: Names, now: datetime, asked_before: da
                 mine.bounced += int(bounced)
         for channel, asked, confirmed in _QUESTIONS.rows(db, (micros(asked_before),)):
             of(channel).asked, of(channel).confirmed = asked, int(confirmed)
-        for channel, count in _UNANSWERED.rows(db):
-            of(channel).asked += count
+        for channel, count, confirmed in _GONE.rows(db):
+            of(channel).asked += count + confirmed
+            of(channel).confirmed += confirmed
         ages = Counter[tuple[int, int]]()
         for channel, age, count in _AGES.rows(db, limits):
             ages[channel, age] += count

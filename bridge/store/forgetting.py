@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Select, and_, exists, func, select
 
 from bridge.store.sql import Sql
-from bridge.tables import EVENT_TYPES, events, records
-from bridge.vocabulary import EventType, Status
+from bridge.tables import EVENT_TYPES, METHODS, events, records
+from bridge.vocabulary import EventType, Method, Status
 
 #: So long a contact of a third party's list is kept without a proof: within a month she must be told that we have her
 #: address (GDPR 14(3)(a)), and whoever may not be mailed cannot be told by us. No month is shorter.
@@ -27,10 +27,22 @@ _NO_BASIS = (
 )
 _IMPORTED = EventType.IMPORTED.value
 
-_UNANSWERED = Sql(
-    "INSERT INTO unanswered (channel, count) SELECT channel, COUNT(DISTINCT subject) FROM events "
-    f"WHERE type = {EVENT_TYPES.index(EventType.REQUESTED) + 1} AND channel IS NOT NULL AND subject IN ({{}}) "
-    "GROUP BY channel ON CONFLICT (channel) DO UPDATE SET count = unanswered.count + excluded.count"
+_METHOD = {method: number for number, method in enumerate(METHODS, start=1)}
+_REQUESTED, _GIVEN = (EVENT_TYPES.index(type_) + 1 for type_ in (EventType.REQUESTED, EventType.GIVEN))
+#: When a person asked last by a channel's own form, and whether she answered there; a question of ours to a new address
+#: of hers came by a webhook. Whose is said behind it, then `GROUP BY channel, subject`.
+QUESTIONS = (
+    f"SELECT channel, subject, MAX(CASE WHEN type = {_GIVEN} AND method IN "
+    f"({_METHOD[Method.CONFIRM_PAGE]}, {_METHOD[Method.FORM]}) THEN 1 ELSE 0 END) AS confirmed, "
+    f"MAX(CASE WHEN (type = {_REQUESTED} AND method <> {_METHOD[Method.WEBHOOK]}) OR method = {_METHOD[Method.FORM]} "
+    "THEN time ELSE 0 END) AS asked "
+    f"FROM events WHERE channel IS NOT NULL AND type IN ({_REQUESTED}, {_GIVEN}) AND subject "
+)
+_ANSWERS = Sql(
+    "INSERT INTO unanswered (channel, count, confirmed) SELECT channel, SUM(1 - confirmed), SUM(confirmed) "
+    f"FROM ({QUESTIONS}IN ({{}}) GROUP BY channel, subject) q WHERE asked > 0 GROUP BY channel "
+    "ON CONFLICT (channel) DO UPDATE SET count = unanswered.count + excluded.count, "
+    "confirmed = unanswered.confirmed + excluded.confirmed"
 )
 
 _People = Select[int]
@@ -58,7 +70,7 @@ def quarantined(channels: Collection[int], asked_since: datetime, before: dateti
     return select(events.c.subject).where(events.c.subject.is_not(None), brought, ~kept).distinct()
 
 
-def note_unanswered(db: Connection, numbers: Sequence[int]) -> None:
-    """Count the requests of people who are forgotten now, in the same transaction."""
+def note_answers(db: Connection, numbers: Sequence[int]) -> None:
+    """Count who of these people, who are gone now, confirmed and who did not: no rate changes by it (CHN-06)."""
     if numbers:
-        _UNANSWERED.run(db, numbers, len(numbers))
+        _ANSWERS.run(db, numbers, len(numbers))

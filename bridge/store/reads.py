@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, func, select
 from bridge.decide import may_mail
 from bridge.notices import Wording
 from bridge.store import clocks, journeys
+from bridge.store.bought import noted
 from bridge.store.complaints import Complaints
 from bridge.store.engine import Database
 from bridge.store.errors import UnknownSubject
@@ -175,6 +176,11 @@ class Reads:
         """What each channel brought, in numbers of people; "" for those who came by none."""
         now = self.clock()
         return by_channel(self.database, self.rows.names, now, now - self.limits(now).pending_ttl)
+
+    def third_parties(self, declared: Collection[str]) -> tuple[str, ...]:
+        """The channels that somebody else's lists came in by: those the policy declares, and those of before."""
+        with self.database.looking() as db:
+            return tuple(sorted(noted(db).union(declared)))
 
     def in_quarantine(self, channels: Collection[str]) -> Quarantine:
         """How many people only somebody else's lists told of, by these channels, and how many of them for too long."""

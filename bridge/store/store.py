@@ -12,13 +12,14 @@ from sqlalchemy import Connection, Select, delete, func, select
 from bridge.decide import Decision, is_live
 from bridge.notices import Wording
 from bridge.store.approvals import ApprovalBook
+from bridge.store.bought import brought, note, noted
 from bridge.store.campaigns import Campaign, Campaigns
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import LEFT, erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
-from bridge.store.forgetting import QUARANTINE, note_unanswered, quarantined, unconfirmed
+from bridge.store.forgetting import QUARANTINE, quarantined, unconfirmed
 from bridge.store.hearing import Hearing, hashed, report_keys
 from bridge.store.intake import ALONE, Intake, Overtaken
 from bridge.store.lists import ListBook, Mark, go_on
@@ -267,7 +268,6 @@ class Store(Reads):
             gone = list(db.scalars(late.where(late.selected_columns[0].in_(free))))
             told_of = select(pushes.c.subject).where(pushes.c.subject.in_(gone)).distinct()
             promise(db, self.vault, self._addresses(db, list(db.scalars(told_of))), now)
-            note_unanswered(db, gone)
             erase(db, gone, now)
             db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
         self.database.forget_log()  # for a process, too, that died or ended before it could
@@ -396,6 +396,14 @@ class Store(Reads):
             except (Sealed, msgspec.DecodeError):
                 log.error("a person who is erased cannot be read: run consent-bridge verify")
         return found
+
+    def note_third_parties(self, declared: Collection[str]) -> None:
+        """Note these channels where they brought anybody before such notes were kept. Writes only when new."""
+        with self.database.looking() as db:
+            new = [self.rows.names.number(channel) for channel in set(declared) - noted(db)]
+            new = [number for number in new if number and brought(db, number)]
+        if new:
+            self.database.write(lambda db: note(db, new))
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
         """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""

@@ -14,7 +14,7 @@ from bridge.acts import LONGEST_PAUSE, Confirmed, Ended, Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.notices import Wording
 from bridge.policy import BESIDE, Channel
-from bridge.store import StoreAway, StoreBroken
+from bridge.store import StoreAway, StoreBroken, TooMany
 from bridge.store.values import Person
 from bridge.vocabulary import WAITING_THERE, Method, masked_email
 from bridge.web import forms, one_click
@@ -56,14 +56,22 @@ def subscribe() -> Response:
     fields = _declared(purposes, errors, spoken)
     if errors:
         return _subscribe_page(spoken, channel, email=forms.one("email"), errors=errors, status=400)
-    house.acts.sign_up(email, purposes, channel=channel, language=spoken, network=forms.network(), fields=fields)
+    try:
+        house.acts.sign_up(email, purposes, channel=channel, language=spoken, network=forms.network(), fields=fields)
+    except TooMany:
+        if form.kind not in BESIDE:
+            raise
+        return _thanks(form, spoken, asked=False, later=True)  # what she came for never hangs on her tick (CAP-03)
     return _thanks(form, spoken, asked=True) if form.kind in BESIDE else page("asked", lang=spoken)
 
 
-def _thanks(form: Channel, spoken: str, *, asked: bool) -> Response:
-    """The same for whoever ticked a box and whoever did not: what this form gives. Without a tick nothing is kept."""
+def _thanks(form: Channel, spoken: str, *, asked: bool, later: bool = False) -> Response:
+    """The same for whoever ticked a box and whoever did not: what this form gives. Without a tick nothing is kept.
+
+    `later`: her network asked too often for her tick to be taken now (CAP-10).
+    """
     url = form.asset if form.asset.startswith("https:") else f"/assets/{form.id}" if form.asset else None
-    return page("thanks", lang=spoken, asset_url=url, asked=asked)
+    return page("thanks", lang=spoken, asset_url=url, asked=asked, later=later)
 
 
 @bp.get("/assets/<channel>")

@@ -55,7 +55,8 @@ class Audit:
         tally = Tally(self.made, list_.path.name)
         policy = self._bridge.policy
         columns = Columns(list_.path, list_.header, policy)
-        lines = AuditLines(policy, self._bridge.notices, columns, defaults, self.made)
+        others = self._bridge.third_parties
+        lines = AuditLines(policy, self._bridge.notices, columns, defaults, self.made, third_parties=others)
 
         def read() -> Iterator[Entry]:
             for number, (_, cells) in enumerate(list_, start=1):

@@ -68,8 +68,8 @@ def _dates(bridge: Bridge, today: date) -> Iterator[Finding]:
                 f"was due {channel.next_review}: {channel.owner} looks at the form and moves next_review in the policy"
             )
             yield Finding(f"channel {channel.id}: its review", False, fix)
-    if policy.third_parties:
-        kept = bridge.store.in_quarantine(policy.third_parties)
+    if others := bridge.third_parties:
+        kept = bridge.store.in_quarantine(others)
         fix = (
             "they had to be told or deleted within a month (GDPR 14): start `consent-bridge dispatch`, it deletes them"
         )

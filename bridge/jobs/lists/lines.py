@@ -6,7 +6,7 @@ own, which name the controller: a row of a third party's list that proves no yes
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -105,9 +105,18 @@ class _Like(NamedTuple):
 class Lines:
     """Reads rows of one list, whose columns are known."""
 
-    def __init__(self, policy: Policy, notices: Notices, columns: Columns, defaults: Defaults, now: datetime) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        notices: Notices,
+        columns: Columns,
+        defaults: Defaults,
+        now: datetime,
+        *,
+        third_parties: Collection[str],
+    ) -> None:
         self._policy, self._notices, self._columns, self._defaults = policy, notices, columns, defaults
-        self._now = now
+        self._now, self._third_parties = now, third_parties
         self._same = [place for word, place in columns.places.items() if word != "email" and word not in _DATES]
         self._times = [place for word, place in columns.places.items() if word in _DATES]
         self._known: dict[tuple[object, ...], _Like | str] = {}
@@ -284,7 +293,7 @@ class Lines:
 
     def _confirmed(self, about: Entry) -> bool:
         """Whether a yes must show that whoever holds the mailbox said it: always, where others say so (CHN-04)."""
-        others = about.channel in self._policy.third_parties
+        others = about.channel in self._third_parties
         return others or self._policy.purposes[about.purpose].opt_in == "double"
 
     def _sale(self, row: Mapping[str, str], about: Entry) -> Entry:

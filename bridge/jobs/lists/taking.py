@@ -162,7 +162,11 @@ class Import:
         if not self.dry_run:  # so that an audit knows when its undated rows were told first
             self.bridge.store.lists.begin(content(self.bridge, list_), rules)
         with ExitStack() as stack, self._taker(list_.sha256.hex(), rules) as taker:
-            lines, again = (Lines(policy, notices, columns, self.defaults, taker.mark.judged) for _ in range(2))
+            others = self.bridge.third_parties
+            lines, again = (
+                Lines(policy, notices, columns, self.defaults, taker.mark.judged, third_parties=others)
+                for _ in range(2)
+            )
             rejects = Rejects(rejects_to or _free(list_.path), list_.header, stack)
             if self._go_through(list_, self._entries(list_, lines, rejects), taker, last=False):
                 # Last, so that it is the same wherever it stands: it closes whoever is here by then.

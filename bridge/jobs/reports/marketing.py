@@ -199,7 +199,7 @@ def _field(bridge: Bridge, language: str, use: FieldUse) -> dict[str, Any]:
 
 def _of_lists(bridge: Bridge, language: str) -> list[str]:
     """What is wrong with lists of third parties (CHN-04)."""
-    if not bridge.policy.third_parties or not bridge.store.in_quarantine(bridge.policy.third_parties).overdue:
+    if not bridge.store.in_quarantine(bridge.third_parties).overdue:
         return []
     words = mark(
         "People of a third party's list are kept for more than a month without a proof and without having been told: "

@@ -45,8 +45,8 @@ def collect(bridge: Bridge, language: str) -> dict[str, Any]:
         "third_party_lists": policy.third_party_lists,
         "channels": entries(policy, now.astimezone(policy.zone).date()),
     }
-    if policy.third_parties:
-        kept = bridge.store.in_quarantine(policy.third_parties)
+    if others := bridge.third_parties:
+        kept = bridge.store.in_quarantine(others)
         overdue = share(kept.overdue, kept.people)[0] if kept.overdue else 0
         found["quarantine"] = {"people": None if 0 < kept.people < FEW else kept.people, "overdue": overdue}
     return found
