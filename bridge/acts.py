@@ -166,7 +166,8 @@ class Acts:
         person, history = self._meant(claim)
         self._in_time(history, claim)
         asked = not _answered(self.store.story(person), claim.request)
-        no = self.links.token(msgspec.structs.replace(claim, action=Action.STOP)) if asked else ""
+        stop = msgspec.structs.replace(claim, action=Action.STOP, template="")
+        no = self.links.token(stop) if asked else ""
         return person, self.notices.wording(claim.purpose, self._language(person), version), no
 
     def say_yes(self, token: str) -> tuple[Confirmed, Wording]:
@@ -184,7 +185,7 @@ class Acts:
                 wording=words.sha256,
                 language=words.language,
                 request=claim.request,
-                template=self._question,
+                template=claim.template or self._question,
                 token=_short(token),
             )
             channel = proof(story, claim.purpose).channel  # where her address came from
@@ -200,7 +201,8 @@ class Acts:
         now = self.clock()
         claim = self.links.read(Action.ONCE, token, now)
         campaign = self.store.campaigns.find(claim.request)
-        if campaign is None or claim.purpose not in self.policy.purposes:
+        purpose = self.policy.purposes.get(claim.purpose)
+        if campaign is None or purpose is None or campaign.notice < purpose.notice_since:
             raise Ended
         if now > claim.made + timedelta(days=campaign.answer_days):
             raise ExpiredLink

@@ -49,7 +49,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     `address` is a short keyed hash of the address the mail went to: after an erasure and a new sign-up an old stop
     link still stops whoever holds that address. `made` is when the question was put. `request` is what is answered; a
-    stop link has one where it is the no to a question of ours.
+    stop link has one where it is the no to a question of ours. `template` is a short hash of the mail that asks, in a
+    link that says yes by itself.
     """
 
     action: Action
@@ -58,6 +59,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     made: datetime
     purpose: str = EVERY_PURPOSE
     request: str = ""
+    template: str = ""
 
 
 class Links:
@@ -83,6 +85,8 @@ class Links:
         payload: list[Any] = [_VERSION, claim.subject, claim.address, int(claim.made.timestamp()), claim.purpose]
         if claim.request:
             payload.append(claim.request)
+        if claim.template:
+            payload.append(claim.template)
         signed = self._serializers[claim.action].dumps(payload)
         return signed if isinstance(signed, str) else signed.decode("ascii")
 
@@ -125,6 +129,8 @@ def _claim(action: Action, payload: object) -> Claim:
             return Claim(
                 action=action, subject=subject, address=address, made=_moment(made), purpose=purpose, request=request
             )
+        case [1, str(), str(), int(), str(), str(), str(template)] if action is Action.ONCE:
+            return msgspec.structs.replace(_claim(action, payload[:-1]), template=template)
     raise ValueError
 
 

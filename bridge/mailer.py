@@ -47,6 +47,7 @@ class Mailer:
         check_natures(TEMPLATES / "email")
         self._policy, self._texts, self._links = policy, texts, links
         self._host = urlsplit(links.base_url).hostname or "localhost"
+        self._question = template_hash(MailKind.REPERMISSION)
         self._domain = policy.mail.sender_address.rpartition("@")[2]
 
     def write(self, occasion: Occasion) -> Letter:
@@ -104,7 +105,8 @@ class Mailer:
         if occasion.kind is MailKind.CONFIRM:
             return self._links.url("/confirm/", self._token(occasion, Action.CONFIRM))
         if occasion.kind is MailKind.REPERMISSION:
-            return self._links.url("/question/", self._token(occasion, Action.ONCE))
+            claim = msgspec.structs.replace(_claim(occasion, Action.ONCE), template=self._question)
+            return self._links.url("/question/", self._links.token(claim))
         if occasion.kind is MailKind.LINK:
             return self._links.url("/preferences/", self._token(occasion, Action.FRESH))
         return self._links.url("/preferences/", self._stop_token(occasion))

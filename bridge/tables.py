@@ -436,7 +436,7 @@ waves = Table(
     Column("wave", SmallInteger, primary_key=True, autoincrement=False),
     Column("size", Integer, nullable=False),
     Column("begun", AwareDateTime, nullable=False),
-    Column("watched", AwareDateTime),  # until then; empty while mails of it were not tried yet
+    Column("watched", AwareDateTime),  # until then; empty while mails of it wait
     Column("yes", Integer, nullable=False, server_default="0"),
     Column("no", Integer, nullable=False, server_default="0"),
     Column("complained", Integer, nullable=False, server_default="0"),

@@ -136,7 +136,7 @@ def resume(id: str | None) -> None:  # noqa: A002  (the word of the command)
     """
     bridge = make_bridge()
     chosen = _pick(bridge, id, State.PAUSED)
-    bridge.store.campaigns.resume(chosen)
+    jobs.resume(bridge, chosen)
     bridge.store.nudge()
     click.echo(f"Campaign {chosen.id} goes on.")
 

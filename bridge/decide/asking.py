@@ -22,10 +22,23 @@ from bridge.decide.history import (
     status,
     unconfirmed_move,
 )
-from bridge.vocabulary import EVERY_PURPOSE, Answer, Block, ConsentEvent, EventType, Limits, Status, rfc3339
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    PREFERENCES,
+    Answer,
+    Block,
+    ConsentEvent,
+    EventType,
+    Limits,
+    Status,
+    rfc3339,
+)
 
 T = EventType
 S = Status
+
+#: Where a no stands. A question that she asked for after it and has not answered lifts nothing.
+_NOS = frozenset({S.REFUSED, S.WITHDRAWN, S.REVOKED, S.INVALIDATED, S.OBJECTED})
 
 
 class Contact(NamedTuple):
@@ -55,7 +68,7 @@ class Unaskable(StrEnum):
     CHILD = "said to be a child"
     MOVED = "the address changed and has not confirmed"
     PAUSED = "paused all mail"
-    BOUGHT = "came from a third party's list"
+    BOUGHT = "came from a third party's list, or from a place the policy does not name any more"
     NOTHING = "nothing shows that she was ever asked"
     COUNTRY = "her country is not among the countries of the policy"
 
@@ -87,27 +100,31 @@ def _against(
 ) -> dict[Unaskable, bool]:
     """Each reason, and whether it holds."""
     asking, state, closed = limits.asking, status(mine, purpose), blocks(mine, limits)
-    graded = grade(proof(mine, purpose, contact.gaps), purpose, now, limits, confirmed=contact.confirmed)
+    known = proof(mine, purpose, contact.gaps)
+    graded = grade(known, purpose, now, limits, confirmed=contact.confirmed)
+    anew = known.asked is not None and now - known.asked <= limits.pending_ttl  # after a no
     claimed = latest(about(mine, purpose), T.IMPORTED)
     old = claimed is not None and now >= claimed.time + limits.consent_max_age
     pause = paused_until(mine, purpose)
     unproven = state is S.UNKNOWN
+    places = {e.channel for e in mine if e.type is T.IMPORTED}
+    unplaced = not places <= limits.channels | {PREFERENCES}  # whose list that was, nobody can tell
     return {
         Unaskable.OFF: asking is None,
         Unaskable.CLOSED: purpose not in limits.notice_since or purpose in limits.closed,
         Unaskable.ASKED: contact.asked,
         Unaskable.OBJECTED: any(e.type in FOR_ALL for e in mine),
         Unaskable.ERASED: Block.ERASED in closed,
-        Unaskable.NO: graded.grade is Grade.STOPPED,
+        Unaskable.NO: known.stopped or state in _NOS,
         Unaskable.EXPIRED: state is S.EXPIRED or "age" in graded.missing or (unproven and old),
         Unaskable.YES: state in MAILABLE,
-        Unaskable.REQUESTED: state is S.REQUESTED,
+        Unaskable.REQUESTED: state is S.REQUESTED or anew,
         Unaskable.DEAD: Block.BOUNCED in closed,
         Unaskable.RESTRICTED: Block.RESTRICTED in closed,
         Unaskable.CHILD: any(e.type is T.CHILD_DECLARED for e in mine),
         Unaskable.MOVED: unconfirmed_move(mine) is not None,
         Unaskable.PAUSED: pause is not None and pause > now,
-        Unaskable.BOUGHT: any(e.channel in limits.bought | contact.bought for e in mine),
+        Unaskable.BOUGHT: unplaced or any(e.channel in limits.bought | contact.bought for e in mine),
         Unaskable.NOTHING: unproven and (graded.grade is Grade.NONE or contact.gaps is None),
         Unaskable.COUNTRY: asking is None or (contact.country or asking.home) not in asking.countries,
     }
@@ -141,9 +158,9 @@ def after_the_question(
 
 
 class Wave(NamedTuple):
-    """What is known of one wave: how many it is for, and what came back of it."""
+    """What is known of one wave: how many it has asked, and what came back of it."""
 
-    size: int
+    asked: int
     bounced: int
     complained: int
 
@@ -154,6 +171,8 @@ def must_stop(waves: Collection[Wave], bounces_stop: float) -> str:
         if wave.complained:
             people = "reader" if wave.complained == 1 else "readers"
             return f"{wave.complained} {people} of wave {number} complained"
-        if wave.bounced and 100 * wave.bounced >= bounces_stop * wave.size:
-            return f"{wave.bounced} of the {wave.size} mails of wave {number} bounced ({bounces_stop:g} % is the limit)"
+        if wave.bounced and 100 * wave.bounced >= bounces_stop * wave.asked:
+            return (
+                f"{wave.bounced} of the {wave.asked} mails of wave {number} bounced ({bounces_stop:g} % is the limit)"
+            )
     return ""

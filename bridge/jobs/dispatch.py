@@ -19,7 +19,7 @@ from bridge.jobs.clock import StopWatch
 from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
-from bridge.jobs.repermission import Asker, confirmed
+from bridge.jobs.repermission import Asker, changed, confirmed
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
 from bridge.store.campaigns import State
@@ -30,8 +30,11 @@ log = logging.getLogger("bridge.dispatch")
 #: Mails that may not go twice: killed between hand-over and commit, they are not sent again (decision 25).
 _ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE, MailKind.REPERMISSION})
 
-#: A question of a campaign that is paused is looked at again after so long.
+#: A question of a campaign that is paused, or about what many complain of, is looked at again after so long.
 _HELD = timedelta(hours=1)
+
+#: A question that waited longer is taken back: its link and its day count from when it was promised.
+_STALE = timedelta(days=3)
 
 #: So few at a time that the last one leaves before the lease ends, however slow the mail server is.
 _MAILS_AT_ONCE = 10
@@ -239,15 +242,23 @@ class Dispatcher:
             mail = msgspec.structs.replace(mail, purposes=waiting or mail.purposes)
         contact: Contact | None = None
         if kind is MailKind.REPERMISSION:
+            if abs(now - mail.made) > _STALE:
+                log.info("mail %s (%s) not sent: it waited too long", mail.id, kind)
+                queue.drop_mail(mail)
+                return None
             state, contact = self.bridge.store.campaigns.question(mail, confirmed=confirmed(self.bridge, mail.purposes))
-            if state is State.PAUSED:
+            held = self.bridge.store.complaints.held(now, limits)
+            if state is State.PAUSED or not held.keys().isdisjoint(mail.purposes):
                 queue.hold_mail(mail, _HELD)
                 return None
+            campaign = self.bridge.store.campaigns.find(mail.request) if contact else None
+            if campaign is None or changed(self.bridge, campaign):
+                contact = None  # it would not say what was approved
         answer = gate(kind, history, mail.purposes, now, limits, contact=contact)
         if answer.may:
             return mail
         log.info("mail %s (%s) not sent: %s", mail.id, kind, "; ".join(answer.why))
-        queue.finish_mail(mail)
+        queue.drop_mail(mail)
         return None
 
     def _send(self, letter: Letter, ready: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
 """Asking contacts without proof once more, a wave at a time, so that nobody has to sit beside it (AUD-03 to AUD-05).
 
-A wave is asked, tried, and watched for a day; then the next one follows. Dead addresses beyond the limit, or one
+A wave is asked, leaves, and is watched for a day; then the next one follows. Dead addresses beyond the limit, or one
 complaint, stop the campaign for good. Whoever has not answered in time is let go.
 """
 
@@ -26,21 +26,18 @@ class Asker:
     def look(self) -> int:
         """Let go of people whose time is over, and ask the next; how many pieces of work that was."""
         done = self.bridge.store.end_questions()
-        for campaign in self.book.in_state(State.RUNNING):
-            done += self._go_on(campaign)
+        for campaign in self.book.in_state(State.RUNNING, State.PAUSED, State.ASKED):
+            if not stopped(self.bridge, campaign) and campaign.state is State.RUNNING:
+                done += self._go_on(campaign)
         return done + self.book.close()
 
     def _go_on(self, campaign: Campaign) -> int:
         bridge, now = self.bridge, self.bridge.clock()
         limits = bridge.limits(now)
         asking = limits.asking
-        waves = self.book.waves(campaign.id)
-        why = changed(bridge, campaign)
-        if asking and not why:
-            why = must_stop([wave.counts for wave in waves], asking.bounces_stop)
-        if why or asking is None:
-            self._end(campaign, State.STOPPED, why)
+        if asking is None:
             return 0
+        waves = self.book.waves(campaign.id)
         if campaign.purpose in {**limits.closed, **bridge.store.complaints.held(now, limits)}:
             return 0  # nobody may be mailed about it now: nobody is asked either
         last = waves[-1] if waves else None
@@ -52,17 +49,13 @@ class Asker:
         if last and last.watched and now < last.watched:
             return 0
         if campaign.is_through:
-            self._end(campaign, State.ASKED)
+            self.book.end(campaign, State.ASKED)
             return 0
         return self._ask(campaign, size_of(asking, len(waves)), new=True)
 
     def _ask(self, campaign: Campaign, size: int, *, new: bool) -> int:
         alone = confirmed(self.bridge, [campaign.purpose])
         return self.bridge.store.ask_once_more(campaign, size, confirmed=alone, new=new)
-
-    def _end(self, campaign: Campaign, state: State, why: str = "") -> None:
-        if self.book.end(campaign, state, why) and state is State.STOPPED:
-            log.error("campaign %s about %s was stopped: %s", campaign.id, campaign.purpose, why)
 
 
 def plan(
@@ -97,6 +90,24 @@ def allowed(bridge: Bridge) -> None:
             "the policy does not allow asking old contacts once more: it needs [repermission] with allowed = true, "
             "an approver, a reason and countries (AUD-03)"
         )
+
+
+def resume(bridge: Bridge, campaign: Campaign) -> None:
+    """Go on with a campaign that was paused, unless it must stop. Raises `BadInput` where it must."""
+    if why := stopped(bridge, campaign):
+        raise BadInput(f"campaign {campaign.id} was stopped: {why}")
+    bridge.store.campaigns.resume(campaign)
+
+
+def stopped(bridge: Bridge, campaign: Campaign) -> str:
+    """Stop a campaign that must not go on, for good. Why, in words; empty where it may."""
+    book, asking = bridge.store.campaigns, bridge.limits(bridge.clock()).asking
+    why = changed(bridge, campaign)
+    if asking and not why:
+        why = must_stop([wave.counts for wave in book.waves(campaign.id)], asking.bounces_stop)
+    if why and book.end(campaign, State.STOPPED, why):
+        log.error("campaign %s about %s was stopped: %s", campaign.id, campaign.purpose, why)
+    return why
 
 
 def changed(bridge: Bridge, campaign: Campaign) -> str:

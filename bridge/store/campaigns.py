@@ -22,14 +22,15 @@ from bridge.store.funnel import Funnel, funnel, kept, tally
 from bridge.store.rows import Opened, Rows, listed, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Mail, Person
-from bridge.tables import asked, campaigns, outbox, subjects, waves
+from bridge.tables import EVENT_TYPES, asked, campaigns, outbox, subjects, waves
 from bridge.vault import new_id
-from bridge.vocabulary import Limits, MailKind, micros
+from bridge.vocabulary import EventType, Limits, MailKind, micros
 
 _CANDIDATES = Sql(
     "SELECT subject, missing FROM unproven WHERE subject > ? AND subject <= ? AND purpose = ? ORDER BY subject LIMIT ?"
 )
 _KNOWN = Sql("SELECT hash FROM asked WHERE hash IN ({})")
+_HERS = Sql("SELECT subject, purpose FROM asked WHERE subject IN ({})")
 _LOCKED = Sql("SELECT state, done, wave FROM campaigns WHERE id = ? [FOR UPDATE]")
 #: How many a wave asked already: who is here, and who no longer is.
 _COUNT = Sql(
@@ -50,8 +51,16 @@ _SENT = Sql(
     "COALESCE((SELECT answer_days FROM campaigns c WHERE c.id = asked.campaign), 60) WHERE mail = ?"
 )
 _UNSENT = Sql("UPDATE asked SET sent = NULL, due = NULL WHERE mail = ?")
+_FREE = Sql("DELETE FROM asked WHERE mail = ? AND sent IS NULL AND NOT returned")
+#: Whether anybody whom the campaign of a mail asked has complained since: who is here, and who no longer is.
+_COMPLAINED = (
+    "SELECT 1 FROM waves w WHERE w.campaign = c.id AND w.complained > 0",
+    "SELECT 1 FROM asked o JOIN events e ON e.subject = o.subject AND e.time >= o.time "
+    f"WHERE o.campaign = c.id AND e.type = {EVENT_TYPES.index(EventType.COMPLAINED) + 1}",
+)
 _QUESTION = Sql(
-    "SELECT c.state, a.purpose, u.missing FROM asked a JOIN campaigns c ON c.id = a.campaign "
+    f"SELECT c.state, a.purpose, u.missing, EXISTS ({_COMPLAINED[0]}) OR EXISTS ({_COMPLAINED[1]}) "
+    "FROM asked a JOIN campaigns c ON c.id = a.campaign "
     "JOIN names n ON n.text = a.purpose "
     "LEFT JOIN unproven u ON u.subject = a.subject AND u.purpose = n.number WHERE a.mail = ?"
 )
@@ -112,8 +121,10 @@ class WaveNow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counts(self) -> Wave:
-        """What decides whether the campaign may go on."""
-        return Wave(self.size, self.funnel.bounced, self.funnel.complained)
+        """What decides whether the campaign may go on: of a wave whose mails are settled, those that left."""
+        asked = self.funnel.asked
+        left = asked - self.funnel.unsent if self.watched else min(self.size, asked)
+        return Wave(left, self.funnel.bounced, self.funnel.complained)
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,13 +206,13 @@ class Campaigns:
 
     def question(self, mail: Mail, *, confirmed: bool) -> tuple[State | None, Contact | None]:
         """What the gate must know of the question in a mail: the state of its campaign, and the contact while that may
-        send."""
+        send. Nothing may where anybody complained, though nobody has stopped it yet."""
         with self._database.looking() as db:
             found, bought = next(iter(_QUESTION.rows(db, (mail.id,))), None), noted(db)
         if found is None or mail.purposes != (found[1],):
             return None, None
         state = State(found[0])
-        if state not in (State.RUNNING, State.ASKED):
+        if state not in (State.RUNNING, State.ASKED) or found[3]:
             return state, None
         return state, _contact(mail.person, found[2], bought, asked=False, confirmed=confirmed)
 
@@ -216,6 +227,8 @@ class Campaigns:
         """What the rule must know of each besides her events."""
         hashes = {self._hash(purpose, opened): number for number, opened in people.items()}
         before = {hashes[bytes(value)] for (value,) in listed(_KNOWN, db, list(hashes))}
+        # Whoever moved was asked at an address that she had then.
+        before |= {number for number, about in listed(_HERS, db, list(people)) if about == purpose}
         bought = noted(db)
         return {
             number: _contact(opened.person, gaps[number], bought, asked=number in before, confirmed=confirmed)
@@ -317,20 +330,21 @@ class Campaigns:
         return max(1, len(found))
 
     def watch(self, campaign: Campaign, span: timedelta) -> bool:
-        """Begin to watch the last wave, if each of its mails was tried; whether that is so."""
+        """Begin to watch the last wave, if none of its mails waits any more; whether that is so."""
         mine = and_(asked.c.campaign == campaign.id, asked.c.wave == campaign.wave)
-        untried = select(asked.c.hash).join(outbox, outbox.c.id == asked.c.mail).where(mine, outbox.c.attempts == 0)
+        waiting = select(asked.c.hash).join(outbox, outbox.c.id == asked.c.mail).where(mine)
         row = and_(waves.c.campaign == campaign.id, waves.c.wave == campaign.wave)
         now = self._clock()
         # One that lasts so long was begun before the clock was set back.
         open_ = or_(waves.c.watched.is_(None), waves.c.watched > now + span)
         with self._database.writing() as db:
-            change = update(waves).where(row, open_, ~exists(untried)).values(watched=now + span)
+            change = update(waves).where(row, open_, ~exists(waiting)).values(watched=now + span)
             return bool(db.execute(change).rowcount)
 
     def end(self, campaign: Campaign, state: State, why: str = "") -> bool:
-        """Ask nobody any more; mails that have not left are taken back. False where that is so already."""
-        going = (State.RUNNING.value, State.PAUSED.value)
+        """Ask nobody any more; of one that is stopped, mails that have not left are taken back, and whom they were for
+        was not asked. False where that is so already."""
+        going = (State.RUNNING.value, State.PAUSED.value, State.ASKED.value)
         mine = and_(campaigns.c.id == campaign.id, campaigns.c.state.in_(going))
         with self._database.writing() as db:
             change = update(campaigns).where(mine).values(state=state.value, why=why, ended=self._clock())
@@ -338,6 +352,9 @@ class Campaigns:
                 return False
             if state is State.STOPPED:
                 db.execute(delete(outbox).where(outbox.c.id.in_(_mails(campaign))))
+                db.execute(
+                    delete(asked).where(asked.c.campaign == campaign.id, asked.c.sent.is_(None), ~asked.c.returned)
+                )
         return True
 
     def close(self) -> int:
@@ -362,6 +379,11 @@ def note_sent(db: Hand, mail: str, now: datetime) -> None:
 def note_unsent(db: Hand, mail: str) -> None:
     """It did not leave after all."""
     _UNSENT.run(db, (mail,))
+
+
+def free(db: Hand, mail: str) -> None:
+    """It never leaves: nobody was asked by it, unless it was handed over."""
+    _FREE.run(db, (mail,))
 
 
 def _mails(campaign: Campaign) -> Any:

@@ -77,6 +77,13 @@ _FORMER = Sql(
     "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject, stop = excluded.stop"
 )
 _VOID = Sql("DELETE FROM outbox WHERE subject = ?")
+#: A question that has not left went with its mail.
+_UNASKED = Sql("DELETE FROM asked WHERE subject = ? AND sent IS NULL AND NOT returned")
+_QUESTIONS = Sql("SELECT hash, purpose, time FROM asked WHERE subject = ? ORDER BY hash")
+_REHASH = Sql(
+    "UPDATE asked SET hash = ? WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM asked other WHERE other.hash = ?)"
+)
+_ASKED_BEFORE = Sql("INSERT INTO asked (hash, purpose, time) VALUES (?, ?, ?)")
 _BACK = Sql("DELETE FROM former WHERE lookup IN ({})")
 _LIFT = Sql("DELETE FROM stop_list WHERE hash = ? AND (scope = ? OR (scope = '' AND reason = 'erased'))")
 #: What no lesser no takes the place of, however late it comes: the strictest last.
@@ -299,11 +306,20 @@ class Batch:
         profile = seal(opened.key, profile_bytes(person), person.id)
         _MOVE.run(self.db, (new[0].kid, new[0].value, mark, profile, person.number))
         _VOID.run(self.db, (person.number,))
+        self._take_questions_along(person.number, email)
         gone = self.vault.stop_hashes(opened.person.email)[0]  # of the same root as the newest of `old`
         _FORMER.run(self.db, (old[0].value, old[0].kid, person.number, gone.value))
         _BACK.run(self.db, [entry.value for entry in new], len(new))
         self.people[opened.number] = Opened(person=person, key=opened.key)
         return self.people[opened.number]
+
+    def _take_questions_along(self, number: int, email: str) -> None:
+        """What she was asked once more is known by her new address from now on; that the old one was asked stays."""
+        _UNASKED.run(self.db, (number,))
+        for before, purpose, time in _QUESTIONS.rows(self.db, (number,)):
+            now = self.vault.once(purpose, email)
+            if _REHASH.run(self.db, (now, before, now)):
+                _ASKED_BEFORE.run(self.db, (before, purpose, time))
 
     def flush(self) -> bool:
         """Write everything, batch-wise. True when work was promised."""

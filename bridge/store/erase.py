@@ -40,9 +40,10 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers)).order_by(subjects.c.number)))
     if not ids:
         return
-    forget(db, asked.c.subject.in_(numbers))  # first: what she answered is read once more
+    db.execute(delete(outbox).where(outbox.c.subject.in_(numbers)))  # before `asked`, as at hand-over: no deadlock
+    forget(db, asked.c.subject.in_(numbers))  # before her events: what she answered is read once more
     note_answers(db, numbers)
-    for table in (outbox, pushes, stop_clocks, records, unproven, former, person_keys):
+    for table in (pushes, stop_clocks, records, unproven, former, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))

@@ -21,7 +21,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     """How many were asked, and what became of each: these add up."""
 
     asked: int = 0  # the mail was promised
-    unsent: int = 0  # it has not left yet, or never will
+    unsent: int = 0  # it has not left yet
     yes: int = 0
     no: int = 0
     complained: int = 0

@@ -4,7 +4,7 @@ Nobody is suppressed by it: whoever is only deleted may sign up again, and is ma
 she said no to stays on the stop list, as a keyed hash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from bridge.store.proofs import Known, known_by
 from bridge.store.rows import Rows, listed, stop_event
 from bridge.store.sql import Hand, Sql
 from bridge.vault import Hash, Vault
-from bridge.vocabulary import EVERY_PURPOSE, Block, EventType, Limits
+from bridge.vocabulary import EVERY_PURPOSE, Block, ConsentEvent, EventType, Limits, Method
 
 _LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 
@@ -86,13 +86,7 @@ def remove(db: Connection, rows: Rows, wanted: Sequence[Removal], limits: Limits
     gone = [each for each, said in zip(wanted, verdicts, strict=True) if said is Removed.REMOVED]
     numbers = sorted({number for each in gone for number in known[each.email].numbers})
     remember_stops(hand, [stop for each in gone for stop in _stops(vault, each, known[each.email])])
-    left: dict[int, list[Hash]] = {}
-    for subject, kid, stop in listed(LEFT, hand, numbers):
-        left.setdefault(subject, []).append(Hash(kid, stop))
-    for each in gone:
-        before = [hash_ for number in known[each.email].numbers for hash_ in left.get(number, ())]
-        nos = [(hash_, said) for hash_ in before for said in _nos(known[each.email])]
-        remember_stops(hand, [Stop(hash_, said.purpose, said.type, said.time) for hash_, said in nos])
+    remember_nos(hand, {n: known[each.email].told for each in gone for n in known[each.email].numbers})
     for there in sorted({each.there for each in gone}):
         mine = [each for each in gone if each.there == there]
         # Whoever is not here has no number: each gets one that nobody has.
@@ -102,12 +96,22 @@ def remove(db: Connection, rows: Rows, wanted: Sequence[Removal], limits: Limits
     return verdicts
 
 
-def _nos(known: Known) -> list[Said]:
-    """Every no of somebody who goes. That she was erased before is about that address alone."""
-    return [Said(e.type, e.purpose, e.time) for e in known.told if e.type in _NOS]
+def remember_nos(db: Hand, told: Mapping[int, Collection[ConsentEvent]]) -> None:
+    """Every no of people who go, by number, stands at the addresses they had before, too."""
+    stops = []
+    for subject, kid, stop in listed(LEFT, db, sorted(told)):
+        stops += [Stop(Hash(kid, stop), said.purpose, said.type, said.time) for said in _nos(told[subject])]
+    remember_stops(db, stops)
+
+
+def _nos(told: Collection[ConsentEvent]) -> list[Said]:
+    """Every no of somebody who goes. That she was erased before is about that address alone, and that she did not
+    answer is no no."""
+    nos = [e for e in told if e.type in _NOS and (e.type, e.method) != (EventType.INVALIDATED, Method.CLOCK)]
+    return [Said(e.type, e.purpose, e.time) for e in nos]
 
 
 def _stops(vault: Vault, wanted: Removal, known: Known) -> list[Stop]:
     """The same for her address, with those that the list or an ESP holds."""
     hash_ = vault.stop_hashes(wanted.email)[0]
-    return [Stop(hash_, said.purpose, said.type, said.time) for said in (*_nos(known), *wanted.stops)]
+    return [Stop(hash_, said.purpose, said.type, said.time) for said in (*_nos(known.told), *wanted.stops)]

@@ -28,14 +28,14 @@ from bridge.store.past import Past
 from bridge.store.questions import Questions
 from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
-from bridge.store.removing import Removal, Removed, remove
+from bridge.store.removing import Removal, Removed, remember_nos, remove
 from bridge.store.rows import listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import asked, events, keys_used, pushes, subjects, throttle
+from bridge.tables import asked, events, keys_used, outbox, pushes, subjects, throttle
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -298,10 +298,13 @@ class Store(Reads):
             locked = select(subjects.c.number).where(subjects.c.number.in_(found)).order_by(subjects.c.number)
             free = list(db.scalars(locked.with_for_update(skip_locked=True)))  # held: she answers at this moment
             batch = Batch(Hand.of(db), self.rows, self.adapters, self.limits(now), now)
+            mails = select(outbox.c.id).where(outbox.c.subject.in_(free)).order_by(outbox.c.id)
+            db.execute(mails.with_for_update()).all()  # before `asked`, as at hand-over: no deadlock
             batch.load_numbers(list(self.rows.readable(db, free)))
             gone = Questions(db, batch, free).end()
             batch.flush()
             people = {number: batch.people[number].person.email for number in gone}
+            remember_nos(Hand.of(db), {number: batch.history[number] for number in gone})
             promise(db, self.vault, people, now, self.adapters)
             erase(db, gone, now)
         self.database.forget_log()

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
+from bridge.store.campaigns import free as free_to_ask
 from bridge.store.campaigns import note_sent, note_unsent
 from bridge.store.engine import Database
 from bridge.store.erasing import ErasureBook
@@ -77,6 +78,13 @@ class WorkQueue(PushQueue):
         with self.database.writing() as db:
             db.execute(delete(outbox).where(outbox.c.id == mail.id, outbox.c.lease == mail.lease))
 
+    def drop_mail(self, mail: Mail) -> None:
+        """The mail must not leave: forget it. Whom it would have asked once more was not asked."""
+        with self.database.writing() as db:
+            mine = and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease)
+            if db.execute(delete(outbox).where(mine)).rowcount and mail.kind == MailKind.REPERMISSION:
+                free_to_ask(Hand.of(db), mail.id)
+
     def put_off_mail(self, mail: Mail, reason: str, wait: float | None = None) -> bool:
         """Try again later; False when that was the last try and the mail is given up."""
         last = mail.attempts + 1 >= _MAIL_ATTEMPTS
@@ -87,6 +95,8 @@ class WorkQueue(PushQueue):
         with self.database.writing() as db:
             if db.execute(change.where(mine)).rowcount and mail.kind == MailKind.REPERMISSION:
                 note_unsent(Hand.of(db), mail.id)
+                if last:
+                    free_to_ask(Hand.of(db), mail.id)
         return not last
 
     def hold_mail(self, mail: Mail, span: timedelta) -> None:
