@@ -67,6 +67,9 @@ def everywhere(house: House) -> list[Visit]:
         Visit("POST", waiting, 200),
         Visit("POST", "/confirm/abc.def", 404),
         Visit("DELETE", waiting, 405),
+        Visit("GET", "/question/abc.def", 404),
+        Visit("POST", "/question/abc.def", 404),
+        Visit("PUT", "/question/abc.def", 405),
         Visit("GET", stop, 200),
         Visit("GET", "/u/abc.def", 404),
         Visit("PATCH", stop, 405),
@@ -317,6 +320,7 @@ GET_ONLY, BOTH = {"GET", "HEAD"}, {"GET", "HEAD", "POST"}
 METHODS = {
     "/subscribe": BOTH,
     "/confirm/x": BOTH,
+    "/question/x": BOTH,
     "/u/x": BOTH,
     "/preferences": BOTH,
     "/preferences/x": BOTH,
