@@ -22,8 +22,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
+from werkzeug.routing import Rule
 
 from adapters.memory import Account, account
 from adapters.sandbox import load_keys, make_keys, moment
@@ -301,6 +302,28 @@ class Compiled(BytecodeCache):
 
 
 _compiled: defaultdict[str, Compiled] = defaultdict(Compiled)
+_engines: dict[str, Engine] = {}
+_builders: dict[Any, Any] = {}
+_compile_builder = Rule._compile_builder
+
+
+def share(engine: Engine) -> None:
+    """What SQLAlchemy's statements came to: kept with their dialect, the same for every house on that kind of database."""
+    first = _engines.setdefault(engine.dialect.name, engine)
+    engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+
+
+def _once(rule: Rule, append_unknown: bool = True) -> Any:
+    """How werkzeug writes an address: compiled from the text of its rule, the same for every house."""
+    if rule.defaults:
+        return _compile_builder(rule, append_unknown)
+    key = rule.rule, *rule._trace, append_unknown
+    if key not in _builders:
+        _builders[key] = _compile_builder(rule, append_unknown)
+    return _builders[key]
+
+
+Rule._compile_builder = _once  # type: ignore[method-assign]
 
 
 class House:
@@ -314,6 +337,7 @@ class House:
         self.bridge.ready()
         for language, spoken in self.bridge.texts._spoken.items():
             spoken.templates.bytecode_cache = _compiled[language]
+        share(self.bridge.database.engine)
         self.store = self.bridge.store
         self.dispatcher = Dispatcher(self.bridge)
 
