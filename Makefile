@@ -28,7 +28,7 @@ demo: .venv/run.stamp
 	@$(BIN)/consent-bridge demo --port $(PORT)
 
 test: .venv/test.stamp lint
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-browser: .venv/test.stamp
 	@$(BIN)/python -m pytest -m browser

@@ -599,6 +599,17 @@ def reader(home: House) -> Reader:
     return Reader(home, "an.vandenberg@lezer.example")
 
 
+# -- the order of a run ------------------------------------------------------------------------------------------
+
+#: A few tests that take long. Begun last, they would hold one worker up when the others have nothing left to do.
+LONG = ("test_torture.py", "test_demo.py", "test_bench.py", "test_package.py", "test_browser.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 # -- no way out --------------------------------------------------------------------------------------------------
 
 
