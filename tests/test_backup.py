@@ -27,6 +27,7 @@ from bridge.store import OldSchema, copies, schema
 from bridge.store.archive import Header, Writer, house_of, sections
 from bridge.store.copies import back_up, open_pair, restore
 from bridge.store.engine import Database
+from bridge.store.triggers import missing_triggers
 from bridge.tables import (
     connections,
     erasures,
@@ -533,7 +534,7 @@ def test_a_newer_schema_is_refused_and_an_older_one_is_brought_up(small: Copies)
     database = Database(url)
     assert schema.current(database) == schema.head()
     with database.reading() as db:
-        assert schema.missing_triggers(db) == set()
+        assert missing_triggers(db) == set()
         assert db.scalar(select(func.count()).select_from(wordings)) == 1
     database.engine.dispose()
 

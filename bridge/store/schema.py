@@ -10,12 +10,8 @@ from sqlalchemy import Connection, inspect, text
 
 from bridge.store.engine import Database
 from bridge.store.errors import OldSchema
+from bridge.store.triggers import missing_triggers
 from bridge.tables import FUNCTIONS, TRIGGERS, metadata
-
-_TRIGGERS_THERE = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
-    "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
-}
 
 #: Stands in place of the schema while a backup is being restored: nothing opens such a database (decision 19).
 RESTORING = "restoring"
@@ -92,12 +88,6 @@ def keep_history(db: Connection) -> None:
         table = name.partition("_")[0]
         db.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + (f" ON {table}" if dialect == "postgresql" else ""))
         db.exec_driver_sql(statement)
-
-
-def missing_triggers(db: Connection) -> set[str]:
-    """The triggers that should keep history and are dropped or switched off: `verify` says so, `upgrade` mends it."""
-    asked = _TRIGGERS_THERE[db.dialect.name]
-    return set(TRIGGERS[db.dialect.name]) - set(db.scalars(text(asked)))
 
 
 def known(there: str | None) -> None:

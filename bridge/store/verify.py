@@ -9,8 +9,8 @@ from bridge.decide import as_bits, common, concerns, lacking, standing
 from bridge.store.engine import Database
 from bridge.store.names import Names
 from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_event, open_person
-from bridge.store.schema import missing_triggers
 from bridge.store.sql import AnyRow, Sql
+from bridge.store.triggers import missing_triggers
 from bridge.store.values import Person
 from bridge.tables import STATUSES, asked, events, person_keys, subjects
 from bridge.tables import moment as moment_of
