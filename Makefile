@@ -28,6 +28,7 @@ demo: .venv/run.stamp
 	@$(BIN)/consent-bridge demo --port $(PORT)
 
 test: .venv/test.stamp lint
+	@$(BIN)/python -m compileall -q bridge adapters bench  # also where Python is told to write no such files: a hundred programs are started
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-browser: .venv/test.stamp
