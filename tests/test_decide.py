@@ -694,9 +694,9 @@ def test_some_are_never_asked(kind: EventType) -> None:
 
 def test_the_question_for_proof_is_put_once_ever() -> None:
     """R11, AUD-04: only to a contact without proof, and only once."""
-    bram = [told(T.IMPORTED, 0)]
+    bram = [told(T.IMPORTED, 0, channel="footer")]
 
-    asking = msgspec.structs.replace(LIMITS, asking=Asking(home="BE", countries=frozenset({"BE"})))
+    asking = msgspec.structs.replace(LIMITS, **ASKS)
 
     def may_be_asked(history: list[ConsentEvent], *, before: bool = False) -> bool:
         contact = Contact(gaps=frozenset({"notice"}), asked=before)
@@ -706,6 +706,8 @@ def test_the_question_for_proof_is_put_once_ever() -> None:
 
     assert may_be_asked(bram)
     assert not may_be_asked(bram, before=True)
+    for place in (None, "elsewhere"):  # whose list that was, nobody can tell
+        assert not may_be_asked([told(T.IMPORTED, 0, channel=place)])
     for kind in (T.WITHDRAWN, T.EXPIRED, T.COMPLAINED, T.BOUNCED, T.GIVEN, T.REVOKED, T.INVALIDATED, T.ENROLLED):
         assert not may_be_asked([*bram, told(kind, 10)]), kind
 
@@ -916,7 +918,7 @@ ASKED = [told(T.REQUESTED, 1)]
 YES = [told(T.REQUESTED, 1), told(T.GIVEN, 3, asked=at(2))]
 LEFT = [*YES, told(T.WITHDRAWN, 5)]
 GOODBYE = {"goodbye": True}
-ASKS = {"asking": Asking(home="BE", countries=frozenset({"BE"}))}
+ASKS = {"asking": Asking(home="BE", countries=frozenset({"BE"})), "channels": frozenset({"footer"})}
 #: Somebody whom a running campaign asks.
 ASKED_NOW = Contact(gaps=frozenset({"notice"}), asked=False)
 
@@ -977,12 +979,24 @@ ASKED_NOW = Contact(gaps=frozenset({"notice"}), asked=False)
         (MailKind.LINK, [*YES, told(T.COMPLAINED, 5)], [], {}, True),
         (MailKind.LINK, [*YES, told(T.ERASED, 5)], [], {}, False),
         (MailKind.LINK, [], [], {}, False),
-        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], ["newsletter"], ASKS, True),
-        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], ["newsletter"], {}, False),  # off by default
-        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], [], ASKS, False),
-        (MailKind.REPERMISSION, [told(T.IMPORTED, 1)], ["newsletter", "offers"], ASKS, True),
-        (MailKind.REPERMISSION, [told(T.IMPORTED, 1), *YES], ["newsletter"], ASKS, False),  # said yes meanwhile
-        (MailKind.REPERMISSION, [told(T.IMPORTED, 1), told(T.WITHDRAWN, 2)], ["newsletter"], ASKS, False),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1, channel="footer")], ["newsletter"], ASKS, True),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1, channel="footer")], ["newsletter"], {}, False),  # off by default
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1, channel="footer")], [], ASKS, False),
+        (MailKind.REPERMISSION, [told(T.IMPORTED, 1, channel="footer")], ["newsletter", "offers"], ASKS, True),
+        (
+            MailKind.REPERMISSION,
+            [told(T.IMPORTED, 1, channel="footer"), *YES],
+            ["newsletter"],
+            ASKS,
+            False,
+        ),  # said yes meanwhile
+        (
+            MailKind.REPERMISSION,
+            [told(T.IMPORTED, 1, channel="footer"), told(T.WITHDRAWN, 2)],
+            ["newsletter"],
+            ASKS,
+            False,
+        ),
         (MailKind.REPERMISSION, [], ["gone"], ASKS, False),
         (MailKind.ANSWER, LEFT, [], {}, True),
         (MailKind.ANSWER, [told(T.ERASED, 5)], [], {}, False),
