@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from bridge.jobs.doctor import house as house_checks
+from bridge.store import engine
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway
 from bridge.store.turns import Turns
@@ -190,3 +191,24 @@ def test_its_file_is_closed_with_it(path: str) -> None:
             pass
     gc.collect()
     assert len(list(Path("/dev/fd").iterdir())) <= before + 1
+
+
+def test_bulk_work_lets_whoever_waits_go_first(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decision 16: before each of its chunks a list gives way to every click that waits, in any process."""
+    monkeypatch.setattr(engine, "_GIVES_WAY", 60.0)
+    database = Database(sqlite_url)
+    others = Turns(sqlite_url.removeprefix("sqlite:///"), 60.0)
+    done: list[str] = []
+
+    def bulk() -> None:
+        database.give_way()
+        done.append("bulk")
+
+    with others.writing():
+        waits = threading.Thread(target=bulk)
+        waits.start()
+        waits.join(0.2)
+        done.append("click")
+    waits.join(60.0)
+    assert done == ["click", "bulk"]
+    database.engine.dispose()

@@ -26,6 +26,7 @@ _CLEARED_EVERY = 400
 _BULK = 4
 
 #: So long it is waited for a moment without a writer.
+_GIVES_WAY = 0.25  # seconds; for a writer that never stops, bulk work goes on all the same
 _SHORT_WAIT = 0.25
 
 _READ_ONLY = "25006"  # PostgreSQL on a standby, or while it changes places with one
@@ -165,6 +166,14 @@ class Database:
                 connection.close()
         self._changed = self._most = 0
         return not busy
+
+    def give_way(self) -> None:
+        """Let whoever waits to write here go first, for a moment at most: for bulk work, before each of its chunks.
+
+        Writers hold their turn together from when they begin to wait, so having it alone means that nobody waits.
+        """
+        with self._turns.clearing(_GIVES_WAY):
+            pass
 
     @contextmanager
     def _own_turn(self) -> Iterator[None]:

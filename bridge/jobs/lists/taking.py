@@ -92,7 +92,7 @@ class IntoStore(_Taker):
     """Into the store, for good."""
 
     def __init__(self, bridge: Bridge, mark: Mark) -> None:
-        self._store, self.mark = bridge.store, mark
+        self._store, self._database, self.mark = bridge.store, bridge.database, mark
 
     def take(self, entries: Sequence[Entry], done: int | None = None) -> None:
         """Some lines in one transaction, and the note how far it is. A store that is away is waited for a while."""
@@ -101,6 +101,7 @@ class IntoStore(_Taker):
         behind = self.mark.done + len(entries) if done is None else done
         for tries in count(1):
             try:
+                self._database.give_way()  # no click waits for more than the one chunk
                 self.mark = self._store.take_list(entries, self.mark, behind)
             except StoreAway:
                 if tries == _TRIES:
