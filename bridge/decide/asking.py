@@ -13,6 +13,7 @@ from bridge.decide.grades import Grade, grade, proof
 from bridge.decide.history import (
     FOR_ALL,
     MAILABLE,
+    SAID_NO,
     about,
     blocks,
     latest,
@@ -36,9 +37,6 @@ from bridge.vocabulary import (
 
 T = EventType
 S = Status
-
-#: Where a no stands. A question that she asked for after it and has not answered lifts nothing.
-_NOS = frozenset({S.REFUSED, S.WITHDRAWN, S.REVOKED, S.INVALIDATED, S.OBJECTED})
 
 
 class Contact(NamedTuple):
@@ -115,7 +113,7 @@ def _against(
         Unaskable.ASKED: contact.asked,
         Unaskable.OBJECTED: any(e.type in FOR_ALL for e in mine),
         Unaskable.ERASED: Block.ERASED in closed,
-        Unaskable.NO: known.stopped or state in _NOS,
+        Unaskable.NO: known.stopped or state in SAID_NO,  # a question after it lifts nothing
         Unaskable.EXPIRED: state is S.EXPIRED or "age" in graded.missing or (unproven and old),
         Unaskable.YES: state in MAILABLE,
         Unaskable.REQUESTED: state is S.REQUESTED or anew,

@@ -36,6 +36,9 @@ STOPS: Mapping[EventType, Status] = {
     T.ERASED: S.UNKNOWN,
 }
 
+#: Where a no leaves people; a yes that grew too old is none.
+SAID_NO = frozenset(STOPS.values()) - {S.EXPIRED, S.UNKNOWN}
+
 #: Stops that the stop list remembers as a keyed hash, beyond the person herself.
 LISTED = frozenset({T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED, T.COMPLAINED, T.REFUSED, T.ERASED})
 

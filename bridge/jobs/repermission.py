@@ -5,12 +5,12 @@ complaint, stop the campaign for good. Whoever has not answered in time is let g
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from bridge.bootstrap import Bridge
 from bridge.decide import must_stop
 from bridge.store import BadInput
-from bridge.store.campaigns import Campaign, Planned, State
+from bridge.store.campaigns import Campaign, Planned, State, WaveNow
 from bridge.vocabulary import Asking
 
 log = logging.getLogger("bridge.asking")
@@ -27,17 +27,17 @@ class Asker:
         """Let go of people whose time is over, and ask the next; how many pieces of work that was."""
         done = self.bridge.store.end_questions()
         for campaign in self.book.in_state(State.RUNNING, State.PAUSED, State.ASKED):
-            if not stopped(self.bridge, campaign) and campaign.state is State.RUNNING:
-                done += self._go_on(campaign)
+            waves = self.book.waves(campaign.id)
+            if not stopped(self.bridge, campaign, waves) and campaign.state is State.RUNNING:
+                done += self._go_on(campaign, waves)
         return done + self.book.close()
 
-    def _go_on(self, campaign: Campaign) -> int:
+    def _go_on(self, campaign: Campaign, waves: Sequence[WaveNow]) -> int:
         bridge, now = self.bridge, self.bridge.clock()
         limits = bridge.limits(now)
         asking = limits.asking
         if asking is None:
             return 0
-        waves = self.book.waves(campaign.id)
         if campaign.purpose in {**limits.closed, **bridge.store.complaints.held(now, limits)}:
             return 0  # nobody may be mailed about it now: nobody is asked either
         last = waves[-1] if waves else None
@@ -94,17 +94,17 @@ def allowed(bridge: Bridge) -> None:
 
 def resume(bridge: Bridge, campaign: Campaign) -> None:
     """Go on with a campaign that was paused, unless it must stop. Raises `BadInput` where it must."""
-    if why := stopped(bridge, campaign):
+    if why := stopped(bridge, campaign, bridge.store.campaigns.waves(campaign.id)):
         raise BadInput(f"campaign {campaign.id} was stopped: {why}")
     bridge.store.campaigns.resume(campaign)
 
 
-def stopped(bridge: Bridge, campaign: Campaign) -> str:
+def stopped(bridge: Bridge, campaign: Campaign, waves: Sequence[WaveNow]) -> str:
     """Stop a campaign that must not go on, for good. Why, in words; empty where it may."""
     book, asking = bridge.store.campaigns, bridge.limits(bridge.clock()).asking
     why = changed(bridge, campaign)
     if asking and not why:
-        why = must_stop([wave.counts for wave in book.waves(campaign.id)], asking.bounces_stop)
+        why = must_stop([wave.counts for wave in waves], asking.bounces_stop)
     if why and book.end(campaign, State.STOPPED, why):
         log.error("campaign %s about %s was stopped: %s", campaign.id, campaign.purpose, why)
     return why

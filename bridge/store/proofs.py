@@ -5,18 +5,16 @@ say it all are read one by one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from bridge.decide import STOPS, Proof, from_bits, proof
+from bridge.decide import SAID_NO, STOPS, Proof, from_bits, proof
 from bridge.store.engine import Database
-from bridge.store.rows import Opened, Rows, listed, with_stops
+from bridge.store.rows import Rows, listed, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.tables import EVENT_TYPES, STATUSES, moment
-from bridge.vault import Sealed
 from bridge.vocabulary import ConsentEvent, EventType, Status, micros
 
 #: People in one statement.
@@ -24,10 +22,6 @@ PAGE = 20_000
 
 _TYPES = {word: number for number, word in enumerate(EVENT_TYPES, start=1)}
 _NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
-
-
-#: Where a no leaves people; what grew too old is none.
-_NO = frozenset(STOPS.values()) - {Status.EXPIRED, Status.UNKNOWN}
 
 
 def _types(*kinds: EventType) -> str:
@@ -134,7 +128,7 @@ class Proofs:
                 for number, purpose, seen, *about in _LISTED.rows(db, (after, until))
             ]
             found = sorted([*found, *self._special(db, after, until)], key=lambda each: (each.number, each.purpose))
-            people = opened(self._rows, db, sorted({contact.number for contact in found}))
+            people = self._rows.readable(db, sorted({contact.number for contact in found}))
         return found, {number: one.person.email for number, one in people.items()}
 
     def known(self, emails: Sequence[str]) -> dict[str, Known]:
@@ -147,7 +141,7 @@ class Proofs:
         if not pairs:
             return
         numbers = sorted({number for number, *_ in pairs})
-        people = opened(self._rows, db, numbers)
+        people = self._rows.readable(db, numbers)
         histories = self._rows.histories(db, [one.person for one in people.values()])
         stops = self._rows.stops(db, [one.person.email for one in people.values()])
         gaps = _gaps(db, self._rows, numbers)
@@ -163,7 +157,7 @@ class Proofs:
         stands = STATUSES[(status or 1) - 1]
         said = None if time is None else moment(time)
         where = None if channel is None else self._text(db, channel)
-        if stands in _NO:
+        if stands in SAID_NO:
             return Proof(stands, stopped=True, time=said, channel=where)
         gaps = None if missing is None else from_bits(missing)
         if stands is Status.UNKNOWN and time is not None and gaps is None:
@@ -182,7 +176,7 @@ def known_by(db: Hand, rows: Rows, emails: Sequence[str]) -> dict[str, Known]:
     here: dict[bytes, int] = dict(listed(_HERE, db, every))
     before: dict[bytes, int] = dict(listed(_BEFORE, db, every))
     numbers = sorted({*here.values(), *before.values()})
-    people = opened(rows, db, numbers)
+    people = rows.readable(db, numbers)
     told, tails = rows.chains(db, [one.person for one in people.values()])
     gaps = _gaps(db, rows, list(people))
     stops = rows.stops(db, emails)  # last: what is told in between can only be one more stop
@@ -205,18 +199,6 @@ def known_by(db: Hand, rows: Rows, emails: Sequence[str]) -> dict[str, Known]:
             readable=people.keys() >= set(hers),
         )
     return found
-
-
-def opened(rows: Rows, db: Hand, numbers: Sequence[int]) -> dict[int, Opened]:
-    """These people, without those who are gone; one who cannot be read keeps nobody else from being looked at."""
-    try:
-        return rows.people(db, numbers)
-    except (Sealed, msgspec.DecodeError):
-        found: dict[int, Opened] = {}
-        for number in numbers:
-            with suppress(Sealed, msgspec.DecodeError):
-                found |= rows.people(db, [number])
-        return found
 
 
 def _elsewhere(events: Sequence[ConsentEvent]) -> list[ConsentEvent]:
