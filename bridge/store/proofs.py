@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.decide import SAID_NO, STOPS, Proof, from_bits, proof
 from bridge.store.engine import Database
-from bridge.store.rows import Rows, listed, with_stops
+from bridge.store.rows import BEFORE, HERE, Rows, listed, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.tables import EVENT_TYPES, STATUSES, moment
 from bridge.vocabulary import ConsentEvent, EventType, Status, micros
@@ -56,8 +56,6 @@ _ONE_BY_ONE = Sql(
 _LISTED = Sql(_EACH.format(columns=f"r.subject, r.purpose, {_SEEN}, r.status, u.missing, p.channel, p.notice, {_TIME}"))
 _GAPS = Sql("SELECT subject, purpose, missing FROM unproven WHERE subject IN ({})")
 _LAST = Sql("SELECT coalesce(max(number), 0) FROM subjects")
-_HERE = Sql("SELECT lookup, number FROM subjects WHERE lookup IN ({})")
-_BEFORE = Sql("SELECT lookup, subject FROM former WHERE lookup IN ({})")
 
 
 class Alike(NamedTuple):
@@ -173,8 +171,8 @@ def known_by(db: Hand, rows: Rows, emails: Sequence[str]) -> dict[str, Known]:
     before she moved counts against it too."""
     hashes = {email: [entry.value for entry in rows.vault.lookups(email)] for email in emails}
     every = [value for mine in hashes.values() for value in mine]
-    here: dict[bytes, int] = dict(listed(_HERE, db, every))
-    before: dict[bytes, int] = dict(listed(_BEFORE, db, every))
+    here: dict[bytes, int] = dict(listed(HERE, db, every))
+    before: dict[bytes, int] = dict(listed(BEFORE, db, every))
     numbers = sorted({*here.values(), *before.values()})
     people = rows.readable(db, numbers)
     told, tails = rows.chains(db, [one.person for one in people.values()])

@@ -11,12 +11,10 @@ import msgspec
 from bridge.decide import STOPS, event_of, judge_entry
 from bridge.store.door import Stop, with_stop
 from bridge.store.engine import Database
-from bridge.store.rows import Rows, listed, with_stops
+from bridge.store.rows import BEFORE, HERE, Rows, listed, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.vocabulary import ConsentEvent, Entry, Taken
 
-_HERE = Sql("SELECT lookup, number FROM subjects WHERE lookup IN ({})")
-_BEFORE = Sql("SELECT lookup, subject FROM former WHERE lookup IN ({})")
 _SEEN = Sql("SELECT who, known FROM seen WHERE who IN ({})")
 _SEE = Sql("INSERT OR REPLACE INTO seen (who, known) VALUES (?, ?)")
 
@@ -79,8 +77,8 @@ class Rehearsal:
         hashes = {email: [h.value for h in vault.lookups(email)] for email in emails}
         every = [value for mine in hashes.values() for value in mine]
         with self._database.looking() as db:
-            here: dict[bytes, int] = dict(listed(_HERE, db, every))
-            before: dict[bytes, int] = dict(listed(_BEFORE, db, every))
+            here: dict[bytes, int] = dict(listed(HERE, db, every))
+            before: dict[bytes, int] = dict(listed(BEFORE, db, every))
             people = rows.people(db, {*here.values(), *before.values()})
             histories = rows.histories(db, [opened.person for opened in people.values()])
             stops = rows.stops(db, [*emails, *(opened.person.email for opened in people.values())])

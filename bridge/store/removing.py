@@ -17,12 +17,10 @@ from bridge.store.erase import LEFT, erase
 from bridge.store.erasing import promise
 from bridge.store.intake import ALONE
 from bridge.store.proofs import Known, known_by
-from bridge.store.rows import Rows, listed, stop_event
-from bridge.store.sql import Hand, Sql
+from bridge.store.rows import LOCKED, Rows, listed, stop_event
+from bridge.store.sql import Hand
 from bridge.vault import Hash, Vault
 from bridge.vocabulary import EVERY_PURPOSE, Block, ConsentEvent, EventType, Limits, Method
-
-_LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 
 #: What is taken out.
 REMOVED = frozenset({Grade.NONE, Grade.STOPPED})
@@ -80,7 +78,7 @@ def remove(db: Connection, rows: Rows, wanted: Sequence[Removal], limits: Limits
     if hand.dialect == "postgresql":
         ALONE.rows(hand)  # else somebody whom a list just brings in could not be seen
     hashes = [entry.value for each in wanted for entry in vault.lookups(each.email)]
-    list(listed(_LOCKED, hand, hashes))  # nobody of them does anything meanwhile
+    list(listed(LOCKED, hand, hashes))  # nobody of them does anything meanwhile
     known = known_by(hand, rows, [each.email for each in wanted])
     verdicts = [verdict(each, known[each.email], limits, now) for each in wanted]
     gone = [each for each, said in zip(wanted, verdicts, strict=True) if said is Removed.REMOVED]

@@ -30,6 +30,10 @@ COLUMNS = (
     *("source", "method", "channel", "notice", "report"),
 )
 _CLEAR = ", ".join(f"e.{name}" for name in (*COLUMNS[1:], "digest"))
+#: Who has one of these addresses now, who had it before she moved, and the first of these locked in one order.
+HERE = Sql("SELECT lookup, number FROM subjects WHERE lookup IN ({})")
+BEFORE = Sql("SELECT lookup, subject FROM former WHERE lookup IN ({})")
+LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 _BY_NUMBER = Sql(f"SELECT {_PERSON} WHERE s.number IN ({{}})")
 _BY_LOOKUP = Sql(f"SELECT {_PERSON} WHERE s.lookup IN ({{}})")
 _BY_ID_LOCKED = Sql(f"SELECT {_PERSON} WHERE s.id IN ({{}}) ORDER BY s.number [FOR UPDATE OF s]")

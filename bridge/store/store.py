@@ -29,7 +29,7 @@ from bridge.store.questions import Questions
 from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
 from bridge.store.removing import Removal, Removed, remember_nos, remove
-from bridge.store.rows import listed, with_stops
+from bridge.store.rows import LOCKED, listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erased, News, Person, SignUp
@@ -55,7 +55,6 @@ T = TypeVar("T")
 log = logging.getLogger("bridge.store")
 
 _IDS = Sql("SELECT id, lookup FROM subjects WHERE lookup IN ({})")
-_LOCKED = Sql("SELECT number FROM subjects WHERE lookup IN ({}) ORDER BY number [FOR UPDATE]")
 _LOCKED_FORMER = Sql(
     "SELECT s.number FROM former f JOIN subjects s ON s.number = f.subject "
     "WHERE f.lookup IN ({}) ORDER BY s.number [FOR UPDATE OF s]"
@@ -323,7 +322,7 @@ class Store(Reads):
             if db.dialect.name == "postgresql":
                 ALONE.rows(db)
             lookups = [entry.value for entry in self.vault.lookups(email)]
-            numbers = [number for (number,) in _LOCKED.rows(db, lookups, len(lookups))]
+            numbers = [number for (number,) in LOCKED.rows(db, lookups, len(lookups))]
             moved = [] if numbers else [number for (number,) in _LOCKED_FORMER.rows(db, lookups, len(lookups))]
             numbers = numbers or moved
             if not numbers and not self.adapters:
@@ -352,7 +351,7 @@ class Store(Reads):
         with self.database.writing() as db:
             for email in emails:
                 hashes = [entry.value for entry in self.vault.lookups(email)]
-                if not _LOCKED.rows(db, hashes, len(hashes)):
+                if not LOCKED.rows(db, hashes, len(hashes)):
                     promise(db, self.vault, {NOBODY: email}, now, (adapter,))
                     promised += 1
         self.nudge()

@@ -146,6 +146,7 @@ class Clean:
             going = [case for case in cases if case.goes]
             # First what nobody's removal takes with it: a no of whoever stays, or had that address before.
             noes.take([no for case in cases if not (case.goes and case.known.numbers) for no in self._noes(case)])
+            self.bridge.database.give_way()
             verdicts = store.remove([case.removal for case in going]) if going else []
             left = [case for case, said in zip(going, verdicts, strict=True) if said in (Removed.KEPT, Removed.CHANGED)]
             noes.take([no for case in left for no in self._noes(case)])

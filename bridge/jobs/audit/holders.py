@@ -11,9 +11,11 @@ from bridge.bootstrap import Bridge
 from bridge.decide import STOPS
 from bridge.jobs.line import on_a_line
 from bridge.store.removing import Said
+from bridge.store.rows import listed
+from bridge.store.sql import Hand, Sql
 from bridge.vocabulary import EVERY_PURPOSE, EventType, Seen
 
-_AT_ONCE = 500
+_HELD = Sql("SELECT who, kept FROM held WHERE who IN ({})")
 
 
 class There(NamedTuple):
@@ -60,18 +62,16 @@ class Holders:
         """What the platforms hold of each of these addresses; nothing of one that none of them has."""
         hashes = dict(zip(emails, self._bridge.vault.newest_lookups(emails), strict=True))
         found: dict[bytes, list[There]] = {}
-        every = list(set(hashes.values()))
-        for first in range(0, len(every), _AT_ONCE):
-            part = every[first : first + _AT_ONCE]
-            marks = ", ".join("?" * len(part))
-            query = f"SELECT who, kept FROM held WHERE who IN ({marks})"  # noqa: S608 - marks only
-            for who, kept in self._db.execute(query, part):
-                found.setdefault(who, []).append(self._there(msgspec.msgpack.decode(kept, type=_Kept)))
+        for who, kept in listed(_HELD, self._hand(), list(set(hashes.values()))):
+            found.setdefault(who, []).append(self._there(msgspec.msgpack.decode(kept, type=_Kept)))
         return {email: found.get(who, []) for email, who in hashes.items()}
 
     def close(self) -> None:
         """Forget all of it."""
         self._db.close()
+
+    def _hand(self) -> Hand:
+        return Hand(self._db.cursor(), "sqlite")
 
     def _rows(self, place: int, seen: Seen) -> Iterator[tuple[bytes, bytes]]:
         hashes = self._bridge.vault.newest_lookups(seen.emails)
