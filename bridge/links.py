@@ -1,8 +1,8 @@
 """Signed links: what each may do, and keys that change without killing a withdrawal.
 
-Four actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
-ever and can only stop or ask, `fresh` is mailed on request and lives half an hour. A token holds
-random ids and a short keyed hash, never an address.
+Five actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
+ever and can only stop or ask, `fresh` is mailed on request and lives half an hour, `request` says whether a letter came
+from her. A token holds random ids and a short keyed hash, never an address.
 """
 
 import hmac
@@ -31,6 +31,7 @@ class Action(StrEnum):
     STOP = "stop"
     FRESH = "fresh"
     ONCE = "once"
+    REQUEST = "request"
 
 
 FRESH_LIFE = timedelta(minutes=30)

@@ -19,7 +19,7 @@ from bridge.vocabulary import EVERY_PURPOSE, NATURES, Letter, MailKind, Nature, 
 _LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED, MailKind.REPERMISSION})
 
 #: Mails without a link to leave at their foot: there is nothing to leave, or the way out is a button.
-_NO_FOOT = frozenset({MailKind.CONFIRM, MailKind.LINK, MailKind.REPERMISSION})
+_NO_FOOT = frozenset({MailKind.CONFIRM, MailKind.LINK, MailKind.REPERMISSION, MailKind.IDENTITY})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +107,8 @@ class Mailer:
         if occasion.kind is MailKind.REPERMISSION:
             claim = msgspec.structs.replace(_claim(occasion, Action.ONCE), template=self._question)
             return self._links.url("/question/", self._links.token(claim))
+        if occasion.kind is MailKind.IDENTITY:
+            return self._links.url("/requests/", self._token(occasion, Action.REQUEST))
         if occasion.kind is MailKind.LINK:
             return self._links.url("/preferences/", self._token(occasion, Action.FRESH))
         return self._links.url("/preferences/", self._stop_token(occasion))
@@ -141,7 +143,7 @@ def _claim(occasion: Occasion, action: Action) -> Claim:
         address=occasion.mark,
         made=occasion.asked,
         purpose=occasion.purposes[0] if question else EVERY_PURPOSE,
-        request=occasion.request if question or action is Action.CONFIRM else "",
+        request=occasion.request if question or action in (Action.CONFIRM, Action.REQUEST) else "",
     )
 
 

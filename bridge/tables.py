@@ -547,6 +547,31 @@ erase_work = Table(
     Index("ix_erase_work_due", "adapter", "due"),
 )
 
+#: Requests of people by letter or phone (RGT-09). What names or describes her is sealed under a key of the case's own;
+#: key, hash and seal go when she is erased, and kind and dates stay, of nobody. In backups it stands with the keys.
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("received", String(10), nullable=False),  # 2026-11-25, in the policy's timezone; so `due`
+    Column("due", String(10), nullable=False),
+    Column("opened", AwareDateTime, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("kid", String(16)),
+    Column("lookup", LargeBinary, index=True),  # keyed hash of the address, as in `subjects`
+    Column("wrapped", LargeBinary),  # the key of this row
+    Column("sealed", LargeBinary),  # her address, what she asks and what she was told
+    Column("acted", AwareDateTime),  # when what she asks was carried out
+    Column("asked", AwareDateTime),  # when she was asked whether the request is hers
+    Column("verified", AwareDateTime),
+    Column("how", String(12)),  # `store.cases.Proof`; "denied" = she says that it is not
+    Column("extended", AwareDateTime),
+    Column("closed", AwareDateTime),
+    Column("closed_by", Text),
+    Column("refused", Boolean, nullable=False, server_default=text("false")),
+)
+
 #: What a platform told `setup` and tells nobody again, such as the secret it signs its webhooks with (decision 28).
 esp_secrets = Table(
     "esp_secrets",

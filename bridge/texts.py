@@ -186,6 +186,10 @@ class Texts:
         found = {code: Locale.parse(code, sep="-").get_display_name() or code for code in languages}
         return {code: name[:1].upper() + name[1:] for code, name in found.items()}
 
+    def country(self, language: str, code: str) -> str:
+        """A country's name; its code where nobody knows one."""
+        return str(self._spoken[language].locale.territories.get(code, code))
+
     def status_text(self, language: str, status: Status | str) -> str:
         """Where a reader stands, in plain words. Whether mail is sent is not said: a block or pause may hold it."""
         return self.gettext(language, _STATUS[Status(status)])
@@ -224,10 +228,10 @@ class Texts:
             languages=[{"code": c, "name": names[c], "url": f"?language={c}"} for c in self.languages],
         )
         environment.globals.update(common)
-        environment.filters.update(self._filters(code, locale))
+        environment.filters.update(self._filters(code))
         return _Language(locale, catalogue, environment)
 
-    def _filters(self, code: str, locale: Locale) -> dict[str, Callable[..., str]]:
+    def _filters(self, code: str) -> dict[str, Callable[..., str]]:
         return {
             "day": lambda value: self.day(code, value),
             "moment": lambda value: self.moment(code, value),
@@ -239,7 +243,7 @@ class Texts:
             "percent": lambda value: self.percent(code, value),
             "how_text": lambda value: self.how_text(code, value),
             "status_text": lambda value: self.status_text(code, value),
-            "country": lambda value: locale.territories.get(value, value),
+            "country": lambda value: self.country(code, value),
             "language_name": lambda value: self.names([value])[value],
             "ink": ink,
             "wrapped": wrapped,

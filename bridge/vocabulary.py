@@ -123,6 +123,7 @@ class MailKind(StrEnum):
     GOODBYE = "goodbye"
     LINK = "link"
     ANSWER = "answer"
+    IDENTITY = "identity"  # did a request by letter or phone come from her? (RGT-08)
     REPERMISSION = "repermission"  # the question for proof, once ever (AUD-03)
     MARKETING = "marketing"
 
@@ -143,9 +144,23 @@ NATURES: Mapping[MailKind, Nature] = {
     MailKind.GOODBYE: Nature.SERVICE,
     MailKind.LINK: Nature.SERVICE,
     MailKind.ANSWER: Nature.SERVICE,
+    MailKind.IDENTITY: Nature.SERVICE,
     MailKind.REPERMISSION: Nature.SERVICE,
     MailKind.MARKETING: Nature.MARKETING,
 }
+
+
+class RequestKind(StrEnum):
+    """What a person may ask of us by letter or phone (GDPR 15 to 22; 7(3))."""
+
+    ACCESS = "access"  # 15: what do you hold?
+    RECTIFY = "rectify"  # 16
+    ERASE = "erase"  # 17
+    RESTRICT = "restrict"  # 18
+    PORT = "port"  # 20: give me what I gave you, for a machine
+    OBJECT = "object"  # 21(2): no direct marketing at all
+    WITHDRAW = "withdraw"  # 7(3)
+    COMPLAINT = "complaint"  # something went wrong
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

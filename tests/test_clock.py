@@ -345,6 +345,8 @@ def test_a_monitor_reads_how_stops_fare(watched: House) -> None:
         name("confirmed_day"): "1",
         name("confirmed_in_time_day"): "1",
         name("slowest_day_seconds"): "12",
+        "consent_bridge_requests_overdue": "0",
+        "consent_bridge_requests_due_soon": "0",
     }
 
 

@@ -17,10 +17,10 @@ from sqlalchemy import update
 
 from bridge import decide
 from bridge.cli import main
-from bridge.jobs.evidence import as_data, look
-from bridge.jobs.sentences import BLOCKED, CLAIMED, COLLECTED, HAPPENED, LISTED, SALE, STANDING, TOLD
-from bridge.jobs.testimony import Document, document
+from bridge.evidence import as_data, look
+from bridge.sentences import BLOCKED, CLAIMED, COLLECTED, HAPPENED, LISTED, SALE, STANDING, TOLD
 from bridge.tables import events
+from bridge.testimony import Document, document
 from bridge.vault import new_id
 from bridge.vocabulary import (
     OPERATOR,

@@ -24,7 +24,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from adapters.memory import Person as There
-from bridge import mailer
+from bridge import evidence, mailer
 from bridge.cli.main import main
 from bridge.decide import (
     Contact,
@@ -39,10 +39,9 @@ from bridge.decide import (
     must_stop,
     proof,
 )
-from bridge.jobs import evidence, repermission
+from bridge.jobs import repermission
 from bridge.jobs.dispatch import Dispatcher
 from bridge.jobs.doctor import campaigns as doctor
-from bridge.jobs.testimony import document
 from bridge.mailer import Promotes, check_natures
 from bridge.policy import Policy
 from bridge.store import BadInput
@@ -50,6 +49,7 @@ from bridge.store.campaigns import Campaign, State, WaveNow
 from bridge.store.door import Batch
 from bridge.store.funnel import Funnel
 from bridge.tables import asked, erase_work, outbox, stop_list, subjects
+from bridge.testimony import document
 from bridge.texts import TEMPLATES
 from bridge.vocabulary import (
     EVERY_PURPOSE,

@@ -167,6 +167,18 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     "confirm": [{"action": "/confirm/TOKEN", "masked": "a•••@krant.example", "purposes": [NEWS, OFFERS]}],
     "confirmed": [{"purposes": [NEWS], "again": again, "preferences_url": "/preferences"} for again in (False, True)],
     "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],
+    "request": [
+        {
+            "action": "/requests/TOKEN",
+            "said": said,
+            "closed": closed,
+            "due": date(2026, 12, 28),
+            "received": date(2026, 11, 27),
+            "masked": "a•••@krant.example",
+            "asked": "to see what we hold about you",
+        }
+        for said, closed in ((None, False), ("hers", False), ("denied", False), (None, True))
+    ],
     "question": [
         {"action": "/question/TOKEN", "no_action": "/u/TOKEN", "masked": "a•••@krant.example", "purpose": NEWS},
     ],
@@ -230,6 +242,7 @@ MAILS: dict[str, list[dict[str, Any]]] = {
         mail(**LEAVE, purposes=[]),
     ],
     "link": [mail(url=TOKEN.replace("/u/", "/preferences/"))],
+    "identity": [mail(url=TOKEN.replace("/u/", "/requests/"))],
     "repermission": [mail(url=TOKEN.replace("/u/", "/question/"), no_url=TOKEN, purposes=[NEWS], until=NOON)],
 }
 

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from adapters.memory import SIGNATURE, sign
+from bridge.jobs import requests
+from bridge.store.cases import Told
+from bridge.vocabulary import RequestKind
 from tests.conftest import BASE_URL, House, Reader
 from tests.test_preferences import fresh_link, old_link
 from tests.test_subscribe import html, lang
@@ -39,12 +42,19 @@ def confirm_link(reader: Reader) -> str:
     return reader.link("/confirm/")
 
 
+def letter_link(reader: Reader) -> str:
+    """The link by which she says whether a letter was hers."""
+    case = requests.open_request(reader.house.bridge, Told(email=reader.email), RequestKind.ACCESS)
+    requests.ask_whether_hers(reader.house.bridge, case)
+    return reader.link("/requests/")
+
+
 def everywhere(house: House) -> list[Visit]:
     """Every route with every status it can give in fair weather."""
     an, dirk = Reader(house, "an@lezer.example"), Reader(house, "dirk@lezer.example")
     an.has_consented("newsletter", "offers")
     dirk.signs_up("newsletter")
-    waiting, stop, old = confirm_link(dirk), stop_link(an), old_link(an)
+    waiting, stop, old, letter = confirm_link(dirk), stop_link(an), old_link(an), letter_link(an)
     stale = fresh_link(an)
     house.clock.forward(minutes=31)
     fresh = fresh_link(an)
@@ -67,6 +77,12 @@ def everywhere(house: House) -> list[Visit]:
         Visit("POST", waiting, 200),
         Visit("POST", "/confirm/abc.def", 404),
         Visit("DELETE", waiting, 405),
+        Visit("GET", letter, 200),
+        Visit("POST", letter, 400, {}),
+        Visit("POST", letter, 200, {"mine": "no"}),
+        Visit("PUT", letter, 405),
+        Visit("GET", "/requests/abc.def", 404),
+        Visit("POST", "/requests/abc.def", 404, {"mine": "yes"}),
         Visit("GET", "/question/abc.def", 404),
         Visit("POST", "/question/abc.def", 404),
         Visit("PUT", "/question/abc.def", 405),

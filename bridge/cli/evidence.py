@@ -8,8 +8,8 @@ import click
 
 from bridge.bootstrap import Bridge, write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
-from bridge.jobs.evidence import Found, as_data, look
-from bridge.jobs.testimony import document
+from bridge.evidence import Found, as_data, look
+from bridge.testimony import document
 from bridge.vault import Sealed
 
 _NAMES = ("evidence.json", "evidence.txt", "evidence.html")

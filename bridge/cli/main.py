@@ -18,6 +18,7 @@ from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase
 from bridge.cli.evidence import evidence
+from bridge.cli.export import export
 from bridge.cli.keys import RINGS, keys, new_kid
 from bridge.cli.lists import import_
 from bridge.cli.move import move
@@ -36,6 +37,7 @@ from bridge.cli.options import (
 from bridge.cli.papers import register, report
 from bridge.cli.reconcile import reconcile
 from bridge.cli.repermission import repermission
+from bridge.cli.rights import rights
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 from bridge.vocabulary import rfc3339
@@ -60,6 +62,7 @@ main.add_command(doctor)
 main.add_command(keys)
 main.add_command(evidence)
 main.add_command(erase)
+main.add_command(export)
 main.add_command(backup)
 main.add_command(restore)
 main.add_command(reconcile)
@@ -71,6 +74,7 @@ main.add_command(approve)
 main.add_command(register)
 main.add_command(report)
 main.add_command(repermission)
+main.add_command(rights)
 
 
 @main.command()

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from bridge import evidence
 from bridge.bootstrap import Bridge
-from bridge.jobs import evidence
 from bridge.store import StoreAway
 
 #: Most bytes of a question.

@@ -129,7 +129,7 @@ def gate(
         against += [f"{block}" for block in closed] + _against_move(events)
     elif kind is MailKind.REPERMISSION:
         against = _against_question(events, purposes, contact, now, limits)
-    elif kind in (MailKind.LINK, MailKind.ANSWER):
+    elif kind in (MailKind.LINK, MailKind.ANSWER, MailKind.IDENTITY):
         against = ["erased"] if Block.ERASED in closed or not events else []
         return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
     else:

@@ -20,6 +20,7 @@ from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import receipt
 from bridge.jobs.repermission import Asker, changed, confirmed
+from bridge.jobs.requests import RequestWatch
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
 from bridge.store.campaigns import State
@@ -59,6 +60,7 @@ class Dispatcher:
         self._threads: list[threading.Thread] = []
         self._pushers: dict[str, Pusher] = {}
         self._watch = StopWatch(bridge)
+        self._requests = RequestWatch(bridge)
         self._asker = Asker(bridge)
 
     # -- running ------------------------------------------------------------------------------------------------
@@ -71,6 +73,7 @@ class Dispatcher:
         while taken := sum(lane() for lane in lanes):
             done += taken
         self._watch.look()
+        self._requests.look()
         return done
 
     def start(self, workers: int = 1) -> None:
@@ -140,6 +143,7 @@ class Dispatcher:
         while not self._stop.wait(60.0):
             try:
                 self._watch.look()
+                self._requests.look()
             except StoreAway:
                 continue
             except Exception as error:  # an alarm that could not be raised now is raised later

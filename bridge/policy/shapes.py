@@ -287,6 +287,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     third_party_lists: Literal["forbidden", "quarantine"] = "forbidden"
     tracking: bool = False
     evidence_ip: bool = False
+    dsar_holidays: tuple[date, ...] = ()  # days off besides the country's: no answer falls due on them (RGT-07)
     second_approver: tuple[str, ...] = ()  # acts that wait until another person approves them (ORG-02)
 
     @property

@@ -1,8 +1,9 @@
 """Backups: one consistent picture of the store in two files, and a store made of them again (decision 19).
 
-The store's file holds no person's key. The keys' file holds the wrapped keys, the stop list, the journal of erasures
-and whose address changed; only the newest one is kept. So an old store's file shows nobody who was erased since, and a
-restored store knows every "no" that was told until the newest keys' file, and mails no address that was left.
+The store's file holds no person's key. The keys' file holds the wrapped keys, the stop list, the journal of erasures,
+requests by letter and whose address changed; only the newest one is kept. So an old store's file shows nobody who was
+erased since, and a restored store knows every "no" that was told until the newest keys' file, and mails no address that
+was left.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ from bridge.store.sql import Hand
 from bridge.tables import (
     asked,
     campaigns,
+    cases,
     comparisons,
     connections,
     erase_work,
@@ -65,7 +67,7 @@ from bridge.vocabulary import EventType, Status, micros, rfc3339
 Progress = Callable[[int, int], None]
 
 #: What only the keys' file holds.
-_APART = (person_keys, stop_list, erasures, erase_work, keys_used, campaigns, waves, asked)
+_APART = (person_keys, stop_list, erasures, erase_work, keys_used, campaigns, waves, asked, cases)
 #: Who was asked is known by the hash: numbers are others in another store, and mails are not sent again.
 _WITHOUT_WHOM = [str(each.name) for each in asked.c if each.name not in ("subject", "mail")]
 _STORE, _KEYS = "store", "keys"
@@ -239,10 +241,10 @@ def _fit(store: Header, keys: Reader, have: Mapping[str, Sequence[str]]) -> None
             "would go dark, and who said no would be mailed; give the newest one with --keys"
         )
     used = set()
-    for name, rows in keys.rows(person_keys.name, stop_list.name, erase_work.name, keys_used.name):
+    for name, rows in keys.rows(person_keys.name, stop_list.name, erase_work.name, keys_used.name, cases.name):
         columns = keys.header.sections[name].columns
         told = [dict(zip(columns, row, strict=True)) for row in rows]
-        used |= {(row.get("ring", "vault"), row["kid"]) for row in told}
+        used |= {(row.get("ring", "vault"), row["kid"]) for row in told if row["kid"] is not None}
     if missing := sorted(f"{ring} key {kid!r}" for ring, kid in used if ring in have and kid not in have[ring]):
         raise BadCopy(
             f"the .keys file names {', '.join(missing)}, which BRIDGE_VAULT_KEYS or BRIDGE_LINK_KEYS does not hold: "

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
+from bridge.store.cases import rewrap
 from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway
@@ -53,7 +54,8 @@ def named(database: Database) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     with database.reading() as db:
         for table in _NAMING:
-            for kid, rows in db.execute(select(table.c.kid, func.count()).group_by(table.c.kid)):
+            rows_of = select(table.c.kid, func.count()).where(table.c.kid.is_not(None)).group_by(table.c.kid)
+            for kid, rows in db.execute(rows_of):
                 found.setdefault(kid, {})[table.name] = rows
     return found
 
@@ -102,6 +104,7 @@ def move(
         size = max(_LEAST, min(_MOST, 2 * size, int(size * _CHUNK_SECONDS / max(took, 0.001))))
         rest(took)
     _move_erasures(database, vault)
+    rewrap(database, vault)
     return Moved(people, stops, left)
 
 

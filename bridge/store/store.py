@@ -14,6 +14,7 @@ from bridge.notices import Wording
 from bridge.store.approvals import ApprovalBook
 from bridge.store.bought import brought, note, noted
 from bridge.store.campaigns import Campaign, Campaigns
+from bridge.store.cases import CaseBook, darken
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import LEFT, erase
@@ -35,7 +36,7 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Erased, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import asked, events, keys_used, outbox, pushes, subjects, throttle
+from bridge.tables import asked, events, former, keys_used, outbox, pushes, subjects, throttle
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -95,6 +96,7 @@ class Store(Reads):
         self.lists = ListBook(database, clock)
         self.approvals = ApprovalBook(database, clock)
         self.campaigns = Campaigns(database, self.rows, clock)
+        self.cases = CaseBook(database, self.rows, self._write, limits, clock)
         self._mark, self._mover = mark, Mover(vault, mark)
         self.past = Past(database, self.rows, limits=limits, mark=mark, clock=clock)
         self._words = Words(words or {})
@@ -326,6 +328,7 @@ class Store(Reads):
             moved = [] if numbers else [number for (number,) in _LOCKED_FORMER.rows(db, lookups, len(lookups))]
             numbers = numbers or moved
             if not numbers and not self.adapters:
+                darken(db, self.vault, lookups, [])
                 return Erased(known=False, platforms=())
             # The last word also where the clock was set back, as every stop.
             received = func.max(func.coalesce(events.c.received, events.c.time))
@@ -337,6 +340,9 @@ class Store(Reads):
             said = max(now, last)
             remember_stops(Hand.of(db), [Stop(each, EVERY_PURPOSE, EventType.ERASED, said) for each in hashes])
             platforms = promise(db, self.vault, people, now, self.adapters)
+            left = list(db.scalars(select(former.c.lookup).where(former.c.subject.in_(numbers))))
+            named = [entry.value for one in {email, *people.values()} for entry in self.vault.lookups(one)]
+            darken(db, self.vault, [*left, *named], numbers)
             erase(db, numbers, now)
         self.database.forget_log()
         self.nudge()

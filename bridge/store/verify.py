@@ -6,13 +6,14 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection, func, select
 
 from bridge.decide import as_bits, common, concerns, lacking, standing
+from bridge.store.cases import open_case
 from bridge.store.engine import Database
 from bridge.store.names import Names
 from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_event, open_person
 from bridge.store.sql import AnyRow, Sql
 from bridge.store.triggers import missing_triggers
 from bridge.store.values import Person
-from bridge.tables import STATUSES, asked, events, person_keys, subjects
+from bridge.tables import STATUSES, asked, cases, events, person_keys, subjects
 from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
@@ -109,7 +110,7 @@ def verify(
                 problems += found
                 people, seen = people + 1, seen + count
             progress(people, total)
-        problems += _strays(db)
+        problems += _strays(db, vault)
         lost = sorted(missing_triggers(db))
         problems += [Problem(f"trigger {name}", "is gone or off: run consent-bridge db upgrade") for name in lost]
         erased = db.scalar(select(func.count()).where(events.c.sealed.is_(None))) or 0
@@ -232,8 +233,8 @@ def _check_lacks(person: Person, whole: list[ConsentEvent], kept: dict[str, int]
             yield Problem(f"{person.id}/{purpose}", "what is noted as missing there is not what her events lack")
 
 
-def _strays(db: Connection) -> Iterator[Problem]:
-    """Events and questions that name a person who is not there, and people whose key is not."""
+def _strays(db: Connection, vault: Vault) -> Iterator[Problem]:
+    """Events and questions that name a person who is not there, requests and people whose key is not."""
     known = select(subjects.c.number)
     of_nobody = asked.c.subject.is_not(None) & asked.c.subject.not_in(known)
     for row in db.execute(select(asked.c.campaign).where(of_nobody)):
@@ -243,6 +244,11 @@ def _strays(db: Connection) -> Iterator[Problem]:
     lost = events.c.subject.is_(None) & events.c.sealed.is_not(None)
     for row in db.execute(select(events.c.id).where(lost)):
         yield Problem(f"event {row.id}", "names nobody")
+    for row in db.execute(select(cases).where(cases.c.sealed.is_not(None))):
+        try:
+            open_case(vault, row)
+        except Sealed as error:
+            yield Problem(f"request {row.id}", f"cannot be opened: {error}")
     keys = select(person_keys.c.subject)
     for row in db.execute(select(subjects.c.id).where(subjects.c.number.not_in(keys))):
         yield Problem(row.id, "the key of this person is gone: nothing of her can be opened")

@@ -1,4 +1,4 @@
-"""What monitors read: how each ESP keeps up with stops (WDR-11). Counts only, nobody's data."""
+"""What monitors read: how each ESP keeps up with stops (WDR-11), and requests that wait. Counts only."""
 
 import hmac
 from collections.abc import Iterator
@@ -47,6 +47,20 @@ def _lines(house: Bridge) -> Iterator[str]:
         yield f"# TYPE {name} gauge"
         for adapter, values in told.items():
             yield f'{name}{{adapter="{adapter}"}} {values[place]}'
+    yield from _requests(house, now)
+
+
+def _requests(house: Bridge, now: datetime) -> Iterator[str]:
+    """How many requests of people wait too long for their answer (RGT-07)."""
+    book = house.store.cases
+    for figure, meaning, counts in (
+        ("overdue", "Requests of people that should have been answered before today: alarm.", book.overdue(now)),
+        ("due_soon", "Requests of people that must be answered within 3 days.", book.due_soon(now)),
+    ):
+        name = f"consent_bridge_requests_{figure}"
+        yield f"# HELP {name} {meaning}"
+        yield f"# TYPE {name} gauge"
+        yield f"{name} {sum(counts.values())}"
 
 
 def _figures(times: StopTimes, now: datetime) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import NamedTuple
 
 from bridge.bootstrap import Bridge
-from bridge.jobs.doctor import address, campaigns, complaints, domain, house, page, sample, times
+from bridge.jobs.doctor import address, campaigns, complaints, domain, house, page, requests, sample, times
 from bridge.vocabulary import Finding
 
 
@@ -25,6 +25,7 @@ def look(bridge: Bridge, papers: Papers) -> Iterator[Finding]:
     yield from house.look(bridge)
     yield from complaints.look(bridge)
     yield from campaigns.look(bridge)
+    yield from requests.look(bridge)
     yield from address.look(bridge)
     yield from times.look(bridge)
     yield from domain.look(bridge, papers.message)

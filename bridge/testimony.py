@@ -20,8 +20,9 @@ from bridge.decide import (
     unconfirmed_move,
     whole,
 )
-from bridge.jobs.evidence import Found
-from bridge.jobs.sentences import (
+from bridge.evidence import Found
+from bridge.notices import Wording
+from bridge.sentences import (
     BLOCKED,
     CLAIMED,
     COLLECTED,
@@ -34,7 +35,6 @@ from bridge.jobs.sentences import (
     STANDING,
     TOLD,
 )
-from bridge.notices import Wording
 from bridge.texts import wrapped
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -94,10 +94,10 @@ class Document(NamedTuple):
 
 def document(bridge: Bridge, found: Found, language: str) -> Document:
     """The document about one address, in one of the policy's languages."""
-    return _Teller(bridge, found, language).document()
+    return Teller(bridge, found, language).document()
 
 
-class _Teller:
+class Teller:
     """Says it in one language."""
 
     def __init__(self, bridge: Bridge, found: Found, language: str) -> None:
@@ -109,23 +109,26 @@ class _Teller:
         """All sections that there is something to say in."""
         sections = [Section(self._say("About this document"), [Entry("", self._about())])]
         if self._found.person:
-            sections += [
-                Section(
-                    self._say("Where this person stands"), [self._standing(each) for each in self._policy.purposes]
-                ),
-                Section(
-                    self._say("What happened"), [self._event(*one) for one in enumerate(self._found.story, start=1)]
-                ),
-            ]
-        if self._found.asked:
-            sections.append(Section(self._say("What was asked once more"), [Entry("", self._asked())]))
-        if self._found.stops:
-            sections.append(Section(self._say("What the stop list says"), [Entry("", self._stop_list())]))
+            standing = [self._standing(each) for each in self._policy.purposes]
+            sections.append(Section(self._say("Where this person stands"), standing))
+        sections += self.told()
         sections.append(Section(self._say("What is not known"), [Entry("", self._gaps())]))
         if self._found.person:
             sections.append(Section(self._say("Whether the record is whole"), [Entry("", self._chain())]))
         title = self._say("Evidence about consent to mail")
         return Document(title, self._language, sections)
+
+    def told(self) -> list[Section]:
+        """What happened, what was asked once more, and what the stop list says, as far as there is any of it."""
+        found, sections = self._found, []
+        if found.person:
+            story = [self._event(*one) for one in self._numbered()]
+            sections.append(Section(self._say("What happened"), story))
+        if found.asked:
+            sections.append(Section(self._say("What was asked once more"), [Entry("", self._asked())]))
+        if found.stops:
+            sections.append(Section(self._say("What the stop list says"), [Entry("", self._stop_list())]))
+        return sections
 
     def _numbered(self) -> list[tuple[int, ConsentEvent]]:
         return list(enumerate(self._found.story, start=1))
