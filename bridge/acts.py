@@ -331,6 +331,14 @@ class Acts:
         person, history = self._meant(claim)
         return self._preferences(person, history, fresh=claim.action is Action.FRESH)
 
+    def story(self, token: str) -> tuple[Person, list[ConsentEvent]]:
+        """Whoever holds a fresh link of hers, and all that happened to her; an old mail's link shows none of it."""
+        claim = self._preferences_claim(token)
+        if claim.action is not Action.FRESH:
+            raise NotByThisLink("an old mail's link shows no receipts")
+        person = self._person(claim)
+        return person, self.store.story(person)
+
     def save(
         self,
         token: str,

@@ -20,6 +20,8 @@ from bridge.mailer import Mailer, Promotes
 from bridge.notices import Notices, check_unchanged
 from bridge.notices import read as read_notices
 from bridge.policy import Policy, PolicyError, load
+from bridge.receipts import Issuer
+from bridge.seals import SIZE, Seals
 from bridge.spool import Spool
 from bridge.store import Store, revision
 from bridge.store.engine import Database
@@ -114,7 +116,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         base_url=_base_url(value["BRIDGE_BASE_URL"]),
         link_keys=_keys("BRIDGE_LINK_KEYS", value),
         vault_keys=_keys("BRIDGE_VAULT_KEYS", value),
-        seal_keys=_keys("BRIDGE_SEAL_KEYS", value) if value["BRIDGE_SEAL_KEYS"] else [],
+        seal_keys=_seal_keys(value) if value["BRIDGE_SEAL_KEYS"] else [],
         trusted_proxies=_number("BRIDGE_TRUSTED_PROXIES", value, 0, 10),
         operator=value["BRIDGE_OPERATOR"] or _login(),
         mail_url=value["BRIDGE_MAIL_URL"],
@@ -189,6 +191,16 @@ class Bridge:
         """Keyed hashes and sealing."""
         oldest = [key.secret for key in self.settings.link_keys if not key.waits][-1]
         return Vault(list(self.settings.vault_keys), limits=oldest)
+
+    @cached_property
+    def seals(self) -> Seals:
+        """The keys that sign checkpoints, receipts and packs; there may be none."""
+        return Seals(self.settings.seal_keys)
+
+    @cached_property
+    def issuer(self) -> Issuer:
+        """Who gives receipts."""
+        return Issuer(self.policy, self.links.base_url, self.seals)
 
     @cached_property
     def database(self) -> Database:
@@ -399,6 +411,14 @@ def _keys(name: str, values: Mapping[str, str]) -> list[Key]:
         return parse_keys(name, values[name])
     except ValueError as error:
         raise BadSetting(str(error)) from None
+
+
+def _seal_keys(values: Mapping[str, str]) -> list[Key]:
+    """Ed25519 has keys of one size."""
+    keys = _keys("BRIDGE_SEAL_KEYS", values)
+    if any(len(key.secret) != SIZE for key in keys):
+        raise BadSetting("BRIDGE_SEAL_KEYS: a key is not 32 bytes long; make one with: consent-bridge keys new")
+    return keys
 
 
 def _base_url(text: str) -> str:

@@ -37,6 +37,7 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     until: datetime | None = None  # an answer is awaited
     receipt: str = ""
+    papers: tuple[tuple[str, str, bytes], ...] = ()  # signed receipts: name, media type, content
 
 
 class Mailer:
@@ -65,7 +66,7 @@ class Mailer:
             html=self._texts.render(f"email/{kind}/body.html", language, **context),
             message_id=f"<{occasion.key}@{self._domain}>",
             headers=self._headers(occasion),
-            attachments=(("consent-receipt.txt", "text/plain", receipt),) if receipt else (),
+            attachments=(*((("consent-receipt.txt", "text/plain", receipt),) if receipt else ()), *occasion.papers),
         )
 
     def unsubscribe_url(self, occasion: Occasion) -> str:
@@ -99,6 +100,7 @@ class Mailer:
             "postal_address": policy.mail.postal_address,
             "sender_name": policy.mail.sender_name,
             "receipt": occasion.receipt,
+            "check_url": self._links.url("/receipt") if occasion.papers else None,
         }
 
     def _url(self, occasion: Occasion) -> str:

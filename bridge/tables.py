@@ -593,12 +593,27 @@ complaints = Table(
     Column("count", Integer, nullable=False),
 )
 
+#: Signed checkpoints: each covers every digest of `events` that none before it does (decision 14). Nothing of readers.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …
+    Column("time", AwareDateTime, nullable=False),
+    Column("leaves", Text, nullable=False),  # ids of the events, as "1-500 502-900"
+    Column("count", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),  # of the Merkle tree of their digests, by id
+    Column("previous", LargeBinary, nullable=False),  # SHA-256 of what the one before it signed
+    Column("kid", String(16), nullable=False),  # in `BRIDGE_SEAL_KEYS`
+    Column("signature", LargeBinary, nullable=False),
+)
+
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]
 
 _ONLY_BLANKS = "NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND " + " AND ".join(
     f"NEW.{name} IS NULL" for name in _BLANKED
 )
 _APPEND_ONLY, _NEVER_CHANGE = "events are append-only", "wordings once shown never change"
+_SIGNED = "checkpoints are append-only"
 
 
 def _sqlite_trigger(table: str, when: str, condition: str, message: str) -> str:
@@ -634,10 +649,15 @@ TRIGGERS: Mapping[str, Mapping[str, str]] = {
         ),
         "wordings_keep_update": _sqlite_trigger("wordings", "UPDATE", "", _NEVER_CHANGE),
         "wordings_keep_delete": _sqlite_trigger("wordings", "DELETE", "", _NEVER_CHANGE),
+        "checkpoints_keep_insert": _sqlite_trigger(
+            "checkpoints", "INSERT", "WHEN EXISTS (SELECT 1 FROM checkpoints WHERE number = NEW.number)", _SIGNED
+        ),
+        "checkpoints_keep_update": _sqlite_trigger("checkpoints", "UPDATE", "", _SIGNED),
+        "checkpoints_keep_delete": _sqlite_trigger("checkpoints", "DELETE", "", _SIGNED),
     },
     "postgresql": {
         f"{table}_keep_{when.lower()}": _postgresql_trigger(table, when)
-        for table in ("events", "wordings")
+        for table in ("events", "wordings", "checkpoints")
         for when in ("UPDATE", "DELETE", "TRUNCATE")
     },
 }
@@ -649,4 +669,6 @@ FUNCTIONS = (
     f"RAISE EXCEPTION '{_APPEND_ONLY}'; END $$",
     "CREATE OR REPLACE FUNCTION wordings_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     f"RAISE EXCEPTION '{_NEVER_CHANGE}'; END $$",
+    "CREATE OR REPLACE FUNCTION checkpoints_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    f"RAISE EXCEPTION '{_SIGNED}'; END $$",
 )

@@ -389,9 +389,17 @@ class Teller:
                 count=len(found.story),
                 when=self._moment(found.made),
             )
-            limit = self._say(
-                "It does not show whether somebody who holds both the keys and the database made a whole chain anew."
-            )
+            if self._bridge.seals:
+                limit = self._say(
+                    "Whether somebody who holds both the keys and the database made a whole chain anew is shown by "
+                    "signed checkpoints of the whole record that are kept elsewhere; the evidence pack holds those "
+                    "that cover this person."
+                )
+            else:
+                limit = self._say(
+                    "It does not show whether somebody who holds both the keys and the database made a whole chain "
+                    "anew."
+                )
             return [how, whole, limit]
         broken = self._say("THE CHAIN IS NOT WHOLE: something in the record of this person was changed. Found was:")
         return [how, broken, *(f"- {problem.where}: {problem.what}" for problem in found.problems)]

@@ -13,6 +13,7 @@ from bridge.testimony import document
 from bridge.vault import Sealed
 
 _NAMES = ("evidence.json", "evidence.txt", "evidence.html")
+_PACK, _CHECKER, _KANTARA = "evidence-pack.jsonl", "verify_pack.py", "receipts-kantara.json"
 
 
 @click.command()
@@ -20,14 +21,17 @@ _NAMES = ("evidence.json", "evidence.txt", "evidence.html")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write evidence.json, evidence.txt and evidence.html there.",
+    help="Write evidence.json, .txt and .html there, and the pack with the one file that checks it.",
 )
+@click.option("--kantara", is_flag=True, help="Write her receipts as Kantara 1.1 there too.")
 @click.option("--language", help="Of the document: one of the policy's languages, by default its first.")
 @as_json
 @env_file
 @errors_in_a_line
-def evidence(email: str, out: Path | None, language: str | None, json_: bool) -> None:
+def evidence(email: str, out: Path | None, kantara: bool, language: str | None, json_: bool) -> None:
     """One person's whole story in words a judge understands: each yes and no, what proves it, the exact words shown.
+
+    With --out also a pack that anybody can check with your public key and nothing of yours: verify_pack.py, beside it.
 
     Of an address that only the stop list knows it says what that list keeps. EMAIL `-` reads standard input.
 
@@ -35,6 +39,8 @@ def evidence(email: str, out: Path | None, language: str | None, json_: bool) ->
     Example: consent-bridge evidence reader@site.example --out case-12
              consent-bridge evidence reader@site.example --language en
     """
+    if kantara and out is None:
+        raise click.UsageError("--kantara needs --out")
     bridge = make_bridge()
     languages = bridge.policy.languages
     if language is not None and language not in languages:
@@ -52,22 +58,48 @@ def evidence(email: str, out: Path | None, language: str | None, json_: bool) ->
             else "no such person here, and nothing on the stop list: never signed up, or forgotten"
         )
     if out:
-        _write(bridge, found, out, language or languages[0])
+        _write(bridge, found, out, language or languages[0], kantara=kantara)
     elif json_:
         show(as_data(bridge, found))
     else:
         click.echo(document(bridge, found, language or languages[0]).text())
 
 
-def _write(bridge: Bridge, found: Found, out: Path, language: str) -> None:
-    """All three files, or none where one is there already."""
+def _write(bridge: Bridge, found: Found, out: Path, language: str, *, kantara: bool) -> None:
+    """All files, or none where one is there already."""
+    without = _no_pack(bridge, found)
     out.mkdir(parents=True, exist_ok=True)
-    for name in _NAMES:
+    for name in (*_NAMES, *(() if without else (_PACK, _CHECKER)), *((_KANTARA,) if kantara else ())):
         if os.path.lexists(out / name):
             fail(f"{out / name} is there already and is never overwritten; choose another folder")
     told = document(bridge, found, language)
     page = bridge.texts.render("evidence.html", language, document=told)
-    data = json.dumps(as_data(bridge, found), ensure_ascii=False, indent=2)
-    for name, text in zip(_NAMES, (data, told.text(), page), strict=True):
+    files = dict(zip(_NAMES, (_json(as_data(bridge, found)), told.text(), page), strict=True))
+    if not without and found.person:
+        from bridge.jobs.pack import VERIFIER, pack
+
+        files |= {_PACK: pack(bridge, found.person, language).decode(), _CHECKER: VERIFIER.read_text("utf-8")}
+    if kantara and found.person:
+        from bridge.receipts import kantara as older
+
+        files[_KANTARA] = _json(older(bridge.issuer, found.person.id, found.story, language=language))
+    for name, text in files.items():
         write_private(out / name, text)
-    click.echo("Written: " + ", ".join(str(out / name) for name in _NAMES))
+    click.echo("Written: " + ", ".join(str(out / name) for name in files))
+    if without:
+        click.echo(f"No pack was written: {without}", err=True)
+
+
+def _no_pack(bridge: Bridge, found: Found) -> str:
+    """Why there can be no pack; empty where there can."""
+    if found.person is None:
+        return "nobody of this address is in the record"
+    if not bridge.seals:
+        return "BRIDGE_SEAL_KEYS is empty, so nothing can be signed; make a key with: consent-bridge keys new"
+    if found.problems or not found.sealed:
+        return "the record of this person is not whole: run consent-bridge verify"
+    return ""
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2)

@@ -11,7 +11,17 @@ import click
 
 from bridge.bootstrap import Bridge
 from bridge.cli.envfile import change, holds
-from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, load_environment, progress, show, work_bridge
+from bridge.cli.options import (
+    as_json,
+    env_file,
+    errors_in_a_line,
+    fail,
+    load_environment,
+    make_bridge,
+    progress,
+    show,
+    work_bridge,
+)
 from bridge.jobs.rotation import Next, Ring, keys_of, next_step, standings
 from bridge.vault import new_id, new_key
 
@@ -72,9 +82,26 @@ def keys_list(json_: bool) -> None:
         return
     for name, ring in rings.items():
         for key in ring:
-            rows = f"{key['rows']} rows" if name == Ring.VAULT else ""
+            rows = f"{key['rows']} rows" if name != Ring.LINK else ""
             may = "may be dropped" if key["may_be_dropped"] else "stays"
             click.echo(f"{name:6} {key['id']:17} {key['use']:7} {rows:12} {may}: {key['why']}")
+
+
+@keys.command("public")
+@env_file
+@errors_in_a_line
+def keys_public() -> None:
+    """Print the public seal keys as PEM, for whoever checks a pack, a receipt or a checkpoint. They are no secret.
+
+    Hand them over by another road than what they check: on your website, in your contract, on paper.
+
+    \b
+    Example: consent-bridge keys public > seal-keys.pem
+    """
+    seals = make_bridge(ready=False).seals
+    if not seals:
+        fail("BRIDGE_SEAL_KEYS is empty: make a key with: consent-bridge keys new")
+    click.echo(seals.pem(), nl=False)
 
 
 @keys.command()

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -31,10 +30,10 @@ from bridge.cli.options import (
     fail,
     is_free,
     make_bridge,
-    progress,
     show,
 )
 from bridge.cli.papers import register, report
+from bridge.cli.proof import checkpoint, verify
 from bridge.cli.reconcile import reconcile
 from bridge.cli.repermission import repermission
 from bridge.cli.rights import rights
@@ -61,6 +60,8 @@ main.add_command(setup)
 main.add_command(doctor)
 main.add_command(keys)
 main.add_command(evidence)
+main.add_command(verify)
+main.add_command(checkpoint)
 main.add_command(erase)
 main.add_command(export)
 main.add_command(backup)
@@ -252,33 +253,6 @@ def may_mail(email: str, purpose: str, at: datetime | None, json_: bool) -> None
         click.echo(f"  {why}")
     for note in notes:
         click.echo(f"  note: {note}")
-
-
-@main.command()
-@as_json
-@env_file
-@errors_in_a_line
-def verify(json_: bool) -> None:
-    """Check that no event of the history was changed, removed or moved.
-
-    \b
-    Example: consent-bridge verify
-    """
-    from bridge.store.verify import verify as look
-
-    bridge = make_bridge()
-    with progress("checking the history", sys.stderr) as tell:
-        verdict = look(bridge.database, bridge.vault, tell)
-    problems = [{"where": problem.where, "what": problem.what} for problem in verdict.problems]
-    if json_:
-        show({"people": verdict.people, "events": verdict.events, "erased": verdict.erased, "problems": problems})
-    else:
-        click.echo(f"{verdict.people} people, {verdict.events} events, {verdict.erased} erased events")
-        for problem in verdict.problems:
-            click.echo(f"  {problem.where}: {problem.what}")
-        click.echo("the history is whole" if not problems else f"{len(problems)} problems")
-    if problems:
-        raise SystemExit(1)
 
 
 @main.command()

@@ -15,10 +15,11 @@ import msgspec
 from bridge.adapter import MailLater, MailRefused
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.decide import Contact, gate
+from bridge.jobs.checkpoints import Notary
 from bridge.jobs.clock import StopWatch
 from bridge.jobs.erasing import Eraser
 from bridge.jobs.push import Pusher
-from bridge.jobs.receipt import receipt
+from bridge.jobs.receipt import goodbye, receipt
 from bridge.jobs.repermission import Asker, changed, confirmed
 from bridge.jobs.requests import RequestWatch
 from bridge.mailer import Occasion
@@ -62,6 +63,7 @@ class Dispatcher:
         self._watch = StopWatch(bridge)
         self._requests = RequestWatch(bridge)
         self._asker = Asker(bridge)
+        self._notary = Notary(bridge)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -74,6 +76,7 @@ class Dispatcher:
             done += taken
         self._watch.look()
         self._requests.look()
+        self._notary.look()
         return done
 
     def start(self, workers: int = 1) -> None:
@@ -93,6 +96,7 @@ class Dispatcher:
             ("purge", self._purge),
             ("withdrawal clock", self._look_at_the_clock),
             ("questions", self._ask),
+            ("checkpoints", self._seal),
         ):
             thread = threading.Thread(target=chore, name=name, daemon=True)
             thread.start()
@@ -158,6 +162,15 @@ class Dispatcher:
                 continue
             except Exception as error:  # whoever was not asked or let go now is later
                 log.error("asking once more: %s, tried again later", type(error).__name__)
+
+    def _seal(self) -> None:
+        while not self._stop.wait(60.0):
+            try:
+                self._notary.look()
+            except StoreAway:
+                continue
+            except Exception as error:  # what is not covered now is covered by the next one
+                log.error("checkpoint: %s, tried again later", type(error).__name__)
 
     def _purge(self) -> None:
         rounds = count()
@@ -299,9 +312,9 @@ class Dispatcher:
             + bridge.policy.repermission.answer_within.time
             - timedelta(days=1),  # the whole of that day
         )
-        if kind is not MailKind.WELCOME:
-            return occasion
-        return receipt(bridge, person, occasion)
+        if kind is MailKind.GOODBYE:
+            return goodbye(bridge, person, occasion)
+        return receipt(bridge, person, occasion) if kind is MailKind.WELCOME else occasion
 
     def _bounced(self, mail: Mail, code: str, now: datetime) -> None:
         kind = bounce_type(code)

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from bridge.bootstrap import Bridge
+from bridge.store.checkpoints import count_by_key
 from bridge.store.rotate import named, used
 from bridge.vault import Key
 from bridge.vocabulary import rfc3339
@@ -68,6 +69,8 @@ def standings(bridge: Bridge, ring: Ring) -> list[Standing]:
     """Every key of a ring, in order."""
     keys, told = keys_of(bridge, ring), used(bridge.database)
     rows = named(bridge.database) if ring is Ring.VAULT else {}
+    if ring is Ring.SEAL:
+        rows = {kid: {"checkpoints": count} for kid, count in count_by_key(bridge.database).items()}
     active = [key.kid for key in keys if not key.waits]
     found = []
     for key in keys:

@@ -49,6 +49,10 @@ _REPERMISSION: Mapping[str, tuple[Span, Span, str]] = {
 }
 
 
+#: Key of `[checkpoints]` -> shortest, longest, rule.
+_CHECKPOINTS: Mapping[str, tuple[Span, Span, str]] = {"every": (Span(1, "hours"), Span(7, "days"), "CAP-06")}
+
+
 def refusals(policy: Policy, folder: Path) -> Problems:
     """Everything about this policy that a rule forbids. `folder` is where the file lies."""
     yield from _house(policy)
@@ -150,6 +154,8 @@ def _choices(policy: Policy) -> Problems:
         fix = f"must be true: {policy.country} asks that leaving is acknowledged by e-mail; or leave the line out"
         yield Problem("goodbye_mail", "WDR-12", fix)
     yield from _repermission(policy)
+    for address in policy.checkpoints.mail:
+        yield from mail_address("checkpoints.mail", address, "CAP-06")
     for act in sorted(set(policy.second_approver) - APPROVED):
         fix = f'"{act}" is no act that can wait for a second person; there are: {", ".join(sorted(APPROVED))}'
         yield Problem("second_approver", "ORG-02", fix)
@@ -191,6 +197,7 @@ def _spans(policy: Policy) -> Problems:
         ("limits", policy.limits_, _LIMITS),
         ("retention", policy.retention, _RETENTION),
         ("repermission", policy.repermission, _REPERMISSION),
+        ("checkpoints", policy.checkpoints, _CHECKPOINTS),
     ):
         for key, (least, most, row) in ranges.items():
             span: Span = getattr(part, key)

@@ -153,6 +153,14 @@ class Repermission(Part, frozen=True, kw_only=True):
     bounces_stop: float = 2.0  # percent of a wave
 
 
+class Checkpoints(Part, frozen=True, kw_only=True):
+    """How often the history is sealed, and where else the seals go (`[checkpoints]`, CAP-06)."""
+
+    every: Span = Span(1, "hours")  # where something is new
+    file: str = ""  # a line is added for each; best on another machine's disk
+    mail: tuple[str, ...] = ()  # addresses of people who keep them
+
+
 class Purpose(Part, frozen=True, kw_only=True):
     """One use of an address that gets its own yes or no."""
 
@@ -281,6 +289,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     sign_up: SignUpLimits = SignUpLimits()
     retention: Retention = Retention()
     repermission: Repermission = Repermission()
+    checkpoints: Checkpoints = Checkpoints()
     goodbye_mail_: bool | None = msgspec.field(name="goodbye_mail", default=None)
     oneclick_scope: Literal["list", "all"] = "list"
     soft_opt_in: bool = False

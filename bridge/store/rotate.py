@@ -18,7 +18,7 @@ from bridge.store.errors import StoreAway
 from bridge.store.kept import reseal
 from bridge.store.rows import open_person
 from bridge.store.sql import Hand
-from bridge.tables import erase_work, keys_used, metadata, person_keys, stop_list, subjects
+from bridge.tables import checkpoints, erase_work, keys_used, metadata, person_keys, stop_list, subjects
 from bridge.vault import Hash, Sealed, Vault
 from bridge.vocabulary import EventType
 
@@ -27,8 +27,8 @@ _CHUNK_SECONDS = 0.015
 _LEAST, _MOST, _FIRST_CHUNK = 10, 500, 20
 _TRIES = 20
 
-#: Tables whose rows say which root they are made under.
-_NAMING = tuple(table for table in metadata.sorted_tables if "kid" in table.c and table is not keys_used)
+#: Tables whose rows say which root they are made under. Checkpoints name seal keys.
+_NAMING = tuple(table for table in metadata.sorted_tables if "kid" in table.c and table not in (keys_used, checkpoints))
 
 
 class Moved(NamedTuple):

@@ -7,6 +7,8 @@ from sqlalchemy import Connection, func, select
 
 from bridge.decide import as_bits, common, concerns, lacking, standing
 from bridge.store.cases import open_case
+from bridge.seals import Seals
+from bridge.store import checkpoints
 from bridge.store.engine import Database
 from bridge.store.names import Names
 from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_event, open_person
@@ -94,12 +96,21 @@ class Verdict(NamedTuple):
     events: int
     erased: int
     problems: tuple[Problem, ...]
+    checkpoints: int = 0
+    uncovered: int = 0  # events that no checkpoint covers yet
 
 
 def verify(
-    database: Database, vault: Vault, progress: Callable[[int, int], None] = lambda _done, _all: None
+    database: Database,
+    vault: Vault,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    *,
+    seals: Seals | None = None,
 ) -> Verdict:
-    """Check the whole history, person by person, in flat memory."""
+    """Check the whole history, person by person and then checkpoint by checkpoint, in flat memory.
+
+    Without `seals` the signatures of checkpoints are not looked at, only what they say.
+    """
     problems: list[Problem] = []
     people = seen = 0
     rows = Rows(vault, Names(database))
@@ -114,7 +125,9 @@ def verify(
         lost = sorted(missing_triggers(db))
         problems += [Problem(f"trigger {name}", "is gone or off: run consent-bridge db upgrade") for name in lost]
         erased = db.scalar(select(func.count()).where(events.c.sealed.is_(None))) or 0
-    return Verdict(people, seen, erased, tuple(problems))
+        sealed = checkpoints.check(db, seals)
+        problems += [Problem(where, what) for where, what in sealed.problems]
+    return Verdict(people, seen, erased, tuple(problems), sealed.checkpoints, sealed.uncovered)
 
 
 def verify_person(database: Database, vault: Vault, number: int) -> tuple[Problem, ...]:

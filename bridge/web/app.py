@@ -48,7 +48,7 @@ def bridge() -> Bridge:
 
 def create_app(house: Bridge) -> BridgeApp:
     """The application around one bridge."""
-    from bridge.web import metrics, pages, papers, requests, webhooks
+    from bridge.web import metrics, pages, papers, receipts, requests, webhooks
     from bridge.web.one_click import OneClick
 
     app = BridgeApp("bridge", static_folder=None, template_folder=None)
@@ -61,6 +61,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.register_blueprint(pages.bp)
     app.register_blueprint(papers.bp)
     app.register_blueprint(requests.bp)
+    app.register_blueprint(receipts.bp)
     app.register_blueprint(webhooks.bp)
     app.register_blueprint(metrics.bp)
     headers = _headers_of(house)

@@ -436,6 +436,7 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
         pause_max=(today + LONGEST_PAUSE).isoformat(),
         errors=errors,
         link_url="/preferences",
+        receipts_url=f"/preferences/{token}/receipts" if seen.fresh and house.seals else None,
     )
 
 
