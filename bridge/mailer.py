@@ -19,7 +19,7 @@ from bridge.vocabulary import EVERY_PURPOSE, NATURES, Letter, MailKind, Nature, 
 _LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED, MailKind.REPERMISSION})
 
 #: Mails without a link to leave at their foot: there is nothing to leave, or the way out is a button.
-_NO_FOOT = frozenset({MailKind.CONFIRM, MailKind.LINK, MailKind.REPERMISSION, MailKind.IDENTITY})
+_NO_FOOT = frozenset({MailKind.CONFIRM, MailKind.LINK, MailKind.REPERMISSION, MailKind.IDENTITY, MailKind.BREACH})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +38,7 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None  # an answer is awaited
     receipt: str = ""
     papers: tuple[tuple[str, str, bytes], ...] = ()  # signed receipts: name, media type, content
+    words: str = ""  # of a breach: what the people concerned are told
 
 
 class Mailer:
@@ -101,6 +102,7 @@ class Mailer:
             "sender_name": policy.mail.sender_name,
             "receipt": occasion.receipt,
             "check_url": self._links.url("/receipt") if occasion.papers else None,
+            "words": occasion.words.split("\n\n"),
         }
 
     def _url(self, occasion: Occasion) -> str:

@@ -388,6 +388,54 @@ approvals = Table(
     Column("done", AwareDateTime),
 )
 
+#: Breaches of personal data (GDPR 33(5)) as they are known now. Nothing of readers.
+breaches = Table(
+    "breaches",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("noticed", AwareDateTime, nullable=False),  # the clock runs from here
+    Column("closed", AwareDateTime),
+    Column("facts", Text, nullable=False),  # `store.breaches.Facts`, as JSON
+    sqlite_autoincrement=True,
+)
+
+#: What was written down about each breach, by whom and when; only ever added to.
+breach_notes = Table(
+    "breach_notes",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("breach", _Number, nullable=False, index=True),
+    Column("time", AwareDateTime, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Who was written to about a breach, each once (GDPR 34); gone with her.
+breach_told = Table(
+    "breach_told",
+    metadata,
+    Column("breach", _Number, primary_key=True, autoincrement=False),
+    Column("subject", _Number, primary_key=True, autoincrement=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+#: What staff did that changes something about people or rules, or opens personal data (ORG-02). Append-only, as events
+#: are; when its time is over `person`, `reason` and `about` are blanked. Of readers it holds kinds and counts only.
+staff_log = Table(
+    "staff_log",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("time", AwareDateTime, nullable=False),
+    Column("act", String(32), nullable=False),
+    Column("stage", String(8), nullable=False),  # `store.staff.Stage`
+    Column("run", String(22), nullable=False),  # the same in every entry of one act
+    Column("person", Text),
+    Column("reason", Text),
+    Column("about", Text),  # JSON: kinds and counts
+    sqlite_autoincrement=True,
+)
+
 #: Channels that brought somebody else's lists, also when the policy says so no longer (CHN-04). Nothing of readers.
 bought = Table(
     "bought",
@@ -607,6 +655,30 @@ checkpoints = Table(
     Column("signature", LargeBinary, nullable=False),
 )
 
+#: The privacy statement as it was published: each version in each language, byte for byte, for ever (TRN-03).
+statements = Table(
+    "statements",
+    metadata,
+    Column("version", SmallInteger, primary_key=True, autoincrement=False),
+    Column("language", String(8), primary_key=True),
+    Column("published", AwareDateTime, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),  # of `body`
+    Column("body", LargeBinary, nullable=False),
+    Column("content", Text, nullable=False),  # what it says, item by item, as JSON
+    Column("changes", Text, nullable=False),  # against the version before, as JSON
+)
+
+#: What the registers said when a person last looked at them (REG-04, decision 35). Nothing of readers.
+register_looks = Table(
+    "register_looks",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("time", AwareDateTime, nullable=False),
+    Column("looked_by", Text, nullable=False),
+    Column("content", Text, nullable=False),  # as JSON
+)
+
 _BLANKED = [column.name for column in events.c if column.name not in ("id", "digest")]
 
 _ONLY_BLANKS = "NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NOT NULL AND " + " AND ".join(
@@ -614,6 +686,13 @@ _ONLY_BLANKS = "NEW.id = OLD.id AND NEW.digest = OLD.digest AND OLD.sealed IS NO
 )
 _APPEND_ONLY, _NEVER_CHANGE = "events are append-only", "wordings once shown never change"
 _SIGNED = "checkpoints are append-only"
+_PUBLISHED = "statements once published never change"
+
+_ONLY_FORGETS = "OLD.person IS NOT NULL AND " + " AND ".join(
+    f"NEW.{column.name} IS NULL" if column.nullable else f"NEW.{column.name} = OLD.{column.name}"
+    for column in staff_log.c
+)
+_STAFF_LOG = "the staff log is append-only"
 
 
 def _sqlite_trigger(table: str, when: str, condition: str, message: str) -> str:
@@ -654,10 +733,23 @@ TRIGGERS: Mapping[str, Mapping[str, str]] = {
         ),
         "checkpoints_keep_update": _sqlite_trigger("checkpoints", "UPDATE", "", _SIGNED),
         "checkpoints_keep_delete": _sqlite_trigger("checkpoints", "DELETE", "", _SIGNED),
+        "statements_keep_insert": _sqlite_trigger(
+            "statements",
+            "INSERT",
+            "WHEN EXISTS (SELECT 1 FROM statements WHERE version = NEW.version AND language = NEW.language)",
+            _PUBLISHED,
+        ),
+        "statements_keep_update": _sqlite_trigger("statements", "UPDATE", "", _PUBLISHED),
+        "statements_keep_delete": _sqlite_trigger("statements", "DELETE", "", _PUBLISHED),
+        "staff_log_keep_insert": _sqlite_trigger(
+            "staff_log", "INSERT", "WHEN EXISTS (SELECT 1 FROM staff_log WHERE number = NEW.number)", _STAFF_LOG
+        ),
+        "staff_log_keep_update": _sqlite_trigger("staff_log", "UPDATE", f"WHEN NOT ({_ONLY_FORGETS})", _STAFF_LOG),
+        "staff_log_keep_delete": _sqlite_trigger("staff_log", "DELETE", "", _STAFF_LOG),
     },
     "postgresql": {
         f"{table}_keep_{when.lower()}": _postgresql_trigger(table, when)
-        for table in ("events", "wordings", "checkpoints")
+        for table in ("events", "wordings", "statements", "staff_log", "checkpoints")
         for when in ("UPDATE", "DELETE", "TRUNCATE")
     },
 }
@@ -671,4 +763,9 @@ FUNCTIONS = (
     f"RAISE EXCEPTION '{_NEVER_CHANGE}'; END $$",
     "CREATE OR REPLACE FUNCTION checkpoints_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     f"RAISE EXCEPTION '{_SIGNED}'; END $$",
+    "CREATE OR REPLACE FUNCTION statements_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    f"RAISE EXCEPTION '{_PUBLISHED}'; END $$",
+    "CREATE OR REPLACE FUNCTION staff_log_keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    f"IF TG_OP = 'UPDATE' THEN IF {_ONLY_FORGETS} THEN RETURN NEW; END IF; END IF; "
+    f"RAISE EXCEPTION '{_STAFF_LOG}'; END $$",
 )

@@ -137,6 +137,10 @@ class Texts:
         local = value.astimezone(self._zone).date() if isinstance(value, datetime) else value
         return format_date(local, "long", self._spoken[language].locale)
 
+    def month(self, language: str, value: date) -> str:
+        """A month of a year, as a reader writes it."""
+        return format_date(value, "MMMM y", self._spoken[language].locale)
+
     def moment(self, language: str, value: datetime) -> str:
         """A date and time as the reader writes it, in the policy's zone."""
         time = format_time(value.astimezone(self._zone), "short", self._zone, self._spoken[language].locale)

@@ -125,6 +125,7 @@ class MailKind(StrEnum):
     ANSWER = "answer"
     IDENTITY = "identity"  # did a request by letter or phone come from her? (RGT-08)
     REPERMISSION = "repermission"  # the question for proof, once ever (AUD-03)
+    BREACH = "breach"  # her data got into wrong hands, and what that means for her (GDPR 34)
     MARKETING = "marketing"
 
 
@@ -146,6 +147,7 @@ NATURES: Mapping[MailKind, Nature] = {
     MailKind.ANSWER: Nature.SERVICE,
     MailKind.IDENTITY: Nature.SERVICE,
     MailKind.REPERMISSION: Nature.SERVICE,
+    MailKind.BREACH: Nature.SERVICE,
     MailKind.MARKETING: Nature.MARKETING,
 }
 

@@ -1001,6 +1001,14 @@ ASKED_NOW = Contact(gaps=frozenset({"notice"}), asked=False)
         (MailKind.ANSWER, LEFT, [], {}, True),
         (MailKind.ANSWER, [told(T.ERASED, 5)], [], {}, False),
         (MailKind.ANSWER, [], [], {}, False),
+        (MailKind.BREACH, YES, [], {}, True),
+        (MailKind.BREACH, LEFT, [], {}, True),
+        (MailKind.BREACH, [*YES, told(T.COMPLAINED, 5)], [], {}, True),
+        (MailKind.BREACH, [*YES, told(T.RESTRICTED, 5)], [], {}, True),
+        (MailKind.BREACH, [*YES, told(T.BOUNCED, 5)], [], {}, False),
+        (MailKind.BREACH, [*YES, told(T.MOVED, 5)], [], {}, False),
+        (MailKind.BREACH, [told(T.ERASED, 5)], [], {}, False),
+        (MailKind.BREACH, [], [], {}, False),
     ],
 )
 def test_each_kind_of_mail_has_its_own_rule(

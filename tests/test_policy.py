@@ -225,6 +225,7 @@ REFUSED = {
     "one bounce kills": (starter(("soft_bounces = 5", "soft_bounces = 1")), "limits.soft_bounces", "R7"),
     "bounces of a year": (starter(('"15 days"', '"12 months"')), "limits.soft_bounce_window", "R7"),
     "asks again at once": (starter(('"6 months"', '"1 month"')), "limits.ask_again_after", "R16"),
+    "a clock too long": (starter(("[limits]", '[limits]\nbreach_clock = "97 hours"')), "limits.breach_clock", "BRC-01"),
     "asks the erased again": (starter(("[limits]", '[limits]\nerased_ask_again_after = "7 days"')), "limits.erased_ask_again_after", "R12"),
     "ten mails a day": (starter(("per_address_day = 1", "per_address_day = 10")), "sign_up.per_address_day", "CAP-10"),
     "month below day": (starter(("per_address_month = 3", "per_address_month = 0")), "sign_up.per_address_month", "CAP-10"),
@@ -327,7 +328,24 @@ REFUSED = {
     # processors
     "place without a contract": (purpose('at.memory = { list = "1" }'), "purposes.newsletter.at.memory", "REG-02"),
     "place left empty": (purpose('at.memory = { list = "" }') + PROCESSOR, "purposes.newsletter.at.memory.list", "section 11"),
-    "no contract date": (processor(("contract = 2026-01-05", "")), "processors.memory.contract", "form"),
+    "neither adapter nor id": (processor(('adapter = "memory"', "")), "processors.3.adapter", "REG-02"),
+    "adapter and id": (processor(('adapter = "memory"', 'adapter = "memory"\nid = "crm"')), "processors.memory.id", "REG-02"),
+    "a clause of no law": (processor(("country", 'clauses = ["a", "i"]\ncountry')), "processors.memory.clauses", "REG-02"),
+    "for no purpose of ours": (processor(("country", 'purposes = ["pay"]\ncountry')), "processors.memory.purposes", "REG-02"),
+    "looked at after the next look": (processor(("country", "last_review = 2027-02-01\ncountry")), "processors.memory.review_by", "REG-02"),
+    "safeguard in one language": (processor(("country", 'safeguard.en = "clauses"\ncountry')), "processors.memory.safeguard.nl", "CAP-08"),
+    "sub-processor of nowhere": (
+        processor() + '[[processors.sub_processors]]\nname = "Host"\nservice = "hosting"\ncountry = "Ireland"',
+        "processors.memory.sub_processors.Host.country",
+        "section 11",
+    ),
+    "nobody weighed it": (starter(end='[assessments.suppression]\nreference = "LIA 1"\nmade = 2026-01-05\nby = ""'), "assessments.suppression.by", "REG-05"),
+    "an authority without https": (starter(('website = "https://www.gegevens', 'website = "http://www.gegevens')), "statement.authority.website", "TRN-01"),
+    "served with nothing": (
+        starter(end='[[controllers_served]]\nname = "Club"\naddress = "Street 1"\nemail = "info@club.example"\nprocessing = []'),
+        "controllers_served.Club.processing",
+        "REG-01",
+    ),
     "review before contract": (processor(("2027-01-05", "2026-01-05")), "processors.memory.review_by", "REG-02"),
     "service unsaid": (processor(('"sends the newsletter"', '""')), "processors.memory.service", "REG-02"),
     "third country without tool": (processor(('"BE"', '"US"')), "processors.memory.transfer_tool", "REG-03"),
@@ -653,6 +671,14 @@ def test_a_processor_without_or_before_its_contract_is_not_used(write: Write) ->
 
     assert "REG-02" in (policy.processor_problem("brevo", TODAY) or "")
     assert "2026-01-05" in (policy.processor_problem("mailchimp", date(2026, 1, 4)) or "")
+
+
+def test_an_entry_without_a_contract_is_shown_and_not_used(write: Write) -> None:
+    """REG-02: what is not signed yet stands in the register as it is, and nothing goes there."""
+    policy = demo(write, ("contract = 2026-01-05", ""))
+
+    assert "no contract" in (policy.processor_problem("mailchimp", TODAY) or "")
+    assert policy.processor_problem("sendgrid", TODAY) is None
 
 
 def test_a_transfer_is_not_made_before_it_was_assessed(write: Write) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import event as sql_event
 
 from bridge.cli.main import main
 from bridge.decide import share, shown
-from bridge.jobs.reports.marketing import _told, as_html, collect
+from bridge.jobs.reports.marketing import as_html, collect, told_of
 from bridge.store.figures import AGES, STATES, Figures
 from bridge.tables import metadata
 from bridge.vocabulary import FEW, PREFERENCES, EventType
@@ -256,7 +256,7 @@ def test_org_01_no_number_of_the_report_tells_of_few(
 ) -> None:
     """ORG-01: no number of 1 to 4 stands in a row, nor comes out of one that is taken from another."""
     people = sum(states.values()) - states["waiting"]
-    row = _told(
+    row = told_of(
         Figures(
             people=people,
             states=states,

@@ -243,6 +243,7 @@ MAILS: dict[str, list[dict[str, Any]]] = {
     ],
     "link": [mail(url=TOKEN.replace("/u/", "/preferences/"))],
     "identity": [mail(url=TOKEN.replace("/u/", "/requests/"))],
+    "breach": [mail(purposes=[], words=["A laptop was stolen.", "Beware of mails in our name."])],
     "repermission": [mail(url=TOKEN.replace("/u/", "/question/"), no_url=TOKEN, purposes=[NEWS], until=NOON)],
 }
 

@@ -1,19 +1,31 @@
 """`consent-bridge approve`: what one operator asked for, carried out by another (decision 36, ORG-02)."""
 
 import json
+from collections.abc import Callable, Mapping
 
 import click
 
+from bridge.cli import breach
 from bridge.cli.audit import carry_out
+from bridge.cli.keys import drop_approved
+from bridge.cli.move import delete_there
 from bridge.cli.options import as_json, env_file, errors_in_a_line, make_bridge
-from bridge.cli.repermission import begin
+from bridge.cli.repermission import begin as start_campaign
+from bridge.cli.staff import begin, staff_act
 
 #: How each act that waits is carried out.
-_ACTS = {"clean": carry_out, "repermission": begin}
+_ACTS: Mapping[str, Callable[..., None]] = {
+    "breach": breach.carry_out,
+    "clean": carry_out,
+    "keys": drop_approved,
+    "move": delete_there,
+    "repermission": start_campaign,
+}
 
 
 @click.command()
 @click.argument("id")
+@staff_act("approve", later=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -25,5 +37,6 @@ def approve(id: str, *, json_: bool) -> None:  # noqa: A002  (the word of the co
     """
     bridge = make_bridge()
     act = bridge.store.approvals.approve(id, bridge.settings.operator)
+    begin(bridge, act=act.act, approval=act.id)
     _ACTS[act.act](bridge, json.loads(act.about), act.hash, json_=json_)
     bridge.store.approvals.finish(id)

@@ -13,6 +13,7 @@ from bridge.adapter import AdapterError, find
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
 from bridge.cli.second import waits_for_another
+from bridge.cli.staff import begin, staff_act, tally
 from bridge.files import whole
 from bridge.jobs.audit.cleaning import Clean, Cleaned, Plan
 from bridge.jobs.audit.kept import SUFFIX, About, Kept, reviewed, written
@@ -40,6 +41,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--dates", type=click.Choice(ORDERS), help="How dates like 04/05/2024 are meant.")
 @click.option("--language", default="", help="Of the report, such as: en; else the policy's first.")
 @click.option("--out", type=_NEW, help="Write OUT.html and OUT.json (counts), and OUT.audit (addresses, for `clean`).")
+@staff_act("audit", unless=lambda options: options["out"] is None)
 @as_json
 @env_file
 @errors_in_a_line
@@ -85,24 +87,26 @@ def audit(
             look.keep = stack.enter_context(written(paths[SUFFIX], bridge.vault, about)).add
         try:
             if file is not None:
-                tally = look.file(ListFile(file), defaults)
+                found = look.file(ListFile(file), defaults)
             elif adapter is not None:
-                tally = look.platform(adapter, purpose)
+                found = look.platform(adapter, purpose)
             else:
-                tally = look.store()
+                found = look.store()
         except AdapterError as error:
             fail(f"{adapter}: {error.reason}; nothing was changed: run it again")
+    tally(contacts=found.total)
     if json_:
-        show(tally.as_json())
+        show(found.as_json())
     else:
-        _say(tally)
+        _say(found)
     if out:
-        _write(bridge, paths, tally, language or bridge.policy.languages[0])
+        _write(bridge, paths, found, language or bridge.policy.languages[0])
 
 
 @click.command()
 @click.option("--from", "source", type=_FILE, required=True, metavar="AUDIT", help="The file OUT.audit of an audit.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
+@staff_act("clean", later=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -132,7 +136,8 @@ def clean(*, source: Path, yes: bool, json_: bool) -> None:
             click.confirm("Take them out for good?", abort=True, err=True)
         if waits_for_another(bridge, "clean", kept.hash, {"from": str(kept.path.resolve())}, json_=json_):
             return
-        _say_done(plan, job.carry_out(), bridge, json_=json_)
+        begin(bridge)
+        _say_done(plan, _carried_out(job), bridge, json_=json_)
 
 
 def carry_out(bridge: Bridge, about: Mapping[str, str], hash_: bytes, *, json_: bool) -> None:
@@ -145,7 +150,13 @@ def carry_out(bridge: Bridge, about: Mapping[str, str], hash_: bytes, *, json_: 
         plan = job.plan()
         if not json_:
             _say_plan(plan, kept)
-        _say_done(plan, Cleaned() if plan.is_empty else job.carry_out(), bridge, json_=json_)
+        _say_done(plan, Cleaned() if plan.is_empty else _carried_out(job), bridge, json_=json_)
+
+
+def _carried_out(job: Clean) -> Cleaned:
+    done = job.carry_out()
+    tally(removed=done.removed, kept=done.kept, gone=done.gone)
+    return done
 
 
 @contextmanager

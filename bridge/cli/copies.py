@@ -9,6 +9,8 @@ import click
 
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show, work_bridge
+from bridge.cli.second import waits_beside
+from bridge.cli.staff import check_reason, note_of, staff_act, tally
 from bridge.files import whole
 from bridge.store import StoreAway
 
@@ -18,6 +20,7 @@ _DARK = "people who were erased since are dark again"
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@staff_act("backup", anyway=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -38,6 +41,7 @@ def backup(file: Path, json_: bool) -> None:
     with progress("backing up", sys.stderr) as tell, whole(file) as store_out, whole(keys) as keys_out:
         key = bridge.links.copy_key
         copied = back_up(bridge.database, key, (store_out, keys_out), bridge.clock(), tell)
+    tally(people=copied.people, events=copied.events)
     told = {"people": copied.people, "events": copied.events, "stops": copied.stops}
     if json_:
         show({"file": str(file), "keys": str(keys), **told})
@@ -62,6 +66,7 @@ def _replay(bridge: Bridge) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The newest .keys file there is [FILE.keys].",
 )
+@staff_act("restore", later=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -82,6 +87,9 @@ def restore(file: Path, keys_file: Path | None, json_: bool) -> None:
     if not keys_path.is_file():
         fail(f"{keys_path} is missing: name the newest .keys file with --keys; without it nobody in {file} can be read")
     bridge = make_bridge(ready=False)
+    check_reason(bridge)
+    if waits_beside(bridge, "restore", file, _ends(file) + _ends(keys_path), json_=json_):
+        return
     try:
         with file.open("rb") as store_in, keys_path.open("rb") as keys_in, progress("restoring", sys.stderr) as tell:
             restored = carry_out(
@@ -97,11 +105,20 @@ def restore(file: Path, keys_file: Path | None, json_: bool) -> None:
         fail(f"{error}. Nothing was restored")
     except StoreAway as error:
         fail(f"the database is away or in use: {error}. Nothing was restored; run restore again")
+    note_of(bridge)  # there was no log before; it is written when this ends
+    tally(people=restored.people, events=restored.events, dark=restored.dark)
     if json_:
         show(restored._asdict())
         return
     for line in _words(restored):
         click.echo(line)
+
+
+def _ends(path: Path) -> bytes:
+    """The signature over a whole file of a backup: its last bytes."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 32))
+        return file.read()
 
 
 def _words(restored: Any) -> Sequence[str]:

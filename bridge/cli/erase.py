@@ -8,12 +8,14 @@ from email_validator import EmailNotValidError, validate_email
 
 from bridge.bootstrap import Bridge
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.staff import note_of, staff_act
 from bridge.store import Erased
 
 
 @click.command()
 @click.argument("email")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
+@staff_act("erase", later=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -37,7 +39,7 @@ def erase(email: str, yes: bool, json_: bool) -> None:
         if email == "-" or not sys.stdin.isatty():
             fail("nothing was erased: nobody can be asked here; look once more, then say --yes")
         click.confirm(_question(bridge, wanted), abort=True, err=True)
-    done = bridge.store.erase_person(wanted)
+    done = bridge.store.erase_person(wanted, note_of(bridge))
     waiting = {name: _waiting(bridge, name) for name in done.platforms}
     if json_:
         warnings = list(_warnings(bridge, done))

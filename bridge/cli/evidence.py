@@ -8,6 +8,7 @@ import click
 
 from bridge.bootstrap import Bridge, write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.staff import staff_act
 from bridge.evidence import Found, as_data, look
 from bridge.testimony import document
 from bridge.vault import Sealed
@@ -25,6 +26,7 @@ _PACK, _CHECKER, _KANTARA = "evidence-pack.jsonl", "verify_pack.py", "receipts-k
 )
 @click.option("--kantara", is_flag=True, help="Write her receipts as Kantara 1.1 there too.")
 @click.option("--language", help="Of the document: one of the policy's languages, by default its first.")
+@staff_act("evidence")
 @as_json
 @env_file
 @errors_in_a_line

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ from bridge.cli.options import (
     show,
     work_bridge,
 )
+from bridge.cli.second import waits_for_another
+from bridge.cli.staff import begin, staff_act, tally
 from bridge.jobs.rotation import Next, Ring, keys_of, next_step, standings
 from bridge.vault import new_id, new_key
 
@@ -108,6 +110,7 @@ def keys_public() -> None:
 @_RING
 @click.option("--restarted", is_flag=True, help="Every process was started anew since the last step.")
 @click.option("--new", is_flag=True, help="Put a new key in although the last one is young.")
+@staff_act("keys rotate")
 @as_json
 @_FILE
 @errors_in_a_line
@@ -130,6 +133,7 @@ def rotate(ring: str, restarted: bool, new: bool, json_: bool, file: Path | None
             f"file? A new key is begun with: consent-bridge keys rotate {ring}"
         )
     report = _STEPS[step](bridge, chosen, file)
+    tally(ring=ring, step=step.value.replace(" ", "-"))
     if json_:
         show({"ring": ring, "step": step.value, **report.data, "next": report.text[-1]})
     else:
@@ -140,6 +144,7 @@ def rotate(ring: str, restarted: bool, new: bool, json_: bool, file: Path | None
 @keys.command()
 @_RING
 @click.argument("id")
+@staff_act("keys drop", later=True)
 @as_json
 @_FILE
 @errors_in_a_line
@@ -149,8 +154,6 @@ def drop(ring: str, id: str, json_: bool, file: Path | None) -> None:  # noqa: A
     \b
     Example: consent-bridge keys drop vault k20261123abc --env-file .env
     """
-    from bridge.store.rotate import retire
-
     file = load_environment(file)
     bridge, chosen = work_bridge(), Ring(ring)
     there = {key.id: key for key in standings(bridge, chosen)}
@@ -158,16 +161,35 @@ def drop(ring: str, id: str, json_: bool, file: Path | None) -> None:  # noqa: A
         fail(f"{chosen.setting} holds no key {id!r}; it holds: {', '.join(there) or 'none'}")
     if not there[id].may_go:
         fail(f"{ring} key {id!r} stays: {there[id].why}")
-    retire(bridge.database, ring, id)
-    report = _put(chosen, file, [part for part in _parts(chosen) if _id_of(part) != id])
+    about = {"ring": ring, "id": id, "file": str(file.resolve()) if file else ""}
+    if not waits_for_another(bridge, "keys", f"{ring} {id}".encode(), about, json_=json_):
+        begin(bridge, ring=ring, key=id)
+        _drop(bridge, chosen, id, file, json_=json_)
+
+
+def drop_approved(bridge: Bridge, about: Mapping[str, str], _hash: bytes, *, json_: bool) -> None:
+    """What another person asked for, if nothing names that key now."""
+    chosen, id_ = Ring(about["ring"]), about["id"]
+    there = {key.id: key for key in standings(bridge, chosen)}
+    if id_ not in there or not there[id_].may_go:
+        fail(f"{chosen} key {id_!r} stays: " + (there[id_].why if id_ in there else "it is not in the list any more"))
+    _drop(bridge, chosen, id_, Path(about["file"]) if about["file"] else None, json_=json_)
+
+
+def _drop(bridge: Bridge, chosen: Ring, id_: str, file: Path | None, *, json_: bool) -> None:
+    from bridge.store.rotate import retire
+
+    ring = chosen.value
+    retire(bridge.database, ring, id_)
+    report = _put(chosen, file, [part for part in _parts(chosen) if _id_of(part) != id_])
     text = [
         *report.text,
-        f"{ring} key {id} is dropped. A backup's .keys file made before the last rotation cannot be opened any more: "
+        f"{ring} key {id_} is dropped. A backup's .keys file made before the last rotation cannot be opened any more: "
         "make a new backup.",
         f"{_RESTART}.",
     ]
     if json_:
-        show({"ring": ring, "dropped": id, **report.data, "next": text[-1]})
+        show({"ring": ring, "dropped": id_, **report.data, "next": text[-1]})
     else:
         for line in text:
             click.echo(line)

@@ -9,6 +9,7 @@ import msgspec
 from bridge.adapter import AdapterError, find
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.staff import staff_act, tally
 from bridge.jobs.lists.files import ListFile
 from bridge.jobs.lists.lines import Defaults
 from bridge.jobs.lists.moments import ORDERS
@@ -28,6 +29,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--dates", type=click.Choice(ORDERS), help="How dates like 04/05/2024 are meant.")
 @click.option("--rejects", type=_NEW, help="Where rows go that cannot be taken in; else beside FILE.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
+@staff_act("import", unless=lambda options: options["dry_run"])
 @as_json
 @env_file
 @errors_in_a_line
@@ -75,6 +77,13 @@ def import_(
             fail(f"{error.reason}; whoever was read so far is taken in: run it again, it begins anew")
         except StoreAway as error:
             fail(f"the store is away: {error}. Run it again: what was taken in stays")
+    tally(
+        rows=result.rows,
+        imported=result.imported,
+        suppressed=result.suppressed,
+        rejected=result.rejected,
+        channel=channel,
+    )
     if json_:
         show(msgspec.to_builtins(result))
         if said.rejects:

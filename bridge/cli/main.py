@@ -13,6 +13,7 @@ import click
 from bridge.bootstrap import write_private
 from bridge.cli.approve import approve
 from bridge.cli.audit import audit, clean
+from bridge.cli.breach import breach
 from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase
@@ -72,6 +73,7 @@ main.add_command(import_)
 main.add_command(audit)
 main.add_command(clean)
 main.add_command(approve)
+main.add_command(breach)
 main.add_command(register)
 main.add_command(report)
 main.add_command(repermission)

@@ -1,13 +1,16 @@
 """`consent-bridge move`: from one platform to another, by what readers said here."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 import click
 
 from bridge.adapter import AdapterError, find
+from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.second import waits_for_another
+from bridge.cli.staff import begin, staff_act, tally
 from bridge.jobs.moving import Move, Plan
 
 
@@ -17,6 +20,7 @@ from bridge.jobs.moving import Move, Plan
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--finish", is_flag=True, help="Both are equal: switch everybody off at the old one.")
 @click.option("--delete", is_flag=True, help="With --finish: have everybody of yours deleted at the old one.")
+@staff_act("move", later=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -66,7 +70,9 @@ def _copy(job: Move, *, yes: bool) -> dict[str, object]:
         _line(f"{plan.new.under_way} people are just being told to {job.new}: run this again when they are.")
     else:
         _ask(f"Have {job.new} told of {plan.new.missing} people?", yes=yes)
+        begin(job.bridge, step="copy", old=job.old, new=job.new)
         result = job.copy()
+        tally(told=result.missing)
         _line(
             f"{result.missing} people are being told to {job.new} by the dispatcher; both platforms hear of everything."
         )
@@ -81,7 +87,9 @@ def _finish(job: Move, *, yes: bool) -> dict[str, object]:
         fail(f"{job.old} and {job.new} are not equal yet, so nothing was switched off: run move without --finish first")
     rest = f" {plan.not_taken} are not taken by {job.new} and get nothing then." if plan.not_taken else ""
     _ask(f"Switch everybody off at {job.old}?{rest}", yes=yes)
+    begin(job.bridge, step="finish", old=job.old, new=job.new)
     told = job.finish()
+    tally(switched_off=told)
     _line(f"{told} people are being switched off at {job.old} by the dispatcher.")
     _line(
         f"Keep {job.old} in BRIDGE_ADAPTERS as long as mails sent from there may be clicked: a stop there still counts."
@@ -91,7 +99,29 @@ def _finish(job: Move, *, yes: bool) -> dict[str, object]:
 
 def _delete(job: Move, *, yes: bool) -> dict[str, object]:
     _ask(f"Delete everybody of yours at {job.old} for good? Some platforms never take such an address again.", yes=yes)
+    about = {"from": job.old, "to": job.new}
+    json_ = click.get_current_context().params["json_"]
+    if waits_for_another(job.bridge, "move", f"delete {job.old} {job.new}".encode(), about, json_=json_):
+        raise SystemExit(0)
+    begin(job.bridge, step="delete", old=job.old, new=job.new)
+    return _deleted(job)
+
+
+def delete_there(bridge: Bridge, about: Mapping[str, str], _hash: bytes, *, json_: bool) -> None:
+    """What another person asked for: everybody of ours deleted at the platform that was left."""
+    with ExitStack() as stack:
+        job = Move(bridge, about["from"], about["to"], _bars(stack))
+        try:
+            told = _deleted(job)
+        except AdapterError as error:
+            fail(f"{error.reason}; run move again")
+    if json_:
+        show(told)
+
+
+def _deleted(job: Move) -> dict[str, object]:
     deleted = job.delete()
+    tally(deleted=deleted)
     _line(f"{deleted} people are being deleted at {job.old}, each looked for until {job.old} says she is gone.")
     return {"from": job.old, "to": job.new, "deleted": deleted}
 

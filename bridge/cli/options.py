@@ -18,6 +18,9 @@ from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, MissingSetting, r
 from bridge.logs import start_logging
 from bridge.store import BadInput, OldSchema, StoreAway, StoreBroken, UnknownSubject
 
+#: What is called with the bridge once it is there and checked (`bridge.cli.staff`).
+READY = "bridge.cli.ready"
+
 #: Why the folder's own settings were left alone; said when one is missing.
 _UNREAD = "bridge.cli.unread"
 
@@ -92,6 +95,7 @@ def make_bridge(*, ready: bool = True) -> Bridge:
     click.get_current_context().call_on_close(bridge.close)
     if ready:
         bridge.ready()
+        _is_ready(bridge)
     return bridge
 
 
@@ -101,7 +105,13 @@ def work_bridge() -> Bridge:
 
     bridge = make_bridge(ready=False)
     schema.check(bridge.database)
+    _is_ready(bridge)
     return bridge
+
+
+def _is_ready(bridge: Bridge) -> None:
+    if (then := click.get_current_context().meta.get(READY)) is not None:
+        then(bridge)
 
 
 def fail(message: str) -> NoReturn:

@@ -2,20 +2,21 @@
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bridge.bootstrap import Bridge
-from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.options import Moment, as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
 from bridge.files import whole
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
 _LANGUAGE = click.option("--language", help="One of your policy's languages; else its first.")
 
 #: Departments that have a report.
-_DEPARTMENTS = ("marketing",)
+_DEPARTMENTS = ("marketing", "sales", "support", "it", "management")
 
 
 @click.group()
@@ -49,34 +50,90 @@ def channels(language: str | None, out: Path | None, json_: bool) -> None:
     )
 
 
-@click.command()
-@click.option("--department", default="marketing", show_default=True, help="For whom; only marketing has one so far.")
+@register.command()
+@click.option("--since", type=Moment(), help="Only what was done from then on, such as 2026-11-01.")
 @_LANGUAGE
-@click.option("--out", type=_NEW, help="Write it there as a page that prints: FILE.html.")
+@click.option("--out", type=_NEW, help="Write it there: .html prints well, .csv is for a spreadsheet.")
 @as_json
 @env_file
 @errors_in_a_line
-def report(department: str, language: str | None, out: Path | None, json_: bool) -> None:
-    """What each channel brings, what of it can be proven, and which form to mend first. Numbers of people only.
+def staff(since: datetime | None, language: str | None, out: Path | None, json_: bool) -> None:
+    """Who did what: every act of staff that changed something about people or rules, or opened what is kept of them.
 
     \b
-    Example: consent-bridge report
-             consent-bridge report --department marketing --out marketing.html
+    Example: consent-bridge register staff --since 2026-11-01
+             consent-bridge register staff --out staff.html
     """
-    from bridge.jobs.reports.marketing import as_html, as_text, collect
+    from bridge.jobs.reports.staff import as_csv, as_html, as_text, collect
 
-    if department not in _DEPARTMENTS:
-        fail(f"there is no report for {department} yet; there is one for: {', '.join(_DEPARTMENTS)}")
     bridge = make_bridge()
-    with progress("counting", sys.stderr) as tell:
-        found = collect(bridge, _spoken(bridge, language), tell)
+    found = collect(bridge, _spoken(bridge, language), since)
     _tell(
         found,
         json_=json_,
         text=lambda: as_text(found),
         out=out,
+        kinds={".html": lambda: as_html(bridge, found, bridge.clock()), ".csv": lambda: as_csv(found)},
+    )
+
+
+@click.command()
+@click.option(
+    "--department",
+    type=click.Choice((*_DEPARTMENTS, "all")),
+    default="marketing",
+    show_default=True,
+    help="For whom; all only with --mail.",
+)
+@_LANGUAGE
+@click.option("--out", type=_NEW, help="Write it there as a page that prints: FILE.html.")
+@click.option("--mail", is_flag=True, help="Send it to the addresses that the policy names for that department.")
+@as_json
+@env_file
+@errors_in_a_line
+def report(*, department: str, language: str | None, out: Path | None, mail: bool, json_: bool) -> None:
+    """One page for a department: how it stands, what is overdue, what to do next. Numbers only, of nobody.
+
+    \b
+    Example: consent-bridge report
+             consent-bridge report --department management --out management.html
+             consent-bridge report --department all --mail
+    """
+    from bridge.jobs.reports.departments import as_html, as_text, collect
+
+    if department == "all" and not mail:
+        raise click.UsageError("--department all is for --mail; name one department")
+    if mail and (out or json_):
+        raise click.UsageError("--mail sends it: leave --out and --json out")
+    bridge = make_bridge()
+    if mail:
+        _mail(bridge, [department] if department != "all" else list(_DEPARTMENTS), language)
+        return
+    with progress("counting", sys.stderr) as tell:
+        found = collect(bridge, department, _spoken(bridge, language), tell)
+    _tell(
+        found,
+        json_=json_,
+        text=lambda: as_text(bridge, found),
+        out=out,
         kinds={".html": lambda: as_html(bridge, found, bridge.clock())},
     )
+
+
+def _mail(bridge: Bridge, departments: list[str], language: str | None) -> None:
+    """Each department's report to its own addresses; of these only how many there are is said."""
+    from bridge.jobs.reports.mailing import addresses, send
+
+    chosen = _spoken(bridge, language or bridge.policy.reports.language or None)
+    wanted = [department for department in departments if addresses(bridge, department)]
+    if not wanted:
+        fail(f'the policy names nobody for it: add [reports] with {departments[0]} = ["an address"]')
+    failed = {department: send(bridge, department, chosen) for department in wanted}
+    for department in wanted:
+        count = len(addresses(bridge, department))
+        click.echo(f"{department}: handed over {count - len(failed[department])} of {count}")
+    if wrong := [f"{department}: {why}" for department, reasons in failed.items() for why in reasons]:
+        fail("\n".join(wrong))
 
 
 def _spoken(bridge: Bridge, language: str | None) -> str:

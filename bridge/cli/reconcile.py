@@ -15,6 +15,7 @@ import msgspec
 from bridge.adapter import AdapterError, find
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress
+from bridge.cli.staff import staff_act, tally
 from bridge.files import whole
 from bridge.jobs.reconcile import Difference, Reconciler, Result
 
@@ -37,6 +38,7 @@ _COLUMNS = list(Difference.__struct_fields__)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Each difference with its address, for you only."
 )
+@staff_act("reconcile", unless=lambda options: options["dry_run"] and options["out"] is None)
 @as_json
 @env_file
 @errors_in_a_line
@@ -64,6 +66,7 @@ def reconcile(adapter: str | None, dry_run: bool, max_changes: int, out: Path | 
         report = stack.enter_context(_report(file, json_=json_))
         for name in names:
             report.compare(bridge, name, dry_run=dry_run, max_changes=max_changes)
+    tally(compared=report.total("compared"), applied=report.total("applied"))
     if not json_:
         report.say(dry_run=dry_run, max_changes=max_changes, out=out)
     if report.wrong:

@@ -10,6 +10,8 @@ import msgspec
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
 from bridge.cli.second import waits_for_another
+from bridge.cli.staff import begin as note_begin
+from bridge.cli.staff import staff_act, tally
 from bridge.jobs import repermission as jobs
 from bridge.store.campaigns import Campaign, State, WaveNow
 from bridge.store.funnel import Funnel
@@ -29,6 +31,7 @@ def repermission() -> None:
 
 @repermission.command()
 @click.argument("purpose")
+@staff_act("repermission plan")
 @as_json
 @env_file
 @errors_in_a_line
@@ -43,6 +46,7 @@ def plan(purpose: str, json_: bool) -> None:
         fail(f"no purpose {purpose!r} in the policy; there are: {', '.join(bridge.policy.purposes)}")
     with progress("looking", sys.stderr) as tell:
         found, campaign = jobs.plan(bridge, purpose, tell)
+    tally(eligible=found.eligible, **({"campaign": campaign.id} if campaign else {}))
     if json_:
         told = {"eligible": found.eligible, "not_asked": dict(found.not_asked)}
         show({"campaign": campaign.id if campaign else None, "purpose": purpose, **told})
@@ -66,6 +70,7 @@ def plan(purpose: str, json_: bool) -> None:
 @repermission.command()
 @click.argument("id", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask first.")
+@staff_act("repermission", later=True)
 @env_file
 @errors_in_a_line
 def start(id: str | None, yes: bool) -> None:  # noqa: A002  (the word of the command)
@@ -85,6 +90,7 @@ def start(id: str | None, yes: bool) -> None:  # noqa: A002  (the word of the co
         first = min(bridge.policy.repermission.waves[0], chosen.eligible)
         click.confirm(f"Ask up to {chosen.eligible:,} people about {chosen.purpose}, {first:,} first?", abort=True)
     if not waits_for_another(bridge, "repermission", chosen.id.encode(), {"campaign": chosen.id}):
+        note_begin(bridge, campaign=chosen.id)
         _start(bridge, chosen)
 
 
@@ -110,6 +116,7 @@ def _start(bridge: Bridge, chosen: Campaign, *, json_: bool = False) -> None:
 
 @repermission.command()
 @click.argument("id", required=False)
+@staff_act("repermission pause")
 @env_file
 @errors_in_a_line
 def pause(id: str | None) -> None:  # noqa: A002  (the word of the command)
@@ -126,6 +133,7 @@ def pause(id: str | None) -> None:  # noqa: A002  (the word of the command)
 
 @repermission.command()
 @click.argument("id", required=False)
+@staff_act("repermission resume")
 @env_file
 @errors_in_a_line
 def resume(id: str | None) -> None:  # noqa: A002  (the word of the command)

@@ -13,6 +13,7 @@ from bridge.decide.asking import (
     may_ask_once_more,
     must_stop,
 )
+from bridge.decide.breach import BreachClock, breach_clock, needs_reason
 from bridge.decide.cells import share, shown, shown_table
 from bridge.decide.entries import SAYS_YES, UNDATED, event_of, judge_entry
 from bridge.decide.grades import (
@@ -73,6 +74,7 @@ __all__ = [
     "SHOWS_WHO",
     "STOPS",
     "UNDATED",
+    "BreachClock",
     "Contact",
     "Decision",
     "Ending",
@@ -86,6 +88,7 @@ __all__ = [
     "after_the_question",
     "as_bits",
     "blocks",
+    "breach_clock",
     "common",
     "concerns",
     "decide",
@@ -105,6 +108,7 @@ __all__ = [
     "may_mail",
     "missing_evidence",
     "must_stop",
+    "needs_reason",
     "paused_until",
     "pending",
     "proof",

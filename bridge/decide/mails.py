@@ -132,6 +132,11 @@ def gate(
     elif kind in (MailKind.LINK, MailKind.ANSWER, MailKind.IDENTITY):
         against = ["erased"] if Block.ERASED in closed or not events else []
         return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
+    elif kind is MailKind.BREACH:
+        # The law wants her told whatever she said of our mail; but no stranger, and nobody at a dead address.
+        against = [f"{block}" for block in closed if block in (Block.ERASED, Block.BOUNCED)] + _against_move(events)
+        against += [] if events else ["erased"]
+        return Answer(may=not against, status=first, why=tuple(against) or ("the law asks that she is told",))
     else:
         against = [f"no rule lets {kind!s} out"]
     if not purposes:

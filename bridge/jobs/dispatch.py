@@ -30,7 +30,7 @@ from bridge.vocabulary import EventType, Letter, MailKind, Report, bounce_type
 log = logging.getLogger("bridge.dispatch")
 
 #: Mails that may not go twice: killed between hand-over and commit, they are not sent again (decision 25).
-_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE, MailKind.REPERMISSION})
+_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE, MailKind.REPERMISSION, MailKind.BREACH})
 
 #: A question of a campaign that is paused, or about what many complain of, is looked at again after so long.
 _HELD = timedelta(hours=1)
@@ -314,7 +314,13 @@ class Dispatcher:
         )
         if kind is MailKind.GOODBYE:
             return goodbye(bridge, person, occasion)
-        return receipt(bridge, person, occasion) if kind is MailKind.WELCOME else occasion
+        if kind is MailKind.BREACH:
+            told = bridge.store.breaches.find(int(mail.request)).facts.words
+            words = told.get(language) or next(iter(told.values()))
+            return msgspec.structs.replace(occasion, words=words)
+        if kind is not MailKind.WELCOME:
+            return occasion
+        return receipt(bridge, person, occasion)
 
     def _bounced(self, mail: Mail, code: str, now: datetime) -> None:
         kind = bounce_type(code)

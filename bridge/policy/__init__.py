@@ -4,6 +4,8 @@ import tomllib
 from pathlib import Path
 
 from bridge.policy.countries import COUNTRIES, STRICT, Country, is_third_country, profile
+from bridge.policy.gaps import Gap, GapKind, gaps, needed_assessments, processor_gaps
+from bridge.policy.parties import CLAUSES, Gate, Processor, Strangers, SubProcessor
 from bridge.policy.reading import FORM, Reading, parse_span
 from bridge.policy.rules import refusals
 from bridge.policy.shapes import (
@@ -19,17 +21,17 @@ from bridge.policy.shapes import (
     Policy,
     PolicyError,
     Problem,
-    Processor,
     Purpose,
     Repermission,
+    Reports,
     Retention,
     SignUpLimits,
     Span,
-    Strangers,
 )
 
 __all__ = [
     "BESIDE",
+    "CLAUSES",
     "COUNTRIES",
     "STRICT",
     "Channel",
@@ -38,6 +40,9 @@ __all__ = [
     "Controller",
     "Country",
     "Field",
+    "Gap",
+    "GapKind",
+    "Gate",
     "LimitChoices",
     "Looks",
     "MailIdentity",
@@ -46,13 +51,18 @@ __all__ = [
     "Processor",
     "Purpose",
     "Repermission",
+    "Reports",
     "Retention",
     "SignUpLimits",
     "Span",
     "Strangers",
+    "SubProcessor",
+    "gaps",
     "is_third_country",
     "load",
+    "needed_assessments",
     "parse_span",
+    "processor_gaps",
     "profile",
 ]
 

@@ -1,22 +1,21 @@
-"""What is refused in purposes, fields and processors, block by block; channels have a file of their own."""
+"""What is refused in purposes and fields, block by block; channels and third parties have files of their own."""
 
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
+from bridge.policy.agreements import party_refusals
 from bridge.policy.channels import channel_refusals
 from bridge.policy.checks import (
     CONTROL,
     Problems,
-    country_code,
     every_language,
     known_purposes,
     one_line,
     well_formed_id,
 )
-from bridge.policy.countries import is_third_country
 from bridge.policy.personal import FREE, forbidden_label, forbidden_name, is_allowed_without_choices
-from bridge.policy.shapes import Field, Policy, Problem, Processor, Purpose
+from bridge.policy.shapes import Field, Policy, Problem, Purpose
 from bridge.vocabulary import LegalBasis
 
 #: Names that the sign-up and preference forms use for themselves.
@@ -32,7 +31,7 @@ def block_refusals(policy: Policy, folder: Path) -> Problems:
     yield from _purposes(policy)
     yield from channel_refusals(policy, folder)
     yield from _fields(policy)
-    yield from _processors(policy)
+    yield from party_refusals(policy)
 
 
 def _purposes(policy: Policy) -> Problems:
@@ -167,29 +166,3 @@ def _field_places(policy: Policy, where: str, field: Field) -> Problems:
         if not name.strip() or name.strip().casefold() == _LINK_FIELD:
             fix = "name the ESP's own field (PREFS is taken by the reader's link)"
             yield Problem(f"{where}.at.{adapter}", "MIN-04", fix)
-
-
-def _processors(policy: Policy) -> Problems:
-    for key, processor in policy.processors.items():
-        where = f"processors.{key}"
-        yield from well_formed_id(where, processor.adapter, key="adapter")
-        yield from one_line(f"{where}.name", processor.name, "REG-02")
-        yield from one_line(f"{where}.service", processor.service, "REG-02", most=200)
-        yield from country_code(f"{where}.country", processor.country)
-        if processor.review_by <= processor.contract:
-            fix = "must be after the date of the contract: the day by which you look at it again"
-            yield Problem(f"{where}.review_by", "REG-02", fix)
-        yield from _transfer(where, processor)
-
-
-def _transfer(where: str, processor: Processor) -> Problems:
-    if not is_third_country(processor.country):
-        return
-    if not processor.transfer_tool.strip():
-        fix = f'{processor.country} is outside the EEA: name the tool, like "standard contractual clauses (2021/914)"'
-        yield Problem(f"{where}.transfer_tool", "REG-03", fix)
-    else:
-        yield from one_line(f"{where}.transfer_tool", processor.transfer_tool, "REG-03", most=200)
-    if processor.transfer_assessed is None:
-        fix = "write the date on which you assessed the transfer; without it the transfer is unlawful"
-        yield Problem(f"{where}.transfer_assessed", "REG-03", fix)

@@ -106,10 +106,11 @@ class Reading:
         if not isinstance(value, list):
             self._refuse(where, f"must be written as [[{where}]], one block for each")
             return found
-        key = item.__struct_fields__[0]
+        keys: tuple[str, ...] = getattr(item, "KEYS", item.__struct_fields__[:1])
         for number, data in enumerate(value, 1):
-            given = data.get(key) if isinstance(data, Mapping) else None
-            name = given if isinstance(given, str) and given else str(number)
+            told = [key for key in keys if isinstance(data, Mapping) and isinstance(data.get(key), str) and data[key]]
+            key = told[0] if told else keys[0]
+            name = data[key] if told else str(number)
             shape = self._struct(item, data, f"{where}.{name}")
             if name in found:
                 self._refuse(f"{where}.{name}.{key}", f"is there twice; give each of [[{where}]] its own {key}")

@@ -19,7 +19,7 @@ _NO_ANSWER = re.compile(
 _LOGO_TYPES = frozenset({".svg", ".png", ".jpg", ".jpeg", ".webp"})
 
 #: Acts that may wait for a second person.
-APPROVED = frozenset({"clean", "repermission"})
+APPROVED = frozenset({"clean", "repermission", "restore", "keys", "move", "purge", "breach"})
 
 #: Key of `[limits]` -> shortest, longest, rule.
 _LIMITS: Mapping[str, tuple[Span, Span, str]] = {
@@ -30,6 +30,7 @@ _LIMITS: Mapping[str, tuple[Span, Span, str]] = {
     "soft_bounce_window": (Span(1, "days"), Span(60, "days"), "R7"),
     "ask_again_after": (Span(6, "months"), Span(60, "months"), "R16"),
     "erased_ask_again_after": (Span(30, "days"), Span(12, "months"), "R12"),
+    "breach_clock": (Span(24, "hours"), Span(96, "hours"), "BRC-01"),
 }
 #: Key of `[retention]` -> shortest, longest, rule (section 8).
 _RETENTION: Mapping[str, tuple[Span, Span, str]] = {
@@ -41,6 +42,7 @@ _RETENTION: Mapping[str, tuple[Span, Span, str]] = {
     "request_files": (Span(1, "months"), Span(36, "months"), "MIN-06"),
     "logs": (Span(0, "days"), Span(30, "days"), "MIN-06"),
     "backups": (Span(0, "days"), Span(35, "days"), "SUP-06"),
+    "staff_log": (Span(12, "months"), Span(60, "months"), "ORG-02"),
 }
 #: Key of `[repermission]` -> shortest, longest, rule.
 _REPERMISSION: Mapping[str, tuple[Span, Span, str]] = {
@@ -62,6 +64,7 @@ def refusals(policy: Policy, folder: Path) -> Problems:
     yield from _choices(policy)
     yield from _spans(policy)
     yield from _counts(policy)
+    yield from _reports(policy)
     yield from block_refusals(policy, folder)
 
 
@@ -159,6 +162,15 @@ def _choices(policy: Policy) -> Problems:
     for act in sorted(set(policy.second_approver) - APPROVED):
         fix = f'"{act}" is no act that can wait for a second person; there are: {", ".join(sorted(APPROVED))}'
         yield Problem("second_approver", "ORG-02", fix)
+
+
+def _reports(policy: Policy) -> Problems:
+    for department in ("marketing", "sales", "support", "it", "management"):
+        for address in getattr(policy.reports, department):
+            yield from mail_address(f"reports.{department}", address, "ORG-01")
+    if policy.reports.language and policy.reports.language not in policy.languages:
+        fix = f"is not among the languages of the policy: {', '.join(policy.languages)}"
+        yield Problem("reports.language", "ORG-01", fix)
 
 
 def _repermission(policy: Policy) -> Problems:

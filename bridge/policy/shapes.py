@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from bridge.policy.countries import Country, profile
+from bridge.policy.parties import Flaw, Gate, Processor, Weight, flaws
 from bridge.vocabulary import Asking, LegalBasis, Limits
 
 #: Language -> text, one entry for every language of the policy.
@@ -67,6 +68,7 @@ class Controller(Part, frozen=True, kw_only=True):
     address: str
     email: str
     website: str
+    formerly: tuple[str, ...] = ()  # earlier names of the same company, which older wordings still have
 
 
 class Contact(Part, frozen=True, kw_only=True):
@@ -116,6 +118,7 @@ class LimitChoices(Part, frozen=True, kw_only=True):
     complaint_least: int = 3
     ask_again_after: Span = Span(6, "months")
     erased_ask_again_after: Span = Span(30, "days")
+    breach_clock: Span = Span(72, "hours")  # from when a breach is noticed to the first word to the authority
 
 
 class SignUpLimits(Part, frozen=True, kw_only=True):
@@ -138,6 +141,7 @@ class Retention(Part, frozen=True, kw_only=True):
     request_files: Span = Span(36, "months")
     logs: Span = Span(30, "days")
     backups: Span = Span(35, "days")
+    staff_log: Span = Span(36, "months")
 
 
 class Repermission(Part, frozen=True, kw_only=True):
@@ -249,25 +253,68 @@ class Field(Part, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
 
 
-class Strangers(StrEnum):
-    """What is done about members of a platform of whom nothing is known here (ESP-01)."""
+class Assessment(Part, frozen=True, kw_only=True):
+    """A weighing that somebody made and wrote down: where the paper lies, when, and by whom."""
 
-    REPORT = "report"
-    UNSUBSCRIBE = "unsubscribe"
+    reference: str
+    made: date
+    by: str
+    review_by: date | None = None
 
 
-class Processor(Part, frozen=True, kw_only=True):
-    """A third party that gets data, with its contract."""
+class Assessments(Part, frozen=True, kw_only=True):
+    """What is weighed before data is used without a yes, or at a risk (`[assessments]`, GDPR 35, 6(1)(f), REG-05)."""
 
-    adapter: str
+    dpia_screening: Assessment | None = None  # whether an impact assessment is needed, and why not
+    soft_opt_in: Assessment | None = None  # legitimate interest: customers are mailed
+    suppression: Assessment | None = None  # ... who said no is remembered as a keyed hash
+    repermission: Assessment | None = None  # ... old contacts are asked once more
+    third_party_lists: Assessment | None = None  # ... somebody else's list is looked through
+
+
+class Authority(Part, frozen=True, kw_only=True):
+    """Where readers may complain (GDPR 13(2)(d), 77)."""
+
     name: str
-    service: str
-    country: str
-    contract: date
-    review_by: date
-    transfer_tool: str = ""
-    transfer_assessed: date | None = None
-    strangers: Strangers = Strangers.REPORT
+    address: str
+    website: str
+
+
+class StatementChoices(Part, frozen=True, kw_only=True):
+    """What the privacy statement says besides what follows from the rest (`[statement]`, TRN-01)."""
+
+    tell: Literal["none", "page", "mail"] = "page"  # how readers hear of a material change
+    authority: Authority | None = None
+    representative: Contact | None = None  # in the Union, of a controller outside it (GDPR 27)
+    interest: Texts = {}  # which legitimate interest, where customers are mailed without asking (13(1)(d))
+    automated: Texts = {}  # where decisions are made about people by machines alone; else "none" (13(2)(f))
+
+
+class Processing(Part, frozen=True, kw_only=True):
+    """What the record of processing says besides (`[processing]`, GDPR 30)."""
+
+    measures: tuple[str, ...] = ()  # of security, besides those of this program
+
+
+class Served(Part, frozen=True, kw_only=True):
+    """A controller on whose behalf this bridge is run (`[[controllers_served]]`, GDPR 30(2)(a))."""
+
+    name: str
+    address: str
+    email: str
+    dpo: str = ""  # the officer's address
+    processing: tuple[str, ...]  # categories of what is done for it
+
+
+class Reports(Part, frozen=True, kw_only=True):
+    """To whom each department's report is mailed (`[reports]`, ORG-01)."""
+
+    marketing: tuple[str, ...] = ()
+    sales: tuple[str, ...] = ()
+    support: tuple[str, ...] = ()
+    it: tuple[str, ...] = ()
+    management: tuple[str, ...] = ()
+    language: str = ""  # the policy's first
 
 
 class Policy(Part, frozen=True, kw_only=True, dict=True):
@@ -285,11 +332,17 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     channels: dict[str, Channel]
     fields: dict[str, Field] = {}
     processors: dict[str, Processor] = {}
+    processor_gaps: Gate = Gate.BLOCK
+    assessments: Assessments = Assessments()
+    statement: StatementChoices = StatementChoices()
+    processing: Processing = Processing()
+    controllers_served: dict[str, Served] = {}
     limits_: LimitChoices = msgspec.field(name="limits", default=LimitChoices())
     sign_up: SignUpLimits = SignUpLimits()
     retention: Retention = Retention()
     repermission: Repermission = Repermission()
     checkpoints: Checkpoints = Checkpoints()
+    reports: Reports = Reports()
     goodbye_mail_: bool | None = msgspec.field(name="goodbye_mail", default=None)
     oneclick_scope: Literal["list", "all"] = "list"
     soft_opt_in: bool = False
@@ -298,6 +351,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     evidence_ip: bool = False
     dsar_holidays: tuple[date, ...] = ()  # days off besides the country's: no answer falls due on them (RGT-07)
     second_approver: tuple[str, ...] = ()  # acts that wait until another person approves them (ORG-02)
+    staff_reason: Literal["optional", "required"] = "optional"  # whether an act of staff must say why (ORG-02)
 
     @property
     def contact(self) -> Contact:
@@ -350,13 +404,18 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
         processor = self.processors.get(adapter)
         if processor is None:
             return f"no contract: add a [[processors]] entry for {adapter} (REG-02)"
-        if processor.contract > today:
-            return f"the contract with {adapter} starts only on {processor.contract} (REG-02)"
-        if processor.review_by < today:
-            return f"the review of {adapter} was due on {processor.review_by}: review it, then move review_by (REG-02)"
-        if processor.transfer_assessed is not None and processor.transfer_assessed > today:
-            return f"the transfer to {adapter} is assessed only on {processor.transfer_assessed} (REG-03)"
-        return None
+        first = next((flaw for flaw in flaws(processor, today) if self.holds_back(flaw)), None)
+        return f"{first.fix} ({first.row})" if first else None
+
+    def holds_back(self, flaw: Flaw) -> bool:
+        """Whether nothing new goes to a processor with this flaw (`processor_gaps`)."""
+        soft = flaw.weight is Weight.SOFT and self.processor_gaps is Gate.BLOCK
+        return soft or flaw.weight is Weight.REFUSED
+
+    def uses(self, party: Processor) -> tuple[str, ...]:
+        """The purposes that this third party gets data for."""
+        here = tuple(purpose.id for purpose in self.purposes.values() if party.key in purpose.at)
+        return here or party.purposes
 
     def limits(self, today: date, adapters: Collection[str]) -> Limits:
         """What the rules need to know today, with these adapters switched on."""

@@ -58,6 +58,12 @@ class ApprovalBook:
             db.execute(approved.values(approved=self._clock(), approved_by=by))
         return found
 
+    def waiting(self) -> list[Approval]:
+        """What nobody has carried out yet, the oldest first."""
+        query = select(approvals).where(approvals.c.done.is_(None)).order_by(approvals.c.asked)
+        with self._database.reading() as db:
+            return [_approval(row) for row in db.execute(query)]
+
     def finish(self, id_: str) -> None:
         """It is done."""
         with self._database.writing() as db:

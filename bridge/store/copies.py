@@ -57,6 +57,7 @@ from bridge.tables import (
     person_keys,
     pushes,
     records,
+    staff_log,
     stop_list,
     subjects,
     waves,
@@ -67,7 +68,7 @@ from bridge.vocabulary import EventType, Status, micros, rfc3339
 Progress = Callable[[int, int], None]
 
 #: What only the keys' file holds.
-_APART = (person_keys, stop_list, erasures, erase_work, keys_used, campaigns, waves, asked, cases)
+_APART = (person_keys, stop_list, erasures, erase_work, keys_used, campaigns, waves, asked, cases, staff_log)
 #: Who was asked is known by the hash: numbers are others in another store, and mails are not sent again.
 _WITHOUT_WHOM = [str(each.name) for each in asked.c if each.name not in ("subject", "mail")]
 _STORE, _KEYS = "store", "keys"
@@ -320,6 +321,8 @@ def _load_keys(db: Connection, keys: Reader) -> tuple[int, dict[str, tuple[int, 
         later += len(rows) - len(there)
         if there:
             db.execute(insert(person_keys), there)
+    if db.dialect.name == "postgresql":
+        _count_on(db, staff_log)
     return later, moved
 
 

@@ -12,6 +12,7 @@ from bridge.store.funnel import forget
 from bridge.store.sql import Sql
 from bridge.tables import (
     asked,
+    breach_told,
     erasures,
     events,
     former,
@@ -43,7 +44,7 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     db.execute(delete(outbox).where(outbox.c.subject.in_(numbers)))  # before `asked`, as at hand-over: no deadlock
     forget(db, asked.c.subject.in_(numbers))  # before her events: what she answered is read once more
     note_answers(db, numbers)
-    for table in (pushes, stop_clocks, records, unproven, former, person_keys):
+    for table in (pushes, stop_clocks, records, unproven, former, breach_told, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))

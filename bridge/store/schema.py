@@ -85,7 +85,7 @@ def keep_history(db: Connection) -> None:
     for statement in FUNCTIONS if dialect == "postgresql" else ():
         db.exec_driver_sql(statement)
     for name, statement in TRIGGERS[dialect].items():
-        table = name.partition("_")[0]
+        table = name.partition("_keep_")[0]
         db.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + (f" ON {table}" if dialect == "postgresql" else ""))
         db.exec_driver_sql(statement)
 

@@ -1,7 +1,7 @@
 """The consent store: what pages, webhooks and jobs ask of it. Every write goes through the one door."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -9,12 +9,16 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, select
 
-from bridge.decide import Decision, is_live
+from bridge.decide import Decision, gate, is_live
 from bridge.notices import Wording
+from bridge.store import affected
+from bridge.store.affected import Affected, Kept, Scope
 from bridge.store.approvals import ApprovalBook
 from bridge.store.bought import brought, note, noted
+from bridge.store.breaches import BreachBook
 from bridge.store.campaigns import Campaign, Campaigns
 from bridge.store.cases import CaseBook, darken
+from bridge.store.departments import Departments
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import LEFT, erase
@@ -25,6 +29,7 @@ from bridge.store.hearing import Hearing, hashed, report_keys
 from bridge.store.intake import ALONE, Intake, Overtaken
 from bridge.store.lists import ListBook, Mark, go_on
 from bridge.store.moving import REPORTS, Mover
+from bridge.store.papers import Papers
 from bridge.store.past import Past
 from bridge.store.questions import Questions
 from bridge.store.reads import Reads
@@ -33,7 +38,8 @@ from bridge.store.removing import Removal, Removed, remember_nos, remove
 from bridge.store.rows import LOCKED, listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, requested, single
 from bridge.store.sql import Hand, Sql
-from bridge.store.values import Erased, News, Person, SignUp
+from bridge.store.staff import StaffLog
+from bridge.store.values import Erased, News, Person, SignUp, Told
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
 from bridge.tables import asked, events, former, keys_used, outbox, pushes, subjects, throttle
@@ -60,6 +66,9 @@ _LOCKED_FORMER = Sql(
     "SELECT s.number FROM former f JOIN subjects s ON s.number = f.subject "
     "WHERE f.lookup IN ({}) ORDER BY s.number [FOR UPDATE OF s]"
 )
+_NUMBERS = Sql("SELECT number FROM subjects WHERE id IN ({}) ORDER BY number")
+_TOLD = Sql("SELECT subject FROM breach_told WHERE breach = ? AND subject IN ({})")
+_TELL = Sql("INSERT INTO breach_told (breach, subject) VALUES (?, ?)")
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
 
@@ -95,6 +104,10 @@ class Store(Reads):
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self.lists = ListBook(database, clock)
         self.approvals = ApprovalBook(database, clock)
+        self.breaches = BreachBook(database, clock)
+        self.departments = Departments(database, self.rows.names)
+        self.papers = Papers(database, clock)
+        self.staff = StaffLog(database, clock)
         self.campaigns = Campaigns(database, self.rows, clock)
         self.cases = CaseBook(database, self.rows, self._write, limits, clock)
         self._mark, self._mover = mark, Mover(vault, mark)
@@ -312,12 +325,15 @@ class Store(Reads):
         self.nudge()
         return len(free)
 
-    def erase_person(self, email: str) -> Erased:
+    def erase_person(
+        self, email: str, note: Callable[[Hand, Mapping[str, int | str]], None] = lambda _db, _about: None
+    ) -> Erased:
         """Erase whoever is behind an address, here and at every ESP (RGT-04, SUP-04, R12).
 
         At once, in one transaction: the stop list keeps the keyed hash, everything else of her goes dark, and each ESP
         is promised her erasure there. Whoever had the address before she moved to a newer one is erased under both. An
-        ESP may hold an address that is not here, from before; without any ESP nothing is written then.
+        ESP may hold an address that is not here, from before; without any ESP nothing is written then. `note` writes in
+        the same transaction that it was done, with counts.
         """
         now = self.clock()
         with self.database.writing() as db:
@@ -344,6 +360,7 @@ class Store(Reads):
             named = [entry.value for one in {email, *people.values()} for entry in self.vault.lookups(one)]
             darken(db, self.vault, [*left, *named], numbers)
             erase(db, numbers, now)
+            note(Hand.of(db), {"people": len(numbers), "platforms": len(platforms)})
         self.database.forget_log()
         self.nudge()
         return Erased(known=bool(numbers), moved=bool(moved), platforms=tuple(platforms))
@@ -405,6 +422,34 @@ class Store(Reads):
                 log.error("a person who is erased cannot be read: run consent-bridge verify")
         return found
 
+    def affected(self, scope: Scope) -> Affected:
+        """Whom and what a breach concerns, in numbers (BRC-01)."""
+        return affected.count(self.database, self.rows, scope)
+
+    def each_affected(
+        self, scope: Scope, progress: Callable[[int, int], None] = lambda _done, _all: None
+    ) -> Iterator[Kept]:
+        """Everybody whom a breach concerns, by id, in flat memory."""
+        return affected.each(self.database, self.rows, scope, progress)
+
+    def tell_of_breach(self, number: int, ids: Sequence[str]) -> Told:
+        """Promise each of these people the mail about a breach, once ever, in one transaction (GDPR 34)."""
+
+        def carry_out(batch: Batch) -> Told:
+            here = [each for (each,) in _NUMBERS.rows(batch.db, ids, len(ids))] if ids else []
+            batch.load_numbers(list(self.rows.readable(batch.db, here)))
+            known = list(batch.people)
+            before = {each for (each,) in _TOLD.rows(batch.db, (number, *known), len(known))} if known else set()
+            fresh = [opened for each, opened in batch.people.items() if each not in before]
+            may = [one for one in fresh if _may_be_told(batch, one.number)]
+            _TELL.many(batch.db, [(number, opened.number) for opened in may])
+            for opened in may:
+                batch.mail(opened, MailKind.BREACH.value, (), language=opened.person.language, request=str(number))
+            gone, unreached = len(ids) - len(here), len(here) - len(before) - len(may)
+            return Told(promised=len(may), before=len(before), unreached=unreached, gone=gone)
+
+        return self._write(carry_out)
+
     def note_third_parties(self, declared: Collection[str]) -> None:
         """Note these channels where they brought anybody before such notes were kept. Writes only when new."""
         with self.database.looking() as db:
@@ -450,3 +495,7 @@ class Store(Reads):
                 by_hash.setdefault(entry.value, []).append(email)
         rows = listed(_IDS, batch.db, tuple(by_hash))
         return {email: subject for subject, lookup in rows for email in by_hash[lookup]}
+
+
+def _may_be_told(batch: Batch, number: int) -> bool:
+    return gate(MailKind.BREACH, batch.history[number], (), batch.now, batch.limits).may

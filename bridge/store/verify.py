@@ -6,9 +6,9 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection, func, select
 
 from bridge.decide import as_bits, common, concerns, lacking, standing
-from bridge.store.cases import open_case
 from bridge.seals import Seals
 from bridge.store import checkpoints
+from bridge.store.cases import open_case
 from bridge.store.engine import Database
 from bridge.store.names import Names
 from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_event, open_person

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import NamedTuple
 
 from bridge.bootstrap import Bridge
-from bridge.jobs.doctor import address, campaigns, complaints, domain, house, page, requests, sample, times
+from bridge.jobs.doctor import address, breaches, campaigns, complaints, domain, house, page, requests, sample, times
 from bridge.vocabulary import Finding
 
 
@@ -23,6 +23,7 @@ class Papers(NamedTuple):
 def look(bridge: Bridge, papers: Papers) -> Iterator[Finding]:
     """Everything but the platforms' own findings, each as soon as it is known."""
     yield from house.look(bridge)
+    yield from breaches.look(bridge)
     yield from complaints.look(bridge)
     yield from campaigns.look(bridge)
     yield from requests.look(bridge)

@@ -57,8 +57,8 @@ def _dates(bridge: Bridge, today: date) -> Iterator[Finding]:
     policy = bridge.policy
     for name in bridge.adapters:
         problem = policy.processor_problem(name, today)
-        ends = [p.review_by for p in policy.processors.values() if p.adapter == name]
-        soon = min(ends, default=None)
+        party = policy.processors.get(name)
+        soon = party.review_by if party else None
         hint = f"look at it again before {soon} and move review_by, else nothing new is sent there" if soon else ""
         near = soon is not None and soon - today <= _SOON
         yield Finding(f"{name}: contract", problem is None, problem or (hint if near else ""))

@@ -33,6 +33,16 @@ BUCKETS = (
     mark("36 months or older"),
 )
 _AGE_KEYS = (*(f"under_{months}" for months in AGES), "older")
+#: What becomes of whoever is asked once more, in the order of the report.
+ANSWERS = {
+    "unsent": mark("the mail has not left yet"),
+    "silent": mark("have time to answer"),
+    "yes": mark("said yes"),
+    "no": mark("said no"),
+    "complained": mark("complained"),
+    "bounced": mark("dead address"),
+    "removed": mark("let go without an answer"),
+}
 #: Columns whose sum over all channels is told where every channel tells its own.
 _SUMMED = ("people", "on", "without_proof", "complained", "bounced")
 
@@ -57,8 +67,30 @@ def collect(
         "totals": {name: _sum(channels, name) for name in _SUMMED},
         "channels": channels,
         "risks": _of_lists(bridge, language),
+        "campaigns": _campaigns(bridge, language),
         "fields": [_field(bridge, language, use) for use in field_use(bridge, progress)],
     }
+
+
+def totals(bridge: Bridge) -> dict[str, int | None]:
+    """What the channels add up to, with what may not be told hidden: the same in every report."""
+    told = [told_of(figures) for figures in bridge.store.by_channel().values()]
+    return {name: _sum(told, name) for name in _SUMMED}
+
+
+def _campaigns(bridge: Bridge, language: str) -> list[dict[str, Any]]:
+    """What became of whoever was asked once more, by campaign (AUD-03); parts of one whole."""
+    found = []
+    for campaign in bridge.store.campaigns.all():
+        funnels = [wave.funnel for wave in bridge.store.campaigns.waves(campaign.id)]
+        counts = {name: sum(getattr(one, name) for one in funnels) for name in ANSWERS}
+        asked = sum(counts.values())
+        few = 0 < asked < FEW
+        parts = dict.fromkeys(ANSWERS) if few else dict(zip(ANSWERS, shown(list(counts.values())), strict=True))
+        purpose = bridge.policy.purposes.get(campaign.purpose)
+        named = purpose.name[language] if purpose else campaign.purpose
+        found.append({"purpose": named, "state": campaign.state.value, "asked": None if few else asked, **parts})
+    return found
 
 
 def as_html(bridge: Bridge, found: dict[str, Any], made: datetime) -> str:
@@ -73,6 +105,7 @@ def as_html(bridge: Bridge, found: dict[str, Any], made: datetime) -> str:
         made=made,
         kinds={kind: say(language, words) for kind, words in KINDS.items()},
         states={name: say(language, words) for name, words in STANDS.items()},
+        answers={name: say(language, words) for name, words in ANSWERS.items()},
         ages=dict(zip(_AGE_KEYS, (say(language, words) for words in BUCKETS), strict=True)),
         report=found | {"channels": [c | {"next_review": _day(c["next_review"])} for c in found["channels"]]},
     )
@@ -95,6 +128,9 @@ def as_text(found: dict[str, Any]) -> str:
             *(f"  - {risk}" for risk in channel["risks"]),
         ]
     lines += [f"- {risk}" for risk in found["risks"]]
+    for campaign in found["campaigns"]:
+        told = ", ".join(f"{name} {_said(campaign[name])}" for name in ("asked", *ANSWERS))
+        lines += ["", f"asked once more about {campaign['purpose']} ({campaign['state']}): {told}"]
     if found["fields"]:
         lines += ["", "fields, and how many people each is kept of; of these, without a use:"]
     for field in found["fields"]:
@@ -105,7 +141,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 def _channel(bridge: Bridge, language: str, id_: str, figures: Figures, today: date) -> dict[str, Any]:
     declared = bridge.policy.channels.get(id_)
-    told = _told(figures)
+    told = told_of(figures)
     say = bridge.texts.gettext
     if declared:
         place = declared.place[language]
@@ -135,7 +171,7 @@ def _channel(bridge: Bridge, language: str, id_: str, figures: Figures, today: d
     return entry | {"risks": risks(bridge, language, declared, facts, today)}
 
 
-def _told(figures: Figures) -> dict[str, Any]:
+def told_of(figures: Figures) -> dict[str, Any]:
     """What of a channel's figures may be told. A row of few people tells nothing."""
     few = 0 < figures.people < FEW
     parts = [None] * len(STANDS) if few else shown([figures.states[name] for name in STANDS])
