@@ -9,7 +9,25 @@ from enum import StrEnum
 
 import msgspec
 
-from bridge.decide import MAILABLE, STOPS, blocks, concerns, is_live, paused_until, pending, proof, standing, whole
+from bridge.decide import (
+    MAILABLE,
+    STOPS,
+    blocks,
+    concerns,
+    declared_child,
+    is_live,
+    may_come_of_age,
+    paused_until,
+    pending,
+    proof,
+    settled,
+    standing,
+    unguarded,
+    whole,
+)
+from bridge.decide import (
+    guardian as guardians_yes,
+)
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
@@ -20,6 +38,7 @@ from bridge.store.values import News, Person
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    GUARDIAN,
     PREFERENCES,
     READER,
     Block,
@@ -56,6 +75,7 @@ class Confirmed(StrEnum):
 
     NOW = "now"
     AGAIN = "again"
+    WAITS = "waits"  # for her guardian: said by a child (KID-01)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +88,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     method: Method | None
     paused_until: datetime | None
     confirmed: tuple[tuple[str, datetime | None], ...] = ()  # a stop: who sends there, and when they had stopped
+    guardian_waits: bool = False  # a child's yes, without her guardian's (KID-01)
+    asks_age: bool = False  # only a form that asks her age can switch it on
+    by_guardian: bool = False  # her guardian said so
     waits: tuple[tuple[str, str, str], ...] = ()  # a yes: who waits for an act of hers, for which, and their form
 
 
@@ -117,8 +140,14 @@ class Acts:
         language: str,
         network: str,
         fields: Mapping[str, str],
+        old_enough: bool | None = None,
+        guardian: str = "",
     ) -> None:
-        """Take a form that was sent with these boxes ticked."""
+        """Take a form that was sent with these boxes ticked.
+
+        `old_enough`: her answer where the form asks whether she is of the national age; a child names a guardian.
+        """
+        answer = None if old_enough is None else f"{self.policy.age.years} {'yes' if old_enough else 'no'}"
         shown = {purpose: self.notices.wording(purpose, language) for purpose in purposes}
         form = SignUp(
             email=email,
@@ -126,8 +155,9 @@ class Acts:
             language=language,
             network=network,
             fields=fields,
-            evidence={p: self._ticked(p, words) for p, words in shown.items()},
+            evidence={p: self._ticked(p, words, answer) for p, words in shown.items()},
             notices={p: words.version for p, words in shown.items()},
+            guardian="" if old_enough else guardian,
         )
         self.store.sign_up(form)
 
@@ -136,7 +166,7 @@ class Acts:
         claim = self._claim(Action.CONFIRM, token)
         person = self._person(claim)
         waiting = self._waiting(person, self.store.story(person), claim)
-        return person, [self._words(event) for event in waiting]
+        return person, [self.words(event) for event in waiting]
 
     def confirm(self, token: str) -> tuple[Confirmed, list[Wording]]:
         """The reader pressed the button: her yes, once. A second press says it was done (CON-04)."""
@@ -147,14 +177,45 @@ class Acts:
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
             done[:] = self._waiting(holder, story, claim)
             if _answered(story, claim.request):
-                return Plan(answer=Confirmed.AGAIN)
+                waits = any(unguarded(settled(story), asked.purpose) for asked in done)
+                return Plan(answer=Confirmed.WAITS if waits else Confirmed.AGAIN)
             given = [self._given(holder, asked, claim, token) for asked in done]
+            given = [*self._of_her_age(story, done, claim, token), *given]
             language = done[0].evidence.language or holder.language
             moved = msgspec.structs.replace(holder, language=language) if language != holder.language else None
-            return Plan(events=given, person=moved, answer=Confirmed.NOW)
+            later = settled([*story, *given])
+            waits = any(unguarded(later, asked.purpose) for asked in done)
+            return Plan(events=given, person=moved, answer=Confirmed.WAITS if waits else Confirmed.NOW)
 
         plan = self.store.act(person.id, build)
-        return Confirmed(plan.answer), [self._words(event) for event in done]
+        return Confirmed(plan.answer), [self.words(event) for event in done]
+
+    def _of_her_age(
+        self, story: Sequence[ConsentEvent], done: Sequence[ConsentEvent], claim: Claim, token: str
+    ) -> list[ConsentEvent]:
+        """What her answer about her age says, now that it is known to be hers (KID-01)."""
+        asked, mine, now = done[0], settled(story), self.clock()
+        answer = next((one.evidence.at_least for one in done if one.evidence.at_least), "")
+        child = declared_child(mine) is not None
+        if answer.endswith("no") and not child:  # she got mail before: a form alone says nothing of her
+            kind, moment = EventType.CHILD_DECLARED, asked.time
+        elif answer.endswith("yes") and child and may_come_of_age(mine, now, self.store.limits(now)):
+            kind, moment = EventType.OF_AGE, now
+        else:
+            return []
+        proof = Evidence(request=claim.request, token=_short(token), at_least=answer, language=asked.evidence.language)
+        event = ConsentEvent(
+            type=kind,
+            subject=asked.subject,
+            time=moment,
+            received=now,
+            source=READER,
+            method=Method.CONFIRM_PAGE,
+            key=new_id(),
+            asked=claim.made,
+            evidence=proof,
+        )
+        return [event]
 
     # -- the question that is put once --------------------------------------------------------------------------
 
@@ -321,7 +382,9 @@ class Acts:
         limits = self.store.limits(now)
         if blocks(history, limits):
             return []
-        return [p for p in self.policy.purposes if standing(history, p).status in MAILABLE]
+        mine = settled(history)
+        on = (p for p in self.policy.purposes if standing(history, p).status in MAILABLE)
+        return [p for p in on if unguarded(mine, p) is None]
 
     # -- choosing -----------------------------------------------------------------------------------------------
 
@@ -361,6 +424,9 @@ class Acts:
         fresh, method = claim.action is Action.FRESH, _road(claim)
         language = shown or self._language(person)
         late: list[str] = []
+        mine = settled(self.store.history(person))
+        by_form = [p for p in on if self._asks_age(mine, p)]
+        on = [p for p in on if p not in by_form]
 
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
             events = [self._event(EventType.WITHDRAWN, holder, p, method, now) for p in off]
@@ -377,8 +443,14 @@ class Acts:
             return "late"
         if on and not fresh:
             self.sign_up(person.email, on, channel=PREFERENCES, language=language, network=network, fields={})
-            return "mailed" if self._all_asked(person, on) else "full"
-        return "saved"
+            answer = "mailed" if self._all_asked(person, on) else "full"
+            return "age" if by_form else answer
+        return "age" if by_form else "saved"
+
+    def _asks_age(self, mine: Sequence[ConsentEvent], purpose: str) -> bool:
+        """Whether only a form may switch this on: it asks her age and, of a child, for her guardian (KID-01)."""
+        about_age = purpose in self.policy.for_children or declared_child(mine) is not None
+        return about_age and guardians_yes(mine, purpose) is None
 
     def set_language(self, token: str, language: str) -> None:
         """Write to her in another language from now on (PRF-02)."""
@@ -452,17 +524,18 @@ class Acts:
     def _language(self, person: Person) -> str:
         return person.language if person.language in self.policy.languages else self.policy.languages[0]
 
-    def _words(self, event: ConsentEvent) -> Wording:
+    def words(self, event: ConsentEvent) -> Wording:
         language = event.evidence.language or self.policy.languages[0]
         return self.notices.wording(event.purpose, language, event.notice)
 
-    def _ticked(self, purpose: str, words: Wording) -> Evidence:
+    def _ticked(self, purpose: str, words: Wording, at_least: str | None = None) -> Evidence:
         chosen = self.policy.purposes[purpose]
         return Evidence(
             wording=words.sha256,
             language=words.language,
             box="ticked",
             single_opt_in=chosen.single_opt_in_reason if chosen.opt_in == "single" else None,
+            at_least=at_least if chosen.offered_to_children else None,
         )
 
     def _waiting(self, _person: Person, story: Sequence[ConsentEvent], claim: Claim) -> list[ConsentEvent]:
@@ -518,7 +591,7 @@ class Acts:
         return self.store.stop(stop.subject, stop.mark, event)
 
     def _preferences(self, person: Person, history: Sequence[ConsentEvent], *, fresh: bool) -> Preferences:
-        now = self.clock()
+        now, mine = self.clock(), settled(history)
         rows = []
         pauses = []
         stopped = any(event.type in STOPS for event in history)
@@ -537,6 +610,9 @@ class Acts:
                     since=by.time if by else None,
                     method=by.method if by else None,
                     paused_until=pause,
+                    guardian_waits=status in (*MAILABLE, Status.REQUESTED) and unguarded(mine, purpose) is not None,
+                    asks_age=status not in MAILABLE and self._asks_age(mine, purpose),
+                    by_guardian=by is not None and by.source == GUARDIAN,
                     confirmed=self._confirmed(purpose, by, history, clocks),
                     waits=self._waits(purpose, waits) if status in MAILABLE else (),
                 )

@@ -15,6 +15,7 @@ import msgspec
 
 from bridge.acts import Acts
 from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
+from bridge.guardians import Guardians
 from bridge.links import Links
 from bridge.mailer import Mailer, Promotes
 from bridge.notices import Notices, check_unchanged
@@ -286,6 +287,11 @@ class Bridge:
     def acts(self) -> Acts:
         """What readers do."""
         return Acts(self.store, self.policy, self.notices, self.links, spool=self.spool, clock=self.clock)
+
+    @cached_property
+    def guardians(self) -> Guardians:
+        """What guardians of children do."""
+        return Guardians(self.acts)
 
     @cached_property
     def spool(self) -> Spool:

@@ -1,8 +1,9 @@
 """Signed links: what each may do, and keys that change without killing a withdrawal.
 
-Five actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
+Seven actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
 ever and can only stop or ask, `fresh` is mailed on request and lives half an hour, `request` says whether a letter came
-from her. A token holds random ids and a short keyed hash, never an address.
+from her; by `guardian` a child's guardian agrees, refuses and takes back, by `of_age` she goes on alone. A token holds
+random ids and a short keyed hash, never an address.
 """
 
 import hmac
@@ -32,6 +33,8 @@ class Action(StrEnum):
     FRESH = "fresh"
     ONCE = "once"
     REQUEST = "request"
+    GUARDIAN = "guardian"
+    OF_AGE = "of_age"
 
 
 FRESH_LIFE = timedelta(minutes=30)

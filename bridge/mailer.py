@@ -19,7 +19,17 @@ from bridge.vocabulary import EVERY_PURPOSE, NATURES, Letter, MailKind, Nature, 
 _LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED, MailKind.REPERMISSION})
 
 #: Mails without a link to leave at their foot: there is nothing to leave, or the way out is a button.
-_NO_FOOT = frozenset({MailKind.CONFIRM, MailKind.LINK, MailKind.REPERMISSION, MailKind.IDENTITY, MailKind.BREACH})
+_NO_FOOT = frozenset(
+    {
+        MailKind.CONFIRM,
+        MailKind.LINK,
+        MailKind.REPERMISSION,
+        MailKind.IDENTITY,
+        MailKind.BREACH,
+        MailKind.GUARDIAN,
+        MailKind.OF_AGE,
+    }
+)
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +49,8 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str = ""
     papers: tuple[tuple[str, str, bytes], ...] = ()  # signed receipts: name, media type, content
     words: str = ""  # of a breach: what the people concerned are told
+    about: str = ""  # the child a guardian is asked about, masked
+    child: bool = False  # she said to be below the national age
 
 
 class Mailer:
@@ -96,6 +108,9 @@ class Mailer:
             "minutes": int(FRESH_LIFE.total_seconds() // 60),
             "no_url": self.unsubscribe_url(occasion) if occasion.kind is MailKind.REPERMISSION else None,
             "until": occasion.until,
+            "about": occasion.about,
+            "child": occasion.child,
+            "age": policy.age.years,
             "unsubscribe_url": self.unsubscribe_url(occasion) if leaves else None,
             "preferences_url": self._links.url("/preferences/", self._stop_token(occasion)) if leaves else None,
             "postal_address": policy.mail.postal_address,
@@ -108,6 +123,10 @@ class Mailer:
     def _url(self, occasion: Occasion) -> str:
         if occasion.kind is MailKind.CONFIRM:
             return self._links.url("/confirm/", self._token(occasion, Action.CONFIRM))
+        if occasion.kind is MailKind.GUARDIAN:
+            return self._links.url("/guardian/", self._token(occasion, Action.GUARDIAN))
+        if occasion.kind is MailKind.OF_AGE:
+            return self._links.url("/of-age/", self._token(occasion, Action.OF_AGE))
         if occasion.kind is MailKind.REPERMISSION:
             claim = msgspec.structs.replace(_claim(occasion, Action.ONCE), template=self._question)
             return self._links.url("/question/", self._links.token(claim))
@@ -138,6 +157,10 @@ class Mailer:
         }
 
 
+#: Links that answer one request.
+_ANSWERS = frozenset({Action.CONFIRM, Action.REQUEST, Action.GUARDIAN, Action.OF_AGE})
+
+
 def _claim(occasion: Occasion, action: Action) -> Claim:
     """What a link of this mail says. The two answers to a question of ours are about its purpose."""
     question = occasion.kind is MailKind.REPERMISSION
@@ -147,7 +170,7 @@ def _claim(occasion: Occasion, action: Action) -> Claim:
         address=occasion.mark,
         made=occasion.asked,
         purpose=occasion.purposes[0] if question else EVERY_PURPOSE,
-        request=occasion.request if question or action in (Action.CONFIRM, Action.REQUEST) else "",
+        request=occasion.request if question or action in _ANSWERS else "",
     )
 
 

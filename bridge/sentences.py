@@ -72,8 +72,29 @@ HAPPENED: Mapping[tuple[EventType, Method] | EventType, str] = {
     T.RESUMED: mark("On %(when)s the reader ended the pause."),
     T.RESTRICTED: mark("On %(when)s the use of this person's data was restricted (GDPR, article 18)."),
     T.UNRESTRICTED: mark("On %(when)s the restriction ended."),
-    T.CHILD_DECLARED: mark("On %(when)s the reader said to be below the age at which one decides alone."),
-    T.GUARDIAN_CONFIRMED: mark("On %(when)s a parent or guardian confirmed."),
+    T.CHILD_DECLARED: mark("On %(when)s the reader was said to be below the age at which one decides alone."),
+    (T.CHILD_DECLARED, M.FORM): mark(
+        "On %(when)s a form was sent with this address on which the question about age was answered with no: below "
+        "the age at which one decides alone (GDPR, article 8). Until whoever has parental responsibility agrees, "
+        "nothing is mailed."
+    ),
+    (T.CHILD_DECLARED, M.CONFIRM_PAGE): mark(
+        "On %(when)s the reader said to be below the age at which one decides alone (GDPR, article 8), and confirmed "
+        "that from the mailbox."
+    ),
+    T.GUARDIAN_CONFIRMED: mark(
+        "On %(when)s whoever has parental responsibility agreed to %(what)s, until %(until)s at the latest."
+    ),
+    (T.GUARDIAN_CONFIRMED, M.CONFIRM_PAGE): mark(
+        "On %(when)s the button was pressed on the page behind the link that had been mailed to the address given as "
+        "that of a parent or guardian, and so %(what)s was agreed to for the reader (GDPR, article 8). The question "
+        "had been put on %(asked)s. That consent ends on %(until)s. The address of the guardian is not kept."
+    ),
+    T.OF_AGE: mark("On %(when)s the reader was said to be old enough to decide alone."),
+    (T.OF_AGE, M.CONFIRM_PAGE): mark(
+        "On %(when)s the reader said on the page behind a link that had been mailed to the reader's address to be old "
+        "enough to decide alone."
+    ),
     T.MOVED: mark(
         "On %(when)s the reader's address changed. Until the mailbox of the new address has confirmed, no consent "
         "moves to it and nothing is mailed there."
@@ -107,6 +128,19 @@ HAPPENED: Mapping[tuple[EventType, Method] | EventType, str] = {
         "A list says that the mailbox of this address is not there. Nothing is mailed to it until somebody confirms "
         "from it."
     ),
+}
+
+#: What a child's guardian said by the mailed link, and what the clock ends with a guardian's consent.
+BY_GUARDIAN: Mapping[EventType, str] = {
+    T.REFUSED: mark(
+        "On %(when)s no was said to %(what)s on the page behind the link that had been mailed to the reader's parent "
+        "or guardian."
+    ),
+    T.WITHDRAWN: mark(
+        "On %(when)s the consent to %(what)s was taken back on the page behind the link that had been mailed to the "
+        "reader's parent or guardian."
+    ),
+    T.EXPIRED: mark("On %(when)s the consent of the reader's parent or guardian to %(what)s ended by its time."),
 }
 
 #: Since when a no counts, or a mailbox was not there, that a list tells of.

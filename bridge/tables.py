@@ -76,6 +76,7 @@ EVENT_TYPES: Sequence[EventType] = (
     EventType.BOUNCED,
     EventType.DEFERRED,
     EventType.COMPLAINED,
+    EventType.OF_AGE,
 )
 METHODS: Sequence[Method] = (
     Method.FORM,

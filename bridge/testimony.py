@@ -15,7 +15,12 @@ from bridge.decide import (
     STOPS,
     UNDATED,
     blocks,
+    declared_child,
+    guardian,
+    guardian_ends,
+    has_guardian,
     paused_until,
+    settled,
     standing,
     unconfirmed_move,
     whole,
@@ -24,6 +29,7 @@ from bridge.evidence import Found
 from bridge.notices import Wording
 from bridge.sentences import (
     BLOCKED,
+    BY_GUARDIAN,
     CLAIMED,
     COLLECTED,
     CUSTOMER,
@@ -35,12 +41,14 @@ from bridge.sentences import (
     STANDING,
     TOLD,
 )
-from bridge.texts import wrapped
+from bridge.texts import mark, wrapped
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    GUARDIAN,
     PREFERENCES,
     READER,
     REPORTED,
+    UNASKED_AGE,
     ConsentEvent,
     EventType,
     Evidence,
@@ -49,6 +57,10 @@ from bridge.vocabulary import (
 )
 
 T = EventType
+
+#: What a form asked about her age, and the answer.
+_OLDER = mark("Asked was whether the reader is at least %(age)s years old. The answer was yes.")
+_YOUNGER = mark("Asked was whether the reader is at least %(age)s years old. The answer was no.")
 
 #: Heard so much later than it happened, it is said.
 _AT_ONCE = timedelta(seconds=1)
@@ -214,6 +226,12 @@ class Teller:
         found, limits = self._found, self._found.limits
         for block, event in blocks(found.history, limits).items():
             yield self._say(BLOCKED[block], entry=self._entry(event))
+        mine = settled(found.history)
+        child, yes = declared_child(mine), guardian(mine, purpose)
+        if child and not yes and has_guardian(mine):
+            yield self._say("A parent or guardian has agreed to something else, not to this.")
+        if child and yes and found.made >= guardian_ends(yes, limits):
+            yield self._say("The consent of the parent or guardian has ended %(entry)s.", entry=self._entry(yes))
         if unconfirmed_move(found.history):
             yield self._say("The address changed, and the new mailbox has not confirmed yet.")
         pause = paused_until(found.history, purpose)
@@ -234,6 +252,8 @@ class Teller:
     def _event(self, number: int, event: ConsentEvent) -> Entry:
         seen = event.evidence
         told = HAPPENED.get((event.type, event.method), HAPPENED[event.type])
+        if event.source == GUARDIAN or (event.method is Method.CLOCK and seen.detail == GUARDIAN):
+            told = BY_GUARDIAN.get(event.type, told)
         lines = [
             self._say(
                 told,
@@ -249,7 +269,11 @@ class Teller:
         if listed and event.type not in SAYS_YES:
             dated = NO_DATE if seen.detail == UNDATED else DATED
             lines.append(self._say(dated, when=self._moment(event.time)))
-        if event.source != READER and event.method in TOLD and (listed or (event.type, event.method) not in HAPPENED):
+        if (
+            event.source not in (READER, GUARDIAN)
+            and event.method in TOLD
+            and (listed or (event.type, event.method) not in HAPPENED)
+        ):
             told = TOLD[event.method]
             lines.append(self._say(told, who=self._who(event.source), heard=self._moment(event.received)))
         elif event.received - event.time > _AT_ONCE:
@@ -268,6 +292,9 @@ class Teller:
         return Entry(self._say("Entry %(number)s", number=number), lines, title, words)
 
     def _proof(self, event: ConsentEvent, seen: Evidence) -> Iterator[str]:
+        if seen.at_least and seen.at_least != UNASKED_AGE:
+            age, _, answer = seen.at_least.partition(" ")
+            yield self._say(_OLDER if answer == "yes" else _YOUNGER, age=age)
         if seen.document:
             yield self._say("The document that proves it: %(document)s", document=seen.document)
         for fact, sentence in SALE.items() if event.type is T.ENROLLED else ():

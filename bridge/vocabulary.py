@@ -68,6 +68,7 @@ class EventType(StrEnum):
     UNRESTRICTED = "unrestricted"
     CHILD_DECLARED = "child_declared"  # said to be below the national age
     GUARDIAN_CONFIRMED = "guardian_confirmed"
+    OF_AGE = "of_age"  # was a child, and says to decide alone now (R15)
     MOVED = "moved"  # new address, same person
     MERGED = "merged"  # two records turned out to be one person
     CORRECTED = "corrected"  # language or a declared field changed
@@ -112,6 +113,8 @@ REPORTED = frozenset({Method.WEBHOOK, Method.RECONCILE})
 READER = "reader"
 OPERATOR = "operator"
 SYSTEM = "system"
+#: ... or whoever has parental responsibility for her (GDPR 8).
+GUARDIAN = "guardian"
 
 
 class MailKind(StrEnum):
@@ -126,6 +129,8 @@ class MailKind(StrEnum):
     IDENTITY = "identity"  # did a request by letter or phone come from her? (RGT-08)
     REPERMISSION = "repermission"  # the question for proof, once ever (AUD-03)
     BREACH = "breach"  # her data got into wrong hands, and what that means for her (GDPR 34)
+    GUARDIAN = "guardian"  # asks whoever has parental responsibility (KID-01)
+    OF_AGE = "of_age"  # asks the child herself, once the guardian's consent has ended (R15)
     MARKETING = "marketing"
 
 
@@ -148,6 +153,8 @@ NATURES: Mapping[MailKind, Nature] = {
     MailKind.IDENTITY: Nature.SERVICE,
     MailKind.REPERMISSION: Nature.SERVICE,
     MailKind.BREACH: Nature.SERVICE,
+    MailKind.GUARDIAN: Nature.SERVICE,
+    MailKind.OF_AGE: Nature.SERVICE,
     MailKind.MARKETING: Nature.MARKETING,
 }
 
@@ -179,7 +186,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sale: Mapping[str, str] | None = None  # facts of a soft opt-in
     ip: str | None = None  # only where the policy asks for it
     left: str | None = None  # of a move: the mark of the address she left (`Links.mark`); empty = she kept it
+    at_least: str | None = None  # her answer to "are you at least N?": "16 yes", "16 no" (KID-01)
     detail: str | None = None  # a machine's reason code, never free text
+
+
+#: `at_least` of what a list says about a purpose that children are invited to: nobody knows whether she is one.
+UNASKED_AGE = "unasked"
 
 
 class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +210,7 @@ class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     purpose: str = EVERY_PURPOSE
     asked: datetime | None = None
-    until: datetime | None = None  # end of a pause
+    until: datetime | None = None  # end of a pause, or of a guardian's consent (R15)
     channel: str | None = None  # where it was collected
     notice: int | None = None  # version of the wording
     evidence: Evidence = Evidence()
@@ -482,6 +494,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     bought: frozenset[str] = frozenset()  # those of them that are somebody else's lists (CHN-04)
     closed: Mapping[str, str] = {}  # purpose -> why nobody may be mailed for it now (REG-02)
     asking: Asking | None = None  # AUD-03: None = nobody is asked once more
+    for_children: frozenset[str] = frozenset()  # purposes whose form asks the age (KID-01)
+    guardian_lasts: timedelta = timedelta(days=366)  # R15: a guardian's consent that names no end
+    of_age_answer: timedelta = timedelta(days=30)  # R15: so long the question to her is open
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):

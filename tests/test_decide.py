@@ -143,6 +143,7 @@ STILL = (
     T.UNRESTRICTED,
     T.CHILD_DECLARED,
     T.GUARDIAN_CONFIRMED,
+    T.OF_AGE,
     T.MOVED,
     T.MERGED,
     T.CORRECTED,
@@ -944,7 +945,33 @@ ASKED_NOW = Contact(gaps=frozenset({"notice"}), asked=False)
         (MailKind.CONFIRM, [told(T.BOUNCED, 0), *ASKED], ["newsletter"], {}, True),  # R7: it may lift the block
         (MailKind.CONFIRM, [told(T.ERASED, 0), *ASKED], ["newsletter"], {}, True),  # R12
         (MailKind.CONFIRM, [*ASKED, told(T.RESTRICTED, 0)], ["newsletter"], {}, False),
-        (MailKind.CONFIRM, [*ASKED, told(T.CHILD_DECLARED, 0)], ["newsletter"], {}, False),
+        (MailKind.CONFIRM, [*ASKED, told(T.CHILD_DECLARED, 0)], ["newsletter"], {}, True),  # KID-01: her own yes too
+        (MailKind.GUARDIAN, [*ASKED, told(T.CHILD_DECLARED, 1)], ["newsletter"], {}, True),
+        (MailKind.GUARDIAN, [*YES, told(T.CHILD_DECLARED, 1)], ["newsletter"], {}, True),  # the child was quicker
+        (MailKind.GUARDIAN, ASKED, ["newsletter"], {}, False),  # no child
+        (MailKind.GUARDIAN, [*ASKED, told(T.CHILD_DECLARED, 1)], ["newsletter", "offers"], {}, False),
+        (MailKind.GUARDIAN, [*ASKED, told(T.CHILD_DECLARED, 1)], [], {}, False),
+        (MailKind.GUARDIAN, [told(T.REQUESTED, 1, "gone"), told(T.CHILD_DECLARED, 1)], ["gone"], {}, False),
+        (
+            MailKind.GUARDIAN,
+            [*ASKED, told(T.CHILD_DECLARED, 1), told(T.GUARDIAN_CONFIRMED, 5)],
+            ["newsletter"],
+            {},
+            False,
+        ),
+        (MailKind.GUARDIAN, [*ASKED, told(T.CHILD_DECLARED, 1), told(T.RESTRICTED, 5)], ["newsletter"], {}, False),
+        (
+            MailKind.GUARDIAN,
+            [*ASKED, told(T.CHILD_DECLARED, 1)],
+            ["newsletter"],
+            {"pending_ttl": timedelta(seconds=5)},
+            False,
+        ),
+        (MailKind.OF_AGE, [*YES, told(T.EXPIRED, 5)], ["newsletter"], {}, True),
+        (MailKind.OF_AGE, YES, ["newsletter"], {}, False),
+        (MailKind.OF_AGE, [*YES, told(T.EXPIRED, 5), told(T.WITHDRAWN, 6)], ["newsletter"], {}, False),
+        (MailKind.OF_AGE, [*YES, told(T.EXPIRED, 5), told(T.BOUNCED, 6)], ["newsletter"], {}, False),
+        (MailKind.OF_AGE, [*YES, told(T.EXPIRED, 5)], [], {}, False),
         (MailKind.CONFIRM, ASKED, ["newsletter"], {"pending_ttl": timedelta(seconds=5)}, False),
         (MailKind.CONFIRM, [told(T.REQUESTED, 1, "gone")], ["gone"], {}, False),
         (MailKind.CONFIRM, ASKED, [], {}, False),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.policy import COUNTRIES, STRICT, Policy, PolicyError, Span, is_third_country, load, parse_span, profile
+from bridge.policy.ages import age_of
 from bridge.policy.personal import forbidden_label, forbidden_name
 from bridge.policy.reading import Reading
 from bridge.policy.rules import refusals
@@ -180,7 +181,14 @@ REFUSED = {
         "purposes.newsletter.explicit_wording.en",
         "MIN-02",
     ),
-    "children": (purpose("offered_to_children = true"), "purposes.newsletter.offered_to_children", "KID-01"),
+    "children without the guardian's double opt-in": (
+        starter(('opt_in = "double" ', 'offered_to_children = true\nopt_in = "single"\nsingle_opt_in_reason = "' + "w" * 30 + '"')),
+        "purposes.newsletter.opt_in",
+        "KID-01",
+    ),
+    "an age below what GDPR 8 allows": (starter(('country = "BE"', 'country = "BE"\nchild_age = 12')), "child_age", "KID-01"),
+    "an age above what GDPR 8 allows": (starter(('country = "BE"', 'country = "BE"\nchild_age = 17')), "child_age", "KID-01"),
+    "a guardian's consent without end": (starter(('[limits]\n', '[limits]\nguardian_lasts = "13 months"\n')), "limits.guardian_lasts", "R15"),
     # sender
     "From without a name": (
         starter(("De Dagwijzer <nieuws@post.dedagwijzer.example>", "nieuws@post.dedagwijzer.example")),
@@ -637,7 +645,7 @@ def test_an_unknown_country_gets_the_strict_profile() -> None:
     """Section 11."""
     assert profile("BR") == STRICT
     assert not any((STRICT.soft_opt_in, STRICT.single_opt_in, STRICT.repermission))
-    assert STRICT.child_age == 16
+    assert age_of("BR").years == 16
     assert profile("NL") == COUNTRIES["NL"]
 
 

@@ -119,7 +119,9 @@ def test_an_event_and_its_proof_have_no_room_for_an_address() -> None:
 def test_every_kind_of_mail_is_named_once() -> None:
     """SND-01, decision 6: the gate has a rule for each of these, and lets nothing else out."""
     assert {str(kind) for kind in MailKind} == {
-        *("confirm", "subscribed", "welcome", "goodbye", "link", "answer", "repermission", "breach", "marketing")
+        *("confirm", "subscribed", "welcome", "goodbye", "link", "answer", "repermission", "breach", "marketing"),
+        "identity",
+        *("guardian", "of_age"),
     }
 
 

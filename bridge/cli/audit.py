@@ -306,4 +306,5 @@ _FACTS: Mapping[str, str] = {
     "words": "a yes to the words of today",
     "address": "a confirmation from the new address",
     "country": "a country that allows soft opt-in",
+    "guardian": "their age asked, or a guardian's yes",
 }

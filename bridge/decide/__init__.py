@@ -15,6 +15,16 @@ from bridge.decide.asking import (
 )
 from bridge.decide.breach import BreachClock, breach_clock, needs_reason
 from bridge.decide.cells import share, shown, shown_table
+from bridge.decide.children import (
+    against_child,
+    ended_by_age,
+    guardian_ends,
+    has_guardian,
+    may_come_of_age,
+    refused_by_guardian,
+    stands_alone,
+    waits_for_guardian,
+)
 from bridge.decide.entries import SAYS_YES, UNDATED, event_of, judge_entry
 from bridge.decide.grades import (
     FACTS,
@@ -40,6 +50,9 @@ from bridge.decide.history import (
     Standing,
     blocks,
     concerns,
+    declared_child,
+    guardian,
+    guardians_no,
     paused_until,
     settled,
     standing,
@@ -47,6 +60,7 @@ from bridge.decide.history import (
     status,
     strictest,
     unconfirmed_move,
+    unguarded,
     whole,
 )
 from bridge.decide.mails import (
@@ -86,16 +100,23 @@ __all__ = [
     "Wave",
     "Work",
     "after_the_question",
+    "against_child",
     "as_bits",
     "blocks",
     "breach_clock",
     "common",
     "concerns",
     "decide",
+    "declared_child",
+    "ended_by_age",
     "event_of",
     "from_bits",
     "gate",
     "grade",
+    "guardian",
+    "guardian_ends",
+    "guardians_no",
+    "has_guardian",
     "is_in_use",
     "is_live",
     "is_news",
@@ -104,6 +125,7 @@ __all__ = [
     "lacking",
     "may_ask",
     "may_ask_once_more",
+    "may_come_of_age",
     "may_confirm_again",
     "may_mail",
     "missing_evidence",
@@ -112,6 +134,7 @@ __all__ = [
     "paused_until",
     "pending",
     "proof",
+    "refused_by_guardian",
     "settled",
     "share",
     "shown",
@@ -119,8 +142,11 @@ __all__ = [
     "soft_opt_in_gaps",
     "standing",
     "stands",
+    "stands_alone",
     "status",
     "strictest",
     "unconfirmed_move",
+    "unguarded",
+    "waits_for_guardian",
     "whole",
 ]

@@ -119,7 +119,8 @@ def _against(
         Unaskable.REQUESTED: state is S.REQUESTED or anew,
         Unaskable.DEAD: Block.BOUNCED in closed,
         Unaskable.RESTRICTED: Block.RESTRICTED in closed,
-        Unaskable.CHILD: any(e.type is T.CHILD_DECLARED for e in mine),
+        # Whoever it was never asked her age either (KID-01): her own form asks both.
+        Unaskable.CHILD: any(e.type is T.CHILD_DECLARED for e in mine) or purpose in limits.for_children,
         Unaskable.MOVED: unconfirmed_move(mine) is not None,
         Unaskable.PAUSED: pause is not None and pause > now,
         Unaskable.BOUGHT: unplaced or any(e.channel in limits.bought | contact.bought for e in mine),

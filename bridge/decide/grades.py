@@ -6,7 +6,7 @@ one may have a proven yes.
 """
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ from bridge.decide.history import (
     MAILABLE,
     STOPS,
     about,
+    declared_child,
+    guardian,
     is_believed,
     latest_of,
     settled,
@@ -22,6 +24,7 @@ from bridge.decide.history import (
     whole,
 )
 from bridge.decide.proof import SALE_FACTS
+from bridge.vocabulary import UNASKED_AGE as UNASKED
 from bridge.vocabulary import ConsentEvent, EventType, Limits, Status
 
 T = EventType
@@ -43,6 +46,7 @@ class Grade(StrEnum):
 FACTS = (
     *("time", "notice", "language", "method", "confirmation", "source_document", "status", "channel"),
     *SALE_FACTS,
+    "guardian",
 )
 #: Without any of these nothing shows that anything was ever said.
 _PROOF = frozenset({"time", "notice", "source_document"})
@@ -70,6 +74,8 @@ class Proof(NamedTuple):
     gaps: frozenset[str] | None = None  # what a contact from a list lacks; None where no list named her
     moved: bool = False  # to an address that has not confirmed
     asked: datetime | None = None  # when she last asked for it anew, after a no
+    child: bool = False  # said to be one
+    guarded: datetime | None = None  # of a child: until when a guardian's yes stands
 
 
 class Graded(NamedTuple):
@@ -122,7 +128,10 @@ def proof(events: Iterable[ConsentEvent], purpose: str, gaps: frozenset[str] | N
     if shown is None:
         return Proof(status, channel=channel, gaps=gaps)
     moved = unconfirmed_move(told) is not None
-    return Proof(status, False, shown.time, shown.notice, channel if by is None else by.channel, gaps, moved)
+    where = channel if by is None else by.channel
+    child, yes = declared_child(told) is not None, guardian(told, purpose)
+    guarded = yes.until or datetime.max.replace(tzinfo=UTC) if child and yes else None
+    return Proof(status, False, shown.time, shown.notice, where, gaps, moved, child=child, guarded=guarded)
 
 
 def lacking(event: ConsentEvent) -> frozenset[str]:
@@ -137,6 +146,7 @@ def lacking(event: ConsentEvent) -> frozenset[str]:
         "source_document": seen.document,
         "status": seen.detail != NO_YES,
         "channel": event.channel,
+        "guardian": seen.at_least != UNASKED,
     }
     if seen.sale is not None:  # a customer's: nobody asks how she confirmed, and the sale is the document
         there |= {"method": True, "confirmation": True, "source_document": seen.sale.get("sale_id")}
@@ -169,5 +179,6 @@ def _spoilt(proof: Proof, purpose: str, now: datetime, limits: Limits) -> tuple[
         "words": proof.status is S.GIVEN and (since is None or proof.notice is None or proof.notice < since),
         "country": proof.status is S.SOFT_OPT_IN and not limits.soft_opt_in,
         "address": proof.moved,
+        "guardian": proof.child and (proof.guarded is None or now >= proof.guarded),
     }
     return tuple(name for name, holds in against.items() if holds)

@@ -9,6 +9,7 @@ import msgspec
 from bridge.vocabulary import (
     CONFIRMED,
     EVERY_PURPOSE,
+    GUARDIAN,
     OPERATOR,
     READER,
     SYSTEM,
@@ -151,17 +152,61 @@ def closed_by(mine: Collection[ConsentEvent], limits: Limits) -> dict[Block, Con
     bounce = _last_bounce(mine, limits)
     if bounce and not any(answers(event, bounce) for event in mine):
         found[Block.BOUNCED] = bounce
-    for start, end, block in (
-        (T.RESTRICTED, T.UNRESTRICTED, Block.RESTRICTED),
-        (T.CHILD_DECLARED, T.GUARDIAN_CONFIRMED, Block.CHILD_UNVERIFIED),
-    ):
-        closed, opened = latest(mine, start), latest(mine, end)
-        if closed and not (opened and whole(opened.time) > whole(closed.time)):
-            found[block] = closed
+    closed, opened = latest(mine, T.RESTRICTED), latest(mine, T.UNRESTRICTED)
+    if closed and not (opened and whole(opened.time) > whole(closed.time)):
+        found[Block.RESTRICTED] = closed
+    child = declared_child(mine)
+    if child and not any(guardian(mine, e.purpose) for e in mine if e.type is T.GUARDIAN_CONFIRMED):
+        found[Block.CHILD_UNVERIFIED] = child
     erased = latest(mine, T.ERASED)
     if erased and not any(answers(event, erased) for event in mine):
         found[Block.ERASED] = erased
     return found
+
+
+def declared_child(mine: Collection[ConsentEvent]) -> ConsentEvent | None:
+    """What says that she is below the national age, unless she has come of age since (KID-01, R15)."""
+    declared = latest(mine, T.CHILD_DECLARED)
+    if declared is None:  # of nearly everybody
+        return None
+    grown = latest(filter(_believed_of_age, mine), T.OF_AGE)
+    return None if grown and whole(grown.time) > whole(declared.time) else declared
+
+
+def guardian(mine: Collection[ConsentEvent], purpose: str) -> ConsentEvent | None:
+    """The guardian's yes for a purpose: to what was declared before it, and not taken back. Its end is another question
+    (`may_mail`).
+    """
+    about = [e for e in mine if e.purpose in (purpose, EVERY_PURPOSE)]
+    declared = latest(mine, T.CHILD_DECLARED)
+    yes = latest((e for e in about if _is_believed_guardian(e)), T.GUARDIAN_CONFIRMED)
+    no = guardians_no(about, purpose)
+    if yes is None or (declared and whole(yes.time) <= whole(declared.time)):
+        return None
+    return None if no and whole(no.time) >= whole(yes.time) else yes
+
+
+def guardians_no(mine: Iterable[ConsentEvent], purpose: str) -> ConsentEvent | None:
+    """The guardian's last no for a purpose, if any."""
+    said = (e for e in mine if e.source == GUARDIAN and e.purpose in (purpose, EVERY_PURPOSE))
+    return latest_of(said, frozenset({T.REFUSED, T.WITHDRAWN}))
+
+
+def unguarded(mine: Collection[ConsentEvent], purpose: str) -> ConsentEvent | None:
+    """What says that she is a child, where no guardian's yes stands for this purpose (KID-01)."""
+    declared = declared_child(mine)
+    return None if declared is None or guardian(mine, purpose) else declared
+
+
+def _believed_of_age(event: ConsentEvent) -> bool:
+    """From her own mailbox, or by the operator's people, who saw a proof."""
+    return event.confirmed or (event.source == OPERATOR and event.method is Method.STAFF)
+
+
+def _is_believed_guardian(event: ConsentEvent) -> bool:
+    """By the mailed link, or on a paper that the operator's people hold. A platform or a list knows no guardian."""
+    by_link = event.source == GUARDIAN and event.method is Method.CONFIRM_PAGE
+    return by_link or (event.source == OPERATOR and event.method is Method.STAFF)
 
 
 def unconfirmed_move(events: Iterable[ConsentEvent]) -> ConsentEvent | None:

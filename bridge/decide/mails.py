@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from bridge.decide.asking import Contact, may_ask_once_more
+from bridge.decide.children import against_child, refused_by_guardian, waits_for_guardian
 from bridge.decide.history import (
     MAILABLE,
     about,
@@ -44,7 +45,8 @@ def may_mail(events: Iterable[ConsentEvent], purpose: str, now: datetime, limits
         *_against_status(status, by),
         *_against_age(status, by, now, limits),
         *_against_wording(status, by, purpose, limits),
-        *(f"{block}, {_told(event)}" for block, event in blocks(mine, limits).items()),
+        *(f"{b}, {_told(event)}" for b, event in blocks(mine, limits).items() if b is not Block.CHILD_UNVERIFIED),
+        *against_child(mine, purpose, now, limits),
         *_against_move(mine),
     ]
     pause = paused_until(mine, purpose)
@@ -120,13 +122,22 @@ def gate(
         against = [why for answer in answers if not answer.may for why in answer.why]
     elif kind is MailKind.CONFIRM:
         against = unknown + [f"nothing pending for {p}" for p in purposes if not pending(events, p, now, limits)]
-        against += [f"{block}" for block in closed if block in (Block.RESTRICTED, Block.CHILD_UNVERIFIED)]
+        against += [f"{block}" for block in closed if block is Block.RESTRICTED]
+        against += _against_guardian(events, purposes, now, limits)
     elif kind in (MailKind.WELCOME, MailKind.SUBSCRIBED):
         against = unknown + [f"no live yes for {p}" for p in purposes if status(events, p) not in MAILABLE]
-        against += [f"{block}" for block in closed] + _against_move(events)
+        against += [f"{block}" for block in closed if block is not Block.CHILD_UNVERIFIED] + _against_move(events)
+        against += [why for p in purposes for why in against_child(settled(events), p, now, limits)]
+    elif kind is MailKind.GUARDIAN:
+        waiting = {p for p in purposes if waits_for_guardian(settled(events), p, now, limits)}
+        against = unknown + [f"no guardian is to be asked about {p}" for p in purposes if p not in waiting]
+        against += [f"{block}" for block in closed if block is Block.RESTRICTED]
+    elif kind is MailKind.OF_AGE:
+        against = unknown + [f"{p} did not end by her age" for p in purposes if status(events, p) is not S.EXPIRED]
+        against += [f"{block}" for block in closed if block is not Block.CHILD_UNVERIFIED] + _against_move(events)
     elif kind is MailKind.GOODBYE:
         against = unknown + _against_goodbye(events, purposes, limits)
-        against += [f"{block}" for block in closed] + _against_move(events)
+        against += [f"{block}" for block in closed if block is not Block.CHILD_UNVERIFIED] + _against_move(events)
     elif kind is MailKind.REPERMISSION:
         against = _against_question(events, purposes, contact, now, limits)
     elif kind in (MailKind.LINK, MailKind.ANSWER, MailKind.IDENTITY):
@@ -142,6 +153,14 @@ def gate(
     if not purposes:
         against.append("no purpose named")
     return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} is due",))
+
+
+def _against_guardian(
+    events: Collection[ConsentEvent], purposes: Collection[str], now: datetime, limits: Limits
+) -> list[str]:
+    """A child whose guardian said no is not asked again (R16)."""
+    mine = settled(events)
+    return [f"a guardian said no to {p}" for p in purposes if refused_by_guardian(mine, p, now, limits)]
 
 
 def _against_question(

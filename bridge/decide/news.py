@@ -16,6 +16,7 @@ from bridge.decide.history import (
     settled,
     stands,
     unconfirmed_move,
+    unguarded,
     whole,
 )
 from bridge.decide.mails import is_on
@@ -28,7 +29,7 @@ S = Status
 _REOPENS = frozenset({T.REQUESTED, T.GIVEN, T.ENROLLED, T.IMPORTED, T.SUBSCRIBED, T.MERGED})
 
 #: Events after which ESPs are told how things are even where no status changed, of people they may know.
-_ALWAYS_TOLD = frozenset({T.PAUSED, T.RESUMED, T.CORRECTED, T.MOVED, T.GIVEN})
+_ALWAYS_TOLD = frozenset({T.PAUSED, T.RESUMED, T.CORRECTED, T.MOVED, T.GIVEN, T.GUARDIAN_CONFIRMED, T.OF_AGE})
 
 
 class Work(StrEnum):
@@ -46,13 +47,14 @@ _Change = tuple[Mapping[str, Status], Mapping[str, Status]]
 class Decision(NamedTuple):
     """What an event changes: per purpose the status before and after, and the work that follows.
 
-    `stands` names the events that put her there.
+    `stands` names the events that put her there; `welcomes` for which purposes the welcome is.
     """
 
     before: Mapping[str, Status]
     after: Mapping[str, Status]
     work: frozenset[Work]
     stands: Mapping[str, Standing]
+    welcomes: frozenset[str] = frozenset()
 
 
 def decide(history: Collection[ConsentEvent], event: ConsentEvent, limits: Limits) -> Decision:
@@ -63,7 +65,9 @@ def decide(history: Collection[ConsentEvent], event: ConsentEvent, limits: Limit
     there = {purpose: stands(later, purpose) for purpose in purposes}
     before = {purpose: stands(told, purpose).status for purpose in purposes}
     after = {purpose: standing.status for purpose, standing in there.items()}
-    return Decision(before, after, frozenset(_work(told, later, event, (before, after), limits)), there)
+    welcomes = frozenset(_welcomes(told, later, event, (before, after), limits))
+    work = frozenset(_work(told, later, event, (before, after), limits))
+    return Decision(before, after, work | {Work.WELCOME} if welcomes else work, there, welcomes)
 
 
 def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
@@ -81,6 +85,24 @@ def is_news(history: Collection[ConsentEvent], event: ConsentEvent) -> bool:
     return any(e.type in _REOPENS and whole(e.time) >= whole(stop.time) for e in concerned)
 
 
+def _welcomes(
+    told: Collection[ConsentEvent],
+    later: Collection[ConsentEvent],
+    event: ConsentEvent,
+    change: _Change,
+    limits: Limits,
+) -> Iterable[str]:
+    """For what a receipt answers her own yes: when it is given, of a child when her guardian's is there as well."""
+    before, after = change
+    if event.type is T.GIVEN and event.by_reader:
+        new = (purpose for purpose in after if after[purpose] is S.GIVEN and before[purpose] is not S.GIVEN)
+        return [purpose for purpose in new if unguarded(later, purpose) is None]
+    if event.type is not T.GUARDIAN_CONFIRMED or event.purpose not in after:
+        return []
+    here = [is_on(known, event.purpose, event.received, limits) for known in (told, later)]
+    return [event.purpose] if here == [False, True] else []
+
+
 def _work(
     told: Collection[ConsentEvent],
     later: Collection[ConsentEvent],
@@ -90,9 +112,7 @@ def _work(
 ) -> Iterable[Work]:
     before, after = change
     changed = {purpose for purpose in after if before[purpose] is not after[purpose]}
-    # A receipt answers her own yes, a goodbye her own no; a file mails nobody.
-    if event.type is T.GIVEN and event.by_reader and any(after[p] is S.GIVEN for p in changed):
-        yield Work.WELCOME
+    # A goodbye answers a no; a file mails nobody.
     left = event.type in (T.WITHDRAWN, T.UNSUBSCRIBED, T.OBJECTED) and any(before[p] in MAILABLE for p in changed)
     if left and limits.goodbye and event.method is not Method.IMPORT:
         yield Work.GOODBYE

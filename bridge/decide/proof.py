@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from bridge.decide.history import STOPS, about
-from bridge.vocabulary import OPERATOR, ConsentEvent, EventType, Limits, Method
+from bridge.vocabulary import GUARDIAN, OPERATOR, ConsentEvent, EventType, Limits, Method
 
 T = EventType
 
@@ -25,10 +25,14 @@ def soft_opt_in_gaps(
 
 def missing_evidence(event: ConsentEvent) -> list[str]:
     """What a start lacks to count as proof (CAP-05, section 4); a stop needs none."""
+    seen = event.evidence
+    if event.type is T.GUARDIAN_CONFIRMED and event.source == GUARDIAN:
+        told = {"purpose": event.purpose, "asked": event.asked, "notice": event.notice, "until": event.until}
+        told |= {"wording": seen.wording, "language": seen.language, "request": seen.request, "token": seen.token}
+        return [name for name, value in told.items() if not value]
     if event.type not in (T.REQUESTED, T.GIVEN, T.ENROLLED):
         return []
     need: dict[str, object] = {}
-    seen = event.evidence
     if event.type in (T.REQUESTED, T.GIVEN):
         need = {"channel": event.channel, "notice": event.notice, "wording": seen.wording, "language": seen.language}
     if event.type is T.GIVEN and event.by_reader:

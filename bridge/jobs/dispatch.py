@@ -25,12 +25,12 @@ from bridge.jobs.requests import RequestWatch
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
 from bridge.store.campaigns import State
-from bridge.vocabulary import EventType, Letter, MailKind, Report, bounce_type
+from bridge.vocabulary import EventType, Letter, MailKind, Report, bounce_type, masked_email
 
 log = logging.getLogger("bridge.dispatch")
 
 #: Mails that may not go twice: killed between hand-over and commit, they are not sent again (decision 25).
-_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE, MailKind.REPERMISSION, MailKind.BREACH})
+_ONCE = frozenset({MailKind.WELCOME, MailKind.GOODBYE, MailKind.REPERMISSION, MailKind.BREACH, MailKind.OF_AGE})
 
 #: A question of a campaign that is paused, or about what many complain of, is looked at again after so long.
 _HELD = timedelta(hours=1)
@@ -71,7 +71,12 @@ class Dispatcher:
         """Do everything that is due now; how many pieces of work were taken up."""
         self.bridge.check_keys()
         done = self.bridge.acts.replay()
-        lanes = [self._asker.look, self.mails, *(lambda name=name: self.pushes(name) for name in self.bridge.adapters)]
+        lanes = [
+            self._asker.look,
+            self.bridge.store.end_guardians,
+            self.mails,
+            *(lambda name=name: self.pushes(name) for name in self.bridge.adapters),
+        ]
         while taken := sum(lane() for lane in lanes):
             done += taken
         self._watch.look()
@@ -176,6 +181,8 @@ class Dispatcher:
         rounds = count()
         while not self._stop.wait(60.0):
             try:
+                while self.bridge.store.end_guardians() and not self._stop.is_set():
+                    pass
                 gone = self.bridge.store.forget_requests()
                 if next(rounds) % _EACH_HOUR == 0:
                     self._purge_quarantine()
@@ -254,7 +261,7 @@ class Dispatcher:
         queue = self.bridge.store.queue
         history = self.bridge.store.history(mail.person)  # read again: others were sent since this one was claimed
         limits = self.bridge.limits(now)
-        if kind is MailKind.CONFIRM:  # what she answered meanwhile, by another mail, is not asked again
+        if kind in (MailKind.CONFIRM, MailKind.GUARDIAN):  # what was answered meanwhile is not asked again
             waiting = tuple(p for p in mail.purposes if gate(kind, history, [p], now, limits).may)
             mail = msgspec.structs.replace(mail, purposes=waiting or mail.purposes)
         contact: Contact | None = None
@@ -302,7 +309,9 @@ class Dispatcher:
             kind=kind,
             subject=person.id,
             mark=person.mark,
-            email=person.email,
+            email=mail.to or person.email,
+            about=masked_email(person.email) if mail.to else "",
+            child=mail.child,
             language=language,
             purposes=mail.purposes,
             asked=mail.made,
@@ -324,7 +333,7 @@ class Dispatcher:
 
     def _bounced(self, mail: Mail, code: str, now: datetime) -> None:
         kind = bounce_type(code)
-        if kind is not None:
+        if kind is not None and not mail.to:  # else it is not her address that is dead
             report = Report(type=kind, email=mail.person.email, time=now, key=mail.id, detail=code)
             self.bridge.store.hear("mail", [report])
 

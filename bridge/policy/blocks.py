@@ -21,6 +21,7 @@ from bridge.vocabulary import LegalBasis
 #: Names that the sign-up and preference forms use for themselves.
 _FORM_NAMES = frozenset(
     {"email", "purpose", "channel", "language", "page", "save", "was", "stop", "scope", "pause_until"}
+    | {"at_least", "guardian", "made", "answer", "years"}
 )
 #: The field that carries the reader's own link at every ESP.
 _LINK_FIELD = "prefs"
@@ -47,6 +48,7 @@ def _purposes(policy: Policy) -> Problems:
         yield from _one_use(where, purpose)
         yield from _basis(policy, where, purpose)
         yield from _sensitive(policy, where, purpose)
+        yield from _children(where, purpose)
         yield from _notice(where, purpose)
         yield from _places(policy, where, purpose)
     yield from _shared_places(policy)
@@ -84,9 +86,17 @@ def _sensitive(policy: Policy, where: str, purpose: Purpose) -> Problems:
             if not purpose.explicit_wording.get(language, "").strip():
                 fix = "write the sentence of explicit consent that the notice shows"
                 yield Problem(f"{where}.explicit_wording.{language}", "MIN-02", fix)
-    if purpose.offered_to_children:
-        fix = "must be false: the pages do not ask for age and guardian yet, so children may not be invited"
-        yield Problem(f"{where}.offered_to_children", "KID-01", fix)
+
+
+def _children(where: str, purpose: Purpose) -> Problems:
+    if not purpose.offered_to_children:
+        return
+    if purpose.opt_in != "double":
+        fix = 'must be "double": a child and its guardian each confirm from their own mailbox'
+        yield Problem(f"{where}.opt_in", "KID-01", fix)
+    if purpose.basis is not LegalBasis.CONSENT:
+        fix = 'must be "consent": what children are invited to needs a yes, theirs and their guardian\'s'
+        yield Problem(f"{where}.basis", "KID-01", fix)
 
 
 def _notice(where: str, purpose: Purpose) -> Problems:

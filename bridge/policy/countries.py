@@ -1,8 +1,8 @@
 """What the law of each country leaves open, kept as data: one profile per country, and where data may travel.
 
-Source: `standards.md` sections 9 and 11 (ages from a 2018-19 tracker) and the national acts named on each line, known
-in November 2026 and not re-read for this table. Laws change: look again when you change a line. A country that is not
-here gets the strict profile.
+Source: `standards.md` sections 9 and 11 and the national acts named on each line, known in November 2026 and not
+re-read for this table. From which age a child decides alone is in `ages`. Laws change: look again when you change a
+line. A country that is not here gets the strict profile.
 """
 
 import msgspec
@@ -16,40 +16,37 @@ class Country(msgspec.Struct, frozen=True, kw_only=True):
     single_opt_in: bool = False  # a yes without confirmation can still be proven
     repermission: bool = False  # asking old contacts once more (AUD-03)
     goodbye_mail: bool = False  # leaving must be acknowledged by e-mail (WDR-12)
-    child_age: int = 16  # below it a guardian decides (GDPR 8); 16 where nothing else is set
 
 
 STRICT = Country()
 
 COUNTRIES = {
     # TKG 2021 § 174(4)
-    "AT": Country(soft_opt_in=True, child_age=14),
+    "AT": Country(soft_opt_in=True),
     # Royal Decree 4 April 2003, art. 1 (own customers) and art. 2 (acknowledge by e-mail, keep a list of who left)
-    "BE": Country(soft_opt_in=True, single_opt_in=True, repermission=True, goodbye_mail=True, child_age=13),
+    "BE": Country(soft_opt_in=True, single_opt_in=True, repermission=True, goodbye_mail=True),
     # Act 480/2004 § 7(3)
-    "CZ": Country(soft_opt_in=True, single_opt_in=True, child_age=15),
+    "CZ": Country(soft_opt_in=True, single_opt_in=True),
     # UWG § 7(3); BGH I ZR 164/09: only a confirmed yes proves anything
-    "DE": Country(soft_opt_in=True, child_age=16),
-    # Marketing Practices Act § 10(2); the age was raised after the tracker: recheck
-    "DK": Country(soft_opt_in=True, single_opt_in=True, child_age=15),
+    "DE": Country(soft_opt_in=True),
+    # Marketing Practices Act § 10(2)
+    "DK": Country(soft_opt_in=True, single_opt_in=True),
     # LSSI art. 21(2)
-    "ES": Country(soft_opt_in=True, single_opt_in=True, child_age=14),
+    "ES": Country(soft_opt_in=True, single_opt_in=True),
     # Act 917/2014 § 200(3)
-    "FI": Country(soft_opt_in=True, single_opt_in=True, child_age=13),
+    "FI": Country(soft_opt_in=True, single_opt_in=True),
     # CPCE L34-5; CNIL: three years since the customer last acted
-    "FR": Country(soft_opt_in=True, soft_max_months=36, single_opt_in=True, child_age=15),
+    "FR": Country(soft_opt_in=True, soft_max_months=36, single_opt_in=True),
     # PECR reg. 22(3); fines of 2017 (Flybe, Honda) for asking old contacts again
-    "GB": Country(soft_opt_in=True, single_opt_in=True, child_age=13),
+    "GB": Country(soft_opt_in=True, single_opt_in=True),
     # S.I. 336/2011 reg. 13(11): within twelve months of the sale
-    "IE": Country(soft_opt_in=True, soft_max_months=12, single_opt_in=True, child_age=16),
+    "IE": Country(soft_opt_in=True, soft_max_months=12, single_opt_in=True),
     # Codice privacy art. 130(4)
-    "IT": Country(soft_opt_in=True, single_opt_in=True, child_age=14),
+    "IT": Country(soft_opt_in=True, single_opt_in=True),
     # Telecommunicatiewet art. 11.7(3)
-    "NL": Country(soft_opt_in=True, single_opt_in=True, repermission=True, child_age=16),
+    "NL": Country(soft_opt_in=True, single_opt_in=True, repermission=True),
     # Marketing Act (2008:486) § 19
-    "SE": Country(soft_opt_in=True, single_opt_in=True, child_age=13),
-    # Only the age is known to us
-    "SK": Country(child_age=16),
+    "SE": Country(soft_opt_in=True, single_opt_in=True),
 }
 
 #: Data moves freely here: the European Union with Iceland, Liechtenstein and Norway.

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bridge.policy.ages import HIGHEST, LOWEST
 from bridge.policy.blocks import block_refusals
 from bridge.policy.checks import CONTROL, Problems, country_code, mail_address, one_line
 from bridge.policy.countries import profile
@@ -31,6 +32,8 @@ _LIMITS: Mapping[str, tuple[Span, Span, str]] = {
     "ask_again_after": (Span(6, "months"), Span(60, "months"), "R16"),
     "erased_ask_again_after": (Span(30, "days"), Span(12, "months"), "R12"),
     "breach_clock": (Span(24, "hours"), Span(96, "hours"), "BRC-01"),
+    "guardian_lasts": (Span(1, "months"), Span(12, "months"), "R15"),
+    "of_age_answer": (Span(7, "days"), Span(60, "days"), "R15"),
 }
 #: Key of `[retention]` -> shortest, longest, rule (section 8).
 _RETENTION: Mapping[str, tuple[Span, Span, str]] = {
@@ -156,6 +159,9 @@ def _choices(policy: Policy) -> Problems:
     if policy.goodbye_mail_ is False and policy.profile.goodbye_mail:
         fix = f"must be true: {policy.country} asks that leaving is acknowledged by e-mail; or leave the line out"
         yield Problem("goodbye_mail", "WDR-12", fix)
+    if policy.child_age is not None and not LOWEST <= policy.child_age <= HIGHEST:
+        fix = f"{policy.child_age} is outside {LOWEST} to {HIGHEST}: GDPR article 8 leaves no other age open"
+        yield Problem("child_age", "KID-01", fix)
     yield from _repermission(policy)
     for address in policy.checkpoints.mail:
         yield from mail_address("checkpoints.mail", address, "CAP-06")

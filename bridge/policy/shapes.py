@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from bridge.policy.ages import Age, age_of
 from bridge.policy.countries import Country, profile
 from bridge.policy.parties import Flaw, Gate, Processor, Weight, flaws
 from bridge.vocabulary import Asking, LegalBasis, Limits
@@ -119,6 +120,8 @@ class LimitChoices(Part, frozen=True, kw_only=True):
     ask_again_after: Span = Span(6, "months")
     erased_ask_again_after: Span = Span(30, "days")
     breach_clock: Span = Span(72, "hours")  # from when a breach is noticed to the first word to the authority
+    guardian_lasts: Span = Span(12, "months")
+    of_age_answer: Span = Span(30, "days")
 
 
 class SignUpLimits(Part, frozen=True, kw_only=True):
@@ -350,6 +353,8 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     tracking: bool = False
     evidence_ip: bool = False
     dsar_holidays: tuple[date, ...] = ()  # days off besides the country's: no answer falls due on them (RGT-07)
+    child_age: int | None = None  # as the country's law says today, where that differs from what is known here
+    child_age_checked: date | None = None  # when somebody looked that up
     second_approver: tuple[str, ...] = ()  # acts that wait until another person approves them (ORG-02)
     staff_reason: Literal["optional", "required"] = "optional"  # whether an act of staff must say why (ORG-02)
 
@@ -369,6 +374,19 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     def profile(self) -> Country:
         """What the controller's country allows and asks."""
         return profile(self.country)
+
+    @property
+    def age(self) -> Age:
+        """Below which age a guardian decides, by the policy or the country's law (GDPR 8, KID-01)."""
+        known = age_of(self.country)
+        years = known.years if self.child_age is None else self.child_age
+        source = known.source if years == known.years else "the policy"
+        return Age(years, source, self.child_age_checked or known.checked)
+
+    @property
+    def for_children(self) -> frozenset[str]:
+        """The purposes that children are invited to as well: their form asks the age."""
+        return frozenset(purpose.id for purpose in self.purposes.values() if purpose.offered_to_children)
 
     @property
     def goodbye_mail(self) -> bool:
@@ -439,6 +457,9 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
             bought=frozenset(self.third_parties),
             closed=self._closed(today, adapters),
             asking=self._asking,
+            for_children=self.for_children,
+            guardian_lasts=chosen.guardian_lasts.time,
+            of_age_answer=chosen.of_age_answer.time,
         )
 
     @property

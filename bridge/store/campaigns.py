@@ -317,8 +317,8 @@ class Campaigns:
                 continue
             if may_ask_once_more(history, purpose, contacts[subject], batch.now, batch.limits).may:
                 channel = proof(history, purpose).channel or ""
-                about = {"language": opened.person.language, "request": campaign.id, "channel": channel}
-                mail = batch.mail(opened, MailKind.REPERMISSION.value, [purpose], **about)
+                kind, language = MailKind.REPERMISSION.value, opened.person.language
+                mail = batch.mail(opened, kind, [purpose], language=language, request=campaign.id, channel=channel)
                 hash_ = self._hash(purpose, opened)
                 promised.append((hash_, purpose, micros(batch.now), campaign.id, wave, subject, mail))
         if len(found) < _CHUNK and last == max(found, default=last):

@@ -238,11 +238,26 @@ class Batch:
         return msgspec.structs.replace(event, time=max(event.time, latest), received=latest)
 
     def mail(
-        self, opened: Opened, kind: str, purposes: Iterable[str], *, language: str, request: str = "", channel: str = ""
+        self,
+        opened: Opened,
+        kind: str,
+        purposes: Iterable[str],
+        *,
+        language: str,
+        request: str = "",
+        channel: str = "",
+        to: str = "",
+        child: bool = False,
     ) -> str:
-        """Promise one mail in this same transaction; gives its id."""
+        """Promise one mail in this same transaction; gives its id. `to` is somebody else's address, gone with it."""
         key = new_id()
-        payload = {"purposes": sorted(purposes), "language": language, "request": request, "channel": channel}
+        payload: dict[str, object] = {
+            "purposes": sorted(purposes),
+            "language": language,
+            "request": request,
+            "channel": channel,
+        }
+        payload |= ({"to": to} if to else {}) | ({"child": True} if child else {})
         sealed = seal(opened.key, encode(payload), f"{opened.person.id}/{key}")
         now = micros(self.now)
         self._mails.append((key, f"mail:{kind}", opened.number, sealed, now, now))
@@ -426,9 +441,10 @@ class Batch:
     def _promise(self, opened: Opened, event: ConsentEvent, decision: Decision) -> None:
         work = decision.work
         changed = [p for p, status in decision.after.items() if status is not decision.before[p]]
-        for kind in (Work.WELCOME, Work.GOODBYE):
-            if kind in work:
-                self._letters.setdefault((opened.number, kind.value), []).extend(changed)
+        if Work.WELCOME in work:
+            self._letters.setdefault((opened.number, Work.WELCOME.value), []).extend(decision.welcomes)
+        if Work.GOODBYE in work:
+            self._letters.setdefault((opened.number, Work.GOODBYE.value), []).extend(changed)
         if event.type is EventType.COMPLAINED:
             day = event.time.astimezone(self.limits.zone).date().isoformat()
             self._complaints.update((day, p) for p, status in decision.before.items() if status in MAILABLE)

@@ -4,7 +4,7 @@ without a proof (CHN-04). Of a request only a number is left."""
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, and_, exists, func, select
+from sqlalchemy import Connection, Select, and_, exists, func, select, text
 
 from bridge.store.sql import Sql
 from bridge.tables import EVENT_TYPES, METHODS, events, records
@@ -24,6 +24,11 @@ _NO_BASIS = (
     EventType.PAUSED.value,
     EventType.RESUMED.value,
     EventType.MOVED.value,
+    EventType.CHILD_DECLARED.value,
+    EventType.GUARDIAN_CONFIRMED.value,
+)
+_CHILD, _GIVEN_WORD, _GUARDIAN = (
+    each.value for each in (EventType.CHILD_DECLARED, EventType.GIVEN, EventType.GUARDIAN_CONFIRMED)
 )
 _IMPORTED = EventType.IMPORTED.value
 
@@ -54,6 +59,19 @@ def unconfirmed(cutoff: datetime) -> _People:
     fresh = and_(events.c.type == EventType.REQUESTED.value, events.c.time >= cutoff)
     kept = exists().where(events.c.subject == records.c.subject, events.c.type.not_in(_NO_BASIS) | fresh)
     return select(records.c.subject).where(requested, ~kept).distinct()
+
+
+def unguarded(cutoff: datetime) -> _People:
+    """Children who said yes from their own mailbox while no guardian has, since before (KID-01): without that yes there
+    is no ground to keep their address."""
+    few = text("events.type IN (11, 12, 14, 16, 23, 24)")  # by the small index of these
+    said = and_(few, events.c.type == _CHILD, events.c.method == Method.FORM.value, events.c.time < cutoff)
+    told = events.alias()
+    no_ground = [word for word in (*_NO_BASIS, _GIVEN_WORD) if word != _GUARDIAN]
+    fresh = and_(told.c.type.in_((EventType.REQUESTED.value, _CHILD)), told.c.time >= cutoff)
+    own = and_(told.c.type == _GIVEN_WORD, told.c.time < events.c.time)  # from before: not a child's
+    kept = exists().where(told.c.subject == events.c.subject, told.c.type.not_in(no_ground) | fresh | own)
+    return select(events.c.subject).where(events.c.subject.is_not(None), said, ~kept).distinct()
 
 
 def quarantined(channels: Collection[int], asked_since: datetime, before: datetime | None = None) -> _People:

@@ -31,11 +31,11 @@ def _types(*kinds: EventType) -> str:
 _MAY = f"{_NUMBERS[Status.GIVEN]}, {_NUMBERS[Status.SOFT_OPT_IN]}"
 _YES = _types(EventType.GIVEN, EventType.ENROLLED)
 _SAY_YES = _types(EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED, EventType.IMPORTED)
-#: Stops that lie before what a record says, a question that is asked anew, a move: her whole story is needed.
+#: Stops that lie before what a record says, a question that is asked anew, a move, a child: her whole story is needed.
 _SPECIAL = (
     f"(r.status IN ({_NUMBERS[Status.REQUESTED]}, {_NUMBERS[Status.EXPIRED]}) "
     "OR EXISTS (SELECT 1 FROM events q WHERE q.subject = r.subject "
-    f"AND (q.type = {_TYPES[EventType.MOVED]} "
+    f"AND (q.type IN ({_types(EventType.MOVED, EventType.CHILD_DECLARED)}) "
     f"OR (q.type = {_TYPES[EventType.REQUESTED]} AND q.purpose = r.purpose AND q.time > r.since))))"
 )
 #: Each person's purposes, each with the event that says yes, or only says so.

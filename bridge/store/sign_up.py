@@ -16,7 +16,7 @@ from bridge.store.sql import Sql
 from bridge.store.values import Person, SignUp
 from bridge.tables import moment
 from bridge.vault import Vault, new_id, seal
-from bridge.vocabulary import READER, ConsentEvent, EventType, Method, micros, normal_email
+from bridge.vocabulary import READER, ConsentEvent, EventType, Evidence, Limits, Method, micros, normal_email
 
 _KNOWN = Sql("SELECT number, id, lookup FROM subjects WHERE lookup IN ({})")
 _NEW = Sql("INSERT INTO subjects (id, kid, lookup, mark, profile) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -34,6 +34,10 @@ _COUNTED = Sql(
 )
 _COUNT = Sql("INSERT INTO throttle (bucket, time) VALUES (?, ?)")
 _TAKE_TURNS = Sql("SELECT pg_advisory_xact_lock(?)")
+
+
+#: Mails to guardians are counted by their own address (KID-01).
+_GUARDIAN = "guardian"
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,32 +86,43 @@ class SignUps:
         Raises `TooMany` when the client's network asks too often.
         """
         db = batch.db
-        address = self.vault.bucket(f"{kind} address", normal_email(form.email))
+        addresses = {kind: self.vault.bucket(f"{kind} address", normal_email(form.email))}
+        if form.guardian:
+            addresses[_GUARDIAN] = self.vault.bucket(f"{_GUARDIAN} address", normal_email(form.guardian))
         if db.dialect == "postgresql":  # let requests for one address count each other
-            _TAKE_TURNS.rows(db, (int.from_bytes(address[:8], "big", signed=True),))
+            for address in sorted(addresses.values()):
+                _TAKE_TURNS.rows(db, (int.from_bytes(address[:8], "big", signed=True),))
+        gone = {kind: erased, _GUARDIAN: bool(form.guardian) and self.is_erased(batch, form.guardian)}
         network = self.vault.bucket("network", form.network)
         everyone = self.vault.bucket(f"{kind} everyone", "")
         hour, day, month = (micros(now - timedelta(hours=hours)) for hours in (1, 24, 30 * 24))
-        rows = _COUNTED.rows(db, (day, address, month, network, everyone, hour))
-        seen = {bucket: (times, today, moment(last)) for bucket, times, today, last in rows}
         nothing: tuple[int, int, datetime | None] = (0, 0, None)
-        quota = self.quotas
-        if seen.get(network, nothing)[0] >= quota.per_network_hour:
-            raise TooMany(3600)
-        times, today, last = seen.get(address, nothing)
-        soon, most = today >= quota.per_address_day, quota.per_address_month
-        if kind != "sign-up":  # who holds a link, or asks for one, is let in more often than a stranger's sign-up
-            soon = last is not None and now - last < timedelta(minutes=5)
-            most = 10 * quota.per_address_month
-        room = (
-            not soon
-            and times < most
-            and seen.get(everyone, nothing)[0] < quota.global_hour
-            and not (erased and last is not None and not may_confirm_again([last], now, batch.limits))
-        )
-        buckets = [address, network, everyone] if room else [network]
+        room = True
+        for role, address in addresses.items():
+            rows = _COUNTED.rows(db, (day, address, month, network, everyone, hour))
+            seen = {bucket: (times, today, moment(last)) for bucket, times, today, last in rows}
+            if seen.get(network, nothing)[0] >= self.quotas.per_network_hour:
+                raise TooMany(3600)
+            fits = self._fits(role, seen.get(address, nothing), now, batch.limits, erased=gone[role])
+            room = room and fits and seen.get(everyone, nothing)[0] < self.quotas.global_hour
+        buckets = [*addresses.values(), network, everyone] if room else [network]
         _COUNT.many(db, [(bucket, micros(now)) for bucket in buckets])
         return room
+
+    def _fits(
+        self, role: str, seen: tuple[int, int, datetime | None], now: datetime, limits: Limits, *, erased: bool
+    ) -> bool:
+        """Whether one more mail of this kind may go to an address."""
+        times, today, last = seen
+        soon, most = today >= self.quotas.per_address_day, self.quotas.per_address_month
+        if role not in (
+            "sign-up",
+            _GUARDIAN,
+        ):  # who holds a link, or asks for one, is let in more often than a stranger
+            soon = last is not None and now - last < timedelta(minutes=5)
+            most = 10 * self.quotas.per_address_month
+        again = not erased or last is None or may_confirm_again([last], now, limits)
+        return not soon and times < most and again
 
     def count_nobody(self, batch: Batch, now: datetime) -> None:
         """A row all the same: nobody can tell from the work whether an address is known here."""
@@ -128,6 +143,22 @@ def requested(form: SignUp, purpose: str, subject: str, request: str, now: datet
         channel=form.channel,
         notice=form.notices[purpose],
         evidence=msgspec.structs.replace(form.evidence[purpose], request=request, language=form.language),
+    )
+
+
+def declared(form: SignUp, subject: str, request: str, now: datetime) -> ConsentEvent:
+    """That a form says she is below the national age: her yes or no to that question, and nothing of her birth."""
+    answer = next(iter(form.evidence.values())).at_least
+    return ConsentEvent(
+        type=EventType.CHILD_DECLARED,
+        subject=subject,
+        time=now,
+        received=now,
+        source=READER,
+        method=Method.FORM,
+        key=new_id(),
+        channel=form.channel,
+        evidence=Evidence(request=request, language=form.language, at_least=answer),
     )
 
 

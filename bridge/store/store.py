@@ -9,10 +9,11 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, select
 
-from bridge.decide import Decision, gate, is_live
+from bridge.decide import Decision, gate, has_guardian, is_live, settled, stands_alone
 from bridge.notices import Wording
 from bridge.store import affected
 from bridge.store.affected import Affected, Kept, Scope
+from bridge.store.age import ask_of_age, ended_guardians
 from bridge.store.approvals import ApprovalBook
 from bridge.store.bought import brought, note, noted
 from bridge.store.breaches import BreachBook
@@ -24,7 +25,7 @@ from bridge.store.engine import Database
 from bridge.store.erase import LEFT, erase
 from bridge.store.erasing import NOBODY, promise
 from bridge.store.errors import BadInput
-from bridge.store.forgetting import QUARANTINE, quarantined, unconfirmed
+from bridge.store.forgetting import QUARANTINE, quarantined, unconfirmed, unguarded
 from bridge.store.hearing import Hearing, hashed, report_keys
 from bridge.store.intake import ALONE, Intake, Overtaken
 from bridge.store.lists import ListBook, Mark, go_on
@@ -36,7 +37,7 @@ from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
 from bridge.store.removing import Removal, Removed, remember_nos, remove
 from bridge.store.rows import LOCKED, listed, with_stops
-from bridge.store.sign_up import Quotas, SignUps, requested, single
+from bridge.store.sign_up import Quotas, SignUps, declared, requested, single
 from bridge.store.sql import Hand, Sql
 from bridge.store.staff import StaffLog
 from bridge.store.values import Erased, News, Person, SignUp, Told
@@ -55,6 +56,7 @@ from bridge.vocabulary import (
     Method,
     Report,
     micros,
+    normal_email,
 )
 
 T = TypeVar("T")
@@ -164,9 +166,11 @@ class Store(Reads):
     def sign_up(self, form: SignUp) -> None:
         """Take one sent form: its requests and the one mail that answers it, the same work for every address (CAP-09).
 
-        Raises `TooMany` when the client's network asks too often; over the address's own limit nothing is written and
-        nobody is told.
+        A child names a guardian, who gets a mail as well (KID-01). Raises `TooMany` when the client's network asks too
+        often; over an address's own limit nothing is written and nobody is told.
         """
+        if form.guardian and normal_email(form.guardian) == normal_email(form.email):
+            raise BadInput("a child is not its own guardian (KID-01)")
         now = self.clock()
         self._write(lambda batch: self._sign_up(batch, form, now), now)
 
@@ -180,9 +184,22 @@ class Store(Reads):
         told = [requested(form, purpose, opened.person.id, request, now) for purpose in sorted(form.evidence)]
         told = [single(event, batch.history[opened.number]) for event in told]
         self._words.keep(batch, told)
+        before = settled(batch.history[opened.number])
+        if form.guardian and not has_guardian(before) and not stands_alone(before):
+            batch.add(opened, declared(form, opened.person.id, request, now))
         for event in told:
             batch.add(opened, event)
         history = batch.history[opened.number]
+        if form.guardian:  # also where nobody needs to be asked: the gate says so, and the work is the same (CAP-09)
+            batch.mail(
+                opened,
+                MailKind.GUARDIAN.value,
+                form.evidence,
+                language=form.language,
+                request=request,
+                channel=form.channel,
+                to=form.guardian,
+            )
         open_questions = [e.purpose for e in told if not is_live(history, e.purpose, now, batch.limits)]
         if not open_questions and all(e.type is EventType.GIVEN for e in told):
             return  # single opt-in: the welcome mail is the answer
@@ -194,6 +211,7 @@ class Store(Reads):
             language=form.language,
             request=request,
             channel=form.channel,
+            child=bool(form.guardian),
         )
 
     def ask_link(self, email: str, network: str, language: str) -> None:
@@ -262,9 +280,13 @@ class Store(Reads):
         return Rehearsal(self.database, self.rows, begun)
 
     def forget_requests(self) -> int:
-        """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9)."""
+        """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9).
+
+        A child counts as confirmed when her guardian has confirmed too (KID-01).
+        """
         now = self.clock()
-        return self._forget(unconfirmed(now - self.limits(now).pending_ttl), now)
+        cutoff = now - self.limits(now).pending_ttl
+        return self._forget(unconfirmed(cutoff), now) + self._forget(unguarded(cutoff), now)
 
     def forget_quarantined(self, channels: Collection[str]) -> int:
         """Delete people whom only somebody else's lists brought, by these channels, and who have no proof (CHN-04)."""
@@ -324,6 +346,18 @@ class Store(Reads):
         self.database.forget_log()
         self.nudge()
         return len(free)
+
+    def end_guardians(self) -> int:
+        """End what rests on a guardian's consent whose time is over, and ask each child herself, once (R15).
+
+        How many were ended.
+        """
+        now = self.clock()
+        with self.database.looking() as db:
+            found = ended_guardians(db, now, self.limits(now).guardian_lasts)
+        if not found:
+            return 0
+        return self._write(lambda batch: ask_of_age(batch, found, now), now)
 
     def erase_person(
         self, email: str, note: Callable[[Hand, Mapping[str, int | str]], None] = lambda _db, _about: None

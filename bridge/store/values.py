@@ -30,6 +30,7 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     notices: Mapping[str, int]
     network: str = ""
     fields: Mapping[str, str] = {}
+    guardian: str = ""  # of a child: whom to ask; kept only in the mail that asks
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     handed: bool
     request: str = ""
     channel: str = ""
+    to: str = ""  # somebody else's address, where the mail is about this person and not to her (KID-01)
+    child: bool = False  # she said to be below the national age
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):

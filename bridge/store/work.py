@@ -33,6 +33,8 @@ class _Payload(msgspec.Struct, frozen=True):
     language: str
     request: str = ""
     channel: str = ""
+    to: str = ""
+    child: bool = False
 
 
 class WorkQueue(PushQueue):
@@ -147,4 +149,6 @@ def _mail(row: Any, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence
         handed=row.handed is not None,
         request=payload.request,
         channel=payload.channel,
+        to=payload.to,
+        child=payload.child,
     )

@@ -10,15 +10,15 @@ from email_validator import EmailNotValidError
 from flask import Blueprint, Response, abort, request, send_file
 from werkzeug.exceptions import HTTPException
 
-from bridge.acts import LONGEST_PAUSE, Confirmed, Ended, Late
+from bridge.acts import LONGEST_PAUSE, Confirmed, Late, Row
 from bridge.links import BadLink, ExpiredLink
-from bridge.notices import Wording
 from bridge.policy import BESIDE, Channel
 from bridge.store import StoreAway, StoreBroken, TooMany
 from bridge.store.values import Person
 from bridge.vocabulary import WAITING_THERE, Method, masked_email
-from bridge.web import forms, one_click
+from bridge.web import children, forms, one_click
 from bridge.web.app import bridge, language, page, problem
+from bridge.web.parts import confirm_late, confirmed, shown
 
 bp = Blueprint("pages", __name__)
 
@@ -54,15 +54,27 @@ def subscribe() -> Response:
     elif not purposes:
         errors["purpose"] = say(spoken, "Please tick at least one box: we need your own choice.")
     fields = _declared(purposes, errors, spoken)
+    age = children.answer(channel, forms.one("email"), purposes, errors, spoken)
     if errors:
         return _subscribe_page(spoken, channel, email=forms.one("email"), errors=errors, status=400)
     try:
-        house.acts.sign_up(email, purposes, channel=channel, language=spoken, network=forms.network(), fields=fields)
+        house.acts.sign_up(
+            email,
+            purposes,
+            channel=channel,
+            language=spoken,
+            network=forms.network(),
+            fields=fields,
+            old_enough=age.old_enough,
+            guardian=age.guardian,
+        )
     except TooMany:
         if form.kind not in BESIDE:
             raise
         return _thanks(form, spoken, asked=False, later=True)  # what she came for never hangs on her tick (CAP-03)
-    return _thanks(form, spoken, asked=True) if form.kind in BESIDE else page("asked", lang=spoken)
+    if form.kind in BESIDE:
+        return _thanks(form, spoken, asked=True)
+    return page("asked", lang=spoken, guardian=bool(age.guardian))
 
 
 def _thanks(form: Channel, spoken: str, *, asked: bool, later: bool = False) -> Response:
@@ -98,7 +110,7 @@ def _subscribe_page(spoken: str, channel: str, *, email: str, errors: dict[str, 
         action="/subscribe",
         channel=channel,
         email=email,
-        purposes=[_shown(house.notices.wording(purpose, spoken)) for purpose in offered],
+        purposes=[shown(house.notices.wording(purpose, spoken)) for purpose in offered],
         fields=[
             {
                 "id": f.id,
@@ -110,6 +122,9 @@ def _subscribe_page(spoken: str, channel: str, *, email: str, errors: dict[str, 
             for f in fields
         ],
         errors=errors,
+        age=children.asked_age(channel),
+        at_least=forms.one("at_least") if request.method == "POST" else "",
+        guardian=forms.one("guardian") if request.method == "POST" else "",
         beside=form.kind in BESIDE,
         languages=_tongues(channel),
     )
@@ -119,22 +134,6 @@ def _tongues(channel: str) -> list[dict[str, str]]:
     """The other languages of a form, on the same channel: where a yes was given is part of its proof (CHN-01)."""
     names = bridge().texts.names(bridge().policy.languages)
     return [{"code": c, "name": name, "url": f"?channel={channel}&language={c}"} for c, name in names.items()]
-
-
-def _shown(words: Wording) -> dict[str, object]:
-    """One purpose with the exact words beside its box (CAP-04)."""
-    purpose = bridge().policy.purposes[words.purpose]
-    return {
-        "id": purpose.id,
-        "name": purpose.name[words.language],
-        "description": purpose.description[words.language],
-        "frequency": purpose.frequency[words.language],
-        "label": words.label,
-        "notice": words.text,
-        "wording": words.sha256,
-        "version": words.version,
-        "url": f"/notices/{words.purpose}/{words.version}/{words.language}",
-    }
 
 
 def _declared(purposes: Sequence[str], errors: dict[str, str], spoken: str) -> dict[str, str]:
@@ -162,14 +161,14 @@ def ask_confirm(token: str) -> Response:
     try:
         person, words = bridge().acts.asked(token)
     except (ExpiredLink, Late) as error:
-        return _confirm_late(error)
+        return confirm_late(error)
     spoken = language(words[0].language)
     return page(
         "confirm",
         lang=spoken,
         action=f"/confirm/{token}",
         masked=masked_email(person.email),
-        purposes=[_shown(w) for w in words],
+        purposes=[shown(w) for w in words],
     )
 
 
@@ -179,19 +178,8 @@ def confirm(token: str) -> Response:
     try:
         answer, words = bridge().acts.confirm(token)
     except (ExpiredLink, Late) as error:
-        return _confirm_late(error)
-    return page(
-        "confirmed",
-        lang=language(words[0].language),
-        purposes=[_shown(w) for w in words],
-        again=answer is Confirmed.AGAIN,
-        preferences_url="/preferences",
-    )
-
-
-def _confirm_late(error: Exception) -> Response:
-    reason = "expired" if isinstance(error, ExpiredLink) else "ended" if isinstance(error, Ended) else "void"
-    return page("confirm_late", status=410, reason=reason, subscribe_url="/subscribe")
+        return confirm_late(error)
+    return confirmed(words, again=answer is Confirmed.AGAIN, waits=answer is Confirmed.WAITS)
 
 
 # -- the question that is put once ------------------------------------------------------------------------------
@@ -203,16 +191,16 @@ def ask_question(token: str) -> Response:
     try:
         person, words, no = bridge().acts.question(token)
     except (ExpiredLink, Late) as error:
-        return _confirm_late(error)
+        return confirm_late(error)
     if not no:
-        return _confirmed(words, again=True)
+        return confirmed([words], again=True)
     return page(
         "question",
         lang=language(words.language),
         action=f"/question/{token}",
         no_action=f"/u/{no}",
         masked=masked_email(person.email),
-        purpose=_shown(words),
+        purpose=shown(words),
     )
 
 
@@ -222,18 +210,8 @@ def answer_question(token: str) -> Response:
     try:
         answer, words = bridge().acts.say_yes(token)
     except (ExpiredLink, Late) as error:
-        return _confirm_late(error)
-    return _confirmed(words, again=answer is Confirmed.AGAIN)
-
-
-def _confirmed(words: Wording, *, again: bool) -> Response:
-    return page(
-        "confirmed",
-        lang=language(words.language),
-        purposes=[_shown(words)],
-        again=again,
-        preferences_url="/preferences",
-    )
+        return confirm_late(error)
+    return confirmed([words], again=answer is Confirmed.AGAIN)
 
 
 # -- unsubscribe ------------------------------------------------------------------------------------------------
@@ -350,6 +328,9 @@ def change_preferences(token: str) -> Response:
         )
         if saved == "late":
             saved, errors = None, {"page": _say("You stopped this in the meantime. Look again, then save once more.")}
+        elif saved == "age":
+            form = _say("For what children are invited to as well, please use the form: it asks how old you are.")
+            saved, errors = None, {"page": form}
         elif saved == "full":
             full = _say("We mailed you a short while ago and do not mail again so soon. Switch on with a new link.")
             saved, errors = None, {"page": full}
@@ -402,11 +383,14 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
     for row in seen.rows:
         rows.append(
             {
-                **_shown(house.notices.wording(row.purpose, spoken)),
+                **shown(house.notices.wording(row.purpose, spoken)),
                 "status": row.status,
                 "on": row.on,
                 "since": row.since,
-                "how": house.texts.how_text(spoken, row.method) if row.method else "",
+                "how": _how(row, spoken),
+                "guardian_waits": row.guardian_waits,
+                "asks_age": row.asks_age,
+                "form": _form_of(row.purpose) if row.asks_age else "",
                 "paused_until": row.paused_until,
                 "waits": [
                     {"at": sender, "mailed": reason == WAITING_THERE, "form": form}
@@ -435,9 +419,23 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
         pause_min=(today + timedelta(days=1)).isoformat(),
         pause_max=(today + LONGEST_PAUSE).isoformat(),
         errors=errors,
+        age=house.policy.age.years,
         link_url="/preferences",
         receipts_url=f"/preferences/{token}/receipts" if seen.fresh and house.seals else None,
     )
+
+
+def _how(row: Row, spoken: str) -> str:
+    if row.by_guardian:
+        return bridge().texts.gettext(spoken, "by your parent or guardian")
+    return bridge().texts.how_text(spoken, row.method) if row.method else ""
+
+
+def _form_of(purpose: str) -> str:
+    """Our form that offers this; empty where none does."""
+    policy = bridge().policy
+    offers = (channel for channel in policy.forms if purpose in policy.channels[channel].purposes)
+    return next((f"/subscribe?channel={channel}" for channel in offers), "")
 
 
 def _chosen() -> str | None:

@@ -39,6 +39,7 @@ MISSING: Mapping[str, str] = {
     "words": mark("a yes to what it is used for now"),
     "address": mark("a confirmation from her new address"),
     "country": mark("a country that allows mail to customers"),
+    "guardian": mark("her answer about her age, or a guardian's yes"),
 }
 _AGES: Mapping[str, str] = {
     "under 6 months": mark("younger than 6 months"),

@@ -9,7 +9,19 @@ from email.message import EmailMessage
 from typing import NamedTuple
 
 from bridge.bootstrap import Bridge
-from bridge.jobs.doctor import address, breaches, campaigns, complaints, domain, house, page, requests, sample, times
+from bridge.jobs.doctor import (
+    address,
+    ages,
+    breaches,
+    campaigns,
+    complaints,
+    domain,
+    house,
+    page,
+    requests,
+    sample,
+    times,
+)
 from bridge.vocabulary import Finding
 
 
@@ -27,6 +39,7 @@ def look(bridge: Bridge, papers: Papers) -> Iterator[Finding]:
     yield from complaints.look(bridge)
     yield from campaigns.look(bridge)
     yield from requests.look(bridge)
+    yield from ages.look(bridge)
     yield from address.look(bridge)
     yield from times.look(bridge)
     yield from domain.look(bridge, papers.message)

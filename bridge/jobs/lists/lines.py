@@ -20,6 +20,7 @@ from bridge.notices import Notices
 from bridge.policy import Policy
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    UNASKED_AGE,
     Entry,
     EventType,
     Evidence,
@@ -286,6 +287,9 @@ class Lines:
         lacking = missing(about.time, evidence, self._confirmed(about))
         if about.type is T.IMPORTED:  # the list itself does not say that she said yes
             evidence = msgspec.structs.replace(evidence, detail=NO_YES)
+        if about.purpose in self._policy.for_children:  # nobody asked how old she is (KID-01)
+            lacking = [*lacking, "guardian"]
+            evidence = msgspec.structs.replace(evidence, at_least=UNASKED_AGE)
         proven = about.type is T.GIVEN and not lacking
         kind = T.GIVEN if proven else T.IMPORTED
         said = msgspec.structs.replace(about, type=kind, notice=version, evidence=evidence)
