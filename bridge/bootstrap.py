@@ -15,6 +15,7 @@ import msgspec
 
 from bridge.acts import Acts
 from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
+from bridge.board import Board
 from bridge.guardians import Guardians
 from bridge.links import Links
 from bridge.mailer import Mailer, Promotes
@@ -292,6 +293,11 @@ class Bridge:
     def guardians(self) -> Guardians:
         """What guardians of children do."""
         return Guardians(self.acts)
+
+    @cached_property
+    def board(self) -> Board:
+        """What readers are told of a changed privacy statement."""
+        return Board(self.store, self.policy)
 
     @cached_property
     def spool(self) -> Spool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from email.headerregistry import Address
 from functools import cache
 from pathlib import Path
@@ -51,6 +51,9 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""  # of a breach: what the people concerned are told
     about: str = ""  # the child a guardian is asked about, masked
     child: bool = False  # she said to be below the national age
+    statement: tuple[int, date] | None = (
+        None  # a version of the privacy statement that readers must hear of, and its day
+    )
 
 
 class Mailer:
@@ -118,7 +121,15 @@ class Mailer:
             "receipt": occasion.receipt,
             "check_url": self._links.url("/receipt") if occasion.papers else None,
             "words": occasion.words.split("\n\n"),
+            "statement": self._statement(occasion),
         }
+
+    def _statement(self, occasion: Occasion) -> Mapping[str, object] | None:
+        """Where it says what changed; not in a mail that asks for something (TRN-05)."""
+        if occasion.statement is None or occasion.kind is MailKind.REPERMISSION:
+            return None
+        version, day = occasion.statement
+        return {"day": day, "url": self._links.url(f"/privacy/{version}")}
 
     def _url(self, occasion: Occasion) -> str:
         if occasion.kind is MailKind.CONFIRM:

@@ -207,12 +207,30 @@ def _text(path: Path) -> str:
 
 
 def _lint(policy: Policy, shown: Wording) -> Iterator[str]:
-    """What a wording in use does not tell the reader though it must (CAP-04, MIN-02)."""
+    """What a wording in use does not tell the reader though it must (CAP-04, MIN-02, TRN-05)."""
     purpose = policy.purposes[shown.purpose]
+    if purpose.notice_since <= shown.version < purpose.notice:
+        yield from _stretched(policy, purpose, shown)
     if shown.version != purpose.notice or shown.language not in policy.languages:
         return
     for row, missing in _gaps(policy, purpose, shown):
         yield f"{file_name(*shown.key)}: {row}: {missing}"
+
+
+def _stretched(policy: Policy, purpose: Purpose, shown: Wording) -> Iterator[str]:
+    """An old yes does not reach who was not named in its words: another controller or recipient asks anew (TRN-05)."""
+    text, controller = _plain(shown.text), policy.controller
+    unnamed = [name for name in purpose.recipients if _plain(name) not in text]
+    if not any(_plain(name) in text for name in (controller.name, *controller.formerly)):
+        unnamed.insert(0, controller.name)
+    if unnamed:
+        fix = (
+            f"readers who agreed to this text were not told of {', '.join(unnamed)}: raise notice_since of "
+            f"{purpose.id} above {shown.version}, so that they are asked anew"
+        )
+        if unnamed[0] == controller.name:
+            fix += "; if only the name of the same company changed, write the old one in controller.formerly"
+        yield f"{file_name(*shown.key)}: TRN-05: {fix}"
 
 
 def _gaps(policy: Policy, purpose: Purpose, shown: Wording) -> Iterator[tuple[str, str]]:

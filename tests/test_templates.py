@@ -92,7 +92,14 @@ def preferences(**changes: Any) -> dict[str, Any]:
     ]
     usual = {"action": "/preferences/TOKEN", "masked": "a•••@krant.example", "fresh": True, "saved": None, "rows": rows}
     pause = {"pause_until": None, "pause_min": "2026-11-24", "pause_max": "2027-11-23"}
-    more = {"was": ["given"], "made": 1795428297, "language": "en", "errors": {}, "link_url": "/preferences"}
+    more = {
+        "news": None,
+        "was": ["given"],
+        "made": 1795428297,
+        "language": "en",
+        "errors": {},
+        "link_url": "/preferences",
+    }
     return usual | pause | more | changes
 
 
@@ -110,33 +117,51 @@ def mail(**changes: Any) -> dict[str, Any]:
         "postal_address": "Kaaistraat 1\n1000 Brussels",
         "sender_name": "De Krant",
         "receipt": "",
+        "statement": None,
     }
     return usual | changes
 
 
 LEAVE = {"unsubscribe_url": TOKEN, "preferences_url": TOKEN.replace("/u/", "/preferences/")}
 ERRORS = {"email": "This is no address.", "purpose": "Tick at least one box.", "page": "Wait a minute."}
-PRIVACY = {
-    "purposes": [NEWS, OFFERS | {"basis": "soft_opt_in", "recipients": ("Drukkerij nv",)}],
-    "processors": [
-        {"name": "Mailchimp", "service": "sends our mail", "country": "US", "transfer_tool": "Data Privacy Framework"},
-        {"name": "Host bv", "service": "keeps our servers", "country": "NL", "transfer_tool": ""},
-    ],
-    "retention": [
-        {"what": what, "how_long": Length(count, unit)}
-        for what, count, unit in (
-            ("pending", 72, "hours"),
-            ("consent", 36, "months"),
-            ("profile", 1, "days"),
-            ("evidence", 36, "months"),
-            ("stop_list", 36, "months"),
-        )
-    ],
-    "sources": [],
-    "version": 3,
-    "date": date(2026, 11, 23),
-    "postal_address": "PO box 7\n1000 Brussels",
+ADDRESS = {
+    "title": "De Krant nv",
+    "text": "",
+    "facts": [["Website", "https://krant.example"], ["E-mail", "x@y.example"]],
 }
+PRIVACY = {
+    "sections": [
+        ("controller", "Responsible", [ADDRESS]),
+        ("contact", "Whom to ask", [{"title": "Officer:", "text": "Els Peeters", "facts": []}]),
+        (
+            "purposes",
+            "What we send",
+            [{"title": "Monthly news", "text": "The stories.", "facts": [["Often", "Monthly"]]}],
+        ),
+        ("data", "Which data", [{"title": "", "text": "your e-mail address", "facts": []}]),
+        ("transfers", "Outside Europe", [{"title": "", "text": "Nothing leaves.", "facts": []}]),
+        ("retention", "How long", [{"title": "A request", "text": "3 days", "facts": []}]),
+        ("rights", "What you can ask", [{"title": "", "text": "See it.", "facts": []}]),
+        ("complaint", "Complaining", [ADDRESS | {"text": "To the authority."}]),
+    ],
+    "headings": {"purposes": "What we send", "recipients": "Who gets it"},
+    "version": "3",
+    "date": date(2026, 11, 23),
+    "changes": [],
+    "earlier": [],
+}
+CHANGED = [
+    {
+        "how": how,
+        "section": "recipients",
+        "key": "x",
+        "title": "Host bv",
+        "before": "then",
+        "after": "now",
+        "material": "",
+    }
+    for how in ("added", "removed", "changed")
+]
 RECEIPT_ITEM = {
     "purpose": "Monthly news",
     "label": LABEL,
@@ -218,11 +243,18 @@ PAGES: dict[str, list[dict[str, Any]]] = {
             pause_until=date(2026, 12, 24),
             rows=[row(Status.GIVEN, on=True, paused=date(2026, 12, 24), how="on this page")],
         ),
-        preferences(rows=[row(status) for status in Status]),
+        preferences(rows=[row(status) for status in Status], news={"version": 2, "day": date(2026, 11, 23)}),
     ],
     "privacy": [
         PRIVACY,
-        PRIVACY | {"processors": [], "sources": [{"name": "Partner nv", "contact": "privacy@partner.example"}]},
+        PRIVACY
+        | {"changes": CHANGED, "earlier": [{"version": "2", "day": date(2026, 1, 2), "sha256": SHA}]}
+        | {
+            "sections": [
+                *PRIVACY["sections"][:-1],
+                ("complaint", "Complaining", [ADDRESS | {"title": "", "text": "There."}]),
+            ]
+        },
     ],
     "notice": [
         {"purpose": "Monthly news", "version": 2, "language": "en", "label": LABEL, "notice": NOTICE, "sha256": SHA}
@@ -241,9 +273,15 @@ MAILS: dict[str, list[dict[str, Any]]] = {
         mail(preferences_url=LEAVE["preferences_url"], receipt="Receipt"),
         mail(**LEAVE, purposes=[]),
     ],
-    "link": [mail(url=TOKEN.replace("/u/", "/preferences/"))],
     "identity": [mail(url=TOKEN.replace("/u/", "/requests/"))],
     "breach": [mail(purposes=[], words=["A laptop was stolen.", "Beware of mails in our name."])],
+    "link": [
+        mail(url=TOKEN.replace("/u/", "/preferences/")),
+        mail(
+            url=TOKEN.replace("/u/", "/preferences/"),
+            statement={"day": date(2026, 11, 23), "url": "https://prefs.krant.example/privacy/2"},
+        ),
+    ],
     "repermission": [mail(url=TOKEN.replace("/u/", "/question/"), no_url=TOKEN, purposes=[NEWS], until=NOON)],
 }
 
@@ -546,7 +584,8 @@ class TestMails:
         text, html = (texts.render(f"email/{name}/body.{kind}", language, **state) for kind in ("txt", "html"))
         assert urls(text) == urls(html)
         given = {state[key] for key in ("url", "no_url", "unsubscribe_url", "preferences_url") if state[key]}
-        assert urls(text) == given | {COMMON["statement_url"]}
+        changed = {state["statement"]["url"]} if state["statement"] else set()
+        assert urls(text) == given | changed | {COMMON["statement_url"]}
 
     @every_mail
     def test_text_part(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ from bridge.cli.proof import checkpoint, verify
 from bridge.cli.reconcile import reconcile
 from bridge.cli.repermission import repermission
 from bridge.cli.rights import rights
+from bridge.cli.statement import statement
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 from bridge.vocabulary import rfc3339
@@ -76,6 +77,7 @@ main.add_command(approve)
 main.add_command(breach)
 main.add_command(register)
 main.add_command(report)
+main.add_command(statement)
 main.add_command(repermission)
 main.add_command(rights)
 

@@ -1,5 +1,6 @@
 """`consent-bridge register` and `consent-bridge report`: what is written for people who answer for the mail."""
 
+import json
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -48,6 +49,92 @@ def channels(language: str | None, out: Path | None, json_: bool) -> None:
         out=out,
         kinds={".html": lambda: as_html(bridge, found, bridge.clock()), ".csv": lambda: as_csv(found)},
     )
+
+
+@register.command()
+@_LANGUAGE
+@click.option("--out", type=_NEW, help="Write it there: .html prints well, .csv is for a spreadsheet, .json.")
+@as_json
+@env_file
+@errors_in_a_line
+def processors(language: str | None, out: Path | None, json_: bool) -> None:
+    """Who gets data: contract, clauses, sub-processors, transfers; what is missing, overdue or changed.
+
+    \b
+    Example: consent-bridge register processors
+             consent-bridge register processors --out processors.html
+    """
+    from bridge.jobs.reports.parties import as_csv, as_html, as_text, collect
+
+    bridge = make_bridge()
+    found = collect(bridge, _spoken(bridge, language))
+    _tell(
+        found,
+        json_=json_,
+        text=lambda: as_text(found),
+        out=out,
+        kinds={
+            ".html": lambda: as_html(bridge, found, bridge.clock()),
+            ".csv": lambda: as_csv(found),
+            ".json": lambda: _json(found),
+        },
+    )
+
+
+@register.command()
+@click.option("--processor", is_flag=True, help="The form of who works for others: 30(2) instead of 30(1).")
+@_LANGUAGE
+@click.option("--out", type=_NEW, help="Write it there: .html prints well, .csv is for a spreadsheet, .json.")
+@as_json
+@env_file
+@errors_in_a_line
+def processing(processor: bool, language: str | None, out: Path | None, json_: bool) -> None:
+    """The record of processing that the authority may ask for (GDPR 30), letter by letter.
+
+    \b
+    Example: consent-bridge register processing
+             consent-bridge register processing --processor --out record.html
+    """
+    from bridge.jobs.reports.processing import as_csv, as_html, as_text, collect
+
+    bridge = make_bridge()
+    found = collect(bridge, _spoken(bridge, language), processor=processor)
+    _tell(
+        found,
+        json_=json_,
+        text=lambda: as_text(found),
+        out=out,
+        kinds={
+            ".html": lambda: as_html(bridge, found, bridge.clock()),
+            ".csv": lambda: as_csv(found),
+            ".json": lambda: _json(found),
+        },
+    )
+
+
+@register.command()
+@click.option("--by", metavar="NAME", required=True, help="Who looked, by name.")
+@as_json
+@env_file
+@errors_in_a_line
+def acknowledge(by: str, json_: bool) -> None:
+    """Note that a person has seen the registers as they are now; later changes are named against that.
+
+    \b
+    Example: consent-bridge register acknowledge --by "Dora Maes"
+    """
+    from bridge.jobs.tasks import acknowledge
+
+    name = " ".join(by.split())
+    if not name or len(name) > 100 or not name.isprintable():
+        fail("--by: write the name of the person who looked")
+    seen = acknowledge(make_bridge(), name)
+    if json_:
+        show({"by": name, "seen": [change._asdict() for change in seen]})
+        return
+    for change in seen:
+        click.echo(str(change))
+    click.echo(f"Noted: {name} has seen the registers as they are.")
 
 
 @register.command()
@@ -134,6 +221,10 @@ def _mail(bridge: Bridge, departments: list[str], language: str | None) -> None:
         click.echo(f"{department}: handed over {count - len(failed[department])} of {count}")
     if wrong := [f"{department}: {why}" for department, reasons in failed.items() for why in reasons]:
         fail("\n".join(wrong))
+
+
+def _json(found: dict[str, Any]) -> str:
+    return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
 
 
 def _spoken(bridge: Bridge, language: str | None) -> str:

@@ -320,6 +320,7 @@ class Dispatcher:
             until=mail.made
             + bridge.policy.repermission.answer_within.time
             - timedelta(days=1),  # the whole of that day
+            statement=bridge.board.mail(bridge.clock()),
         )
         if kind is MailKind.GOODBYE:
             return goodbye(bridge, person, occasion)

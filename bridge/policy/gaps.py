@@ -90,6 +90,14 @@ def needed_assessments(policy: Policy) -> dict[str, str]:
     return needed
 
 
+def received(policy: Policy, party: Processor) -> tuple[str, ...]:
+    """What a third party gets: as its entry says, else what every adapter is told (MIN-04) and the fields it maps."""
+    if party.data or not party.adapter:
+        return party.data
+    fields = (field.id for field in policy.fields.values() if party.adapter in field.at)
+    return ("address", "language", "choices", "link", *fields)
+
+
 def _channels(policy: Policy, today: date) -> Iterator[Gap]:
     for channel in policy.channels.values():
         if channel.next_review < today:

@@ -80,12 +80,14 @@ def upgrade(database: Database) -> bool:
 
 
 def keep_history(db: Connection) -> None:
-    """Make the triggers that refuse to change history, anew."""
-    dialect = db.dialect.name
+    """Make the triggers that refuse to change history, anew; those of tables that an older schema has."""
+    dialect, there = db.dialect.name, inspect(db).get_table_names()
     for statement in FUNCTIONS if dialect == "postgresql" else ():
         db.exec_driver_sql(statement)
     for name, statement in TRIGGERS[dialect].items():
         table = name.partition("_keep_")[0]
+        if table not in there:
+            continue
         db.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + (f" ON {table}" if dialect == "postgresql" else ""))
         db.exec_driver_sql(statement)
 

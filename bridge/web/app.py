@@ -144,7 +144,12 @@ def page(template: str, *, status: int = 200, lang: str | None = None, **context
     """One page in the reader's language."""
     spoken = lang or language()
     text = bridge().texts.render(f"pages/{template}.html", spoken, status=status, **context)
-    response = make_response(text, status)
+    return page_of(text.encode(), spoken, status)
+
+
+def page_of(body: bytes, spoken: str, status: int = 200) -> Response:
+    """A page that is written already."""
+    response = make_response(body, status)
     response.headers["Content-Language"] = spoken
     response.headers["Vary"] = "Accept-Language"
     return response

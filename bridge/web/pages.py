@@ -415,6 +415,7 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
         was=[row.purpose for row in seen.rows if row.on],
         made=int(seen.made.timestamp()),
         language=seen.language,
+        news=house.board.page(house.clock()),
         pause_until=seen.pause_until,
         pause_min=(today + timedelta(days=1)).isoformat(),
         pause_max=(today + LONGEST_PAUSE).isoformat(),

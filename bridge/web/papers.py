@@ -5,70 +5,55 @@ from hashlib import sha256
 
 from flask import Blueprint, Response, abort
 
-from bridge.web.app import bridge, language, page
+from bridge.statement import content, render
+from bridge.store import StoreAway
+from bridge.web.app import bridge, language, page, page_of
 
 bp = Blueprint("papers", __name__)
 
 #: Wordings are counted from 1; a number beyond this was never one, and is more than a database column holds.
 _MOST_VERSIONS = 1_000_000
+#: The column of statements holds no more.
+_MOST_STATEMENTS = 32_767
 
 
 @bp.get("/privacy")
 def privacy() -> Response:
-    """The privacy statement, from the policy."""
-    return _privacy()
+    """The newest statement that was published; before the first, the one that the policy gives today."""
+    spoken = language()
+    try:
+        book = bridge().store.papers
+        found = book.bytes_of(book.newest(), [spoken])
+    except StoreAway:
+        found = None  # what the policy says is as true
+    if found is None:
+        return page_of(_draft(spoken), spoken)
+    return page_of(found[1], found[0])
 
 
 @bp.get("/privacy/<version>")
 def privacy_version(version: str) -> Response:
-    """The statement of that version; only the current one is kept until statements are published."""
-    if version != _statement_version():
-        abort(404)
-    return _privacy()
-
-
-def _privacy() -> Response:
-    house = bridge()
+    """The very bytes of a published version, for ever; or the draft by its own name, while none is out (TRN-03)."""
     spoken = language()
-    policy = house.policy
-    return page(
-        "privacy",
-        lang=spoken,
-        purposes=[
-            {
-                "name": p.name[spoken],
-                "description": p.description[spoken],
-                "basis": p.basis.value,
-                "frequency": p.frequency[spoken],
-                "recipients": list(p.recipients),
-            }
-            for p in policy.purposes.values()
-        ],
-        processors=[
-            {"name": p.name, "service": p.service, "country": p.country, "transfer_tool": p.transfer_tool}
-            for p in policy.processors.values()
-        ],
-        sources=[{"name": c.source.name, "contact": c.source.contact} for c in policy.channels.values() if c.source],
-        retention=_retention(),
-        version=_statement_version(),
-        date=datetime.fromtimestamp(house.settings.policy.stat().st_mtime, UTC),
-        postal_address=policy.mail.postal_address,
-    )
+    number = int(version) if version.isascii() and version.isdigit() and len(version) < 6 else 0
+    book = bridge().store.papers
+    if 0 < number <= _MOST_STATEMENTS and (found := book.bytes_of(number, [spoken])):
+        return page_of(found[1], found[0])
+    if version != _draft_name() or book.newest():
+        abort(404)
+    return page_of(_draft(spoken), spoken)
 
 
-def _retention() -> list[dict[str, object]]:
-    kept = bridge().policy
-    return [
-        {"what": "pending", "how_long": kept.limits_.pending_ttl},
-        {"what": "consent", "how_long": kept.limits_.consent_max_age},
-        {"what": "profile", "how_long": kept.retention.profile},
-        {"what": "evidence", "how_long": kept.retention.evidence},
-        {"what": "stop_list", "how_long": kept.retention.stop_list},
-    ]
+def _draft(spoken: str) -> bytes:
+    """The statement that the policy gives today."""
+    house = bridge()
+    told = content(house.policy, house.texts, spoken)
+    day = datetime.fromtimestamp(house.settings.policy.stat().st_mtime, UTC).astimezone(house.policy.zone).date()
+    return render(house.texts, spoken, told, version=_draft_name(), day=day).encode()
 
 
-def _statement_version() -> str:
-    """The version is what the statement is made of: the policy's own bytes."""
+def _draft_name() -> str:
+    """A draft is named by what it is made of: the policy's own bytes."""
     return sha256(bridge().settings.policy.read_bytes()).hexdigest()[:12]
 
 

@@ -18,6 +18,7 @@ from bridge.jobs.doctor import (
     domain,
     house,
     page,
+    papers,
     requests,
     sample,
     times,
@@ -32,18 +33,19 @@ class Papers(NamedTuple):
     page: str = ""  # a page of the operator's own site, as HTML
 
 
-def look(bridge: Bridge, papers: Papers) -> Iterator[Finding]:
+def look(bridge: Bridge, given: Papers) -> Iterator[Finding]:
     """Everything but the platforms' own findings, each as soon as it is known."""
     yield from house.look(bridge)
     yield from breaches.look(bridge)
+    yield from papers.look(bridge)
     yield from complaints.look(bridge)
     yield from campaigns.look(bridge)
     yield from requests.look(bridge)
     yield from ages.look(bridge)
     yield from address.look(bridge)
     yield from times.look(bridge)
-    yield from domain.look(bridge, papers.message)
-    if papers.message is not None:
-        yield from sample.look(bridge, papers.message)
-    if papers.page:
-        yield from page.look(bridge, papers.page)
+    yield from domain.look(bridge, given.message)
+    if given.message is not None:
+        yield from sample.look(bridge, given.message)
+    if given.page:
+        yield from page.look(bridge, given.page)

@@ -1,0 +1,464 @@
+"""The privacy statement as data: what it says item by item in one language, what it lacks, what changed (GDPR 13, 14).
+
+Made from the policy alone. `standards.md` section 9 has the list; nothing is published while one of its items is empty.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from bridge.policy import Policy, Processor, Purpose, is_third_country
+from bridge.texts import Texts, mark
+from bridge.vocabulary import LegalBasis
+
+#: Section -> key -> {"title", "text", "facts": {key: [label, text]}}; every leaf is what readers see.
+Content = dict[str, dict[str, dict[str, Any]]]
+
+#: The sections in the order of the page, with their headings.
+SECTIONS = {
+    "controller": mark("Who is responsible"),
+    "representative": mark("Our representative in the European Union"),
+    "contact": mark("Whom to ask about your data"),
+    "purposes": mark("What we send and why we may"),
+    "duties": mark("What we keep besides, and why"),
+    "data": mark("Which data this is about"),
+    "source": mark("Where we have it from"),
+    "required": mark("Must you give it?"),
+    "recipients": mark("Who gets it"),
+    "transfers": mark("Outside Europe"),
+    "retention": mark("How long we keep it"),
+    "rights": mark("What you can ask"),
+    "withdrawal": mark("Taking back a yes"),
+    "complaint": mark("Complaining"),
+    "automated": mark("Decisions by machines"),
+}
+
+#: Sections that must say something, with the keys that must be there; more follow from the policy (`wanted`).
+REQUIRED = {
+    "controller": ("controller",),
+    "contact": ("contact",),
+    "duties": ("proof", "stop_list", "requests"),
+    "data": ("address", "language", "choices", "proof"),
+    "source": ("yourself",),
+    "required": ("required",),
+    "retention": ("pending", "consent", "profile", "evidence", "stop_list", "bounced", "requests"),
+    "rights": ("access", "rectify", "erase", "restrict", "object", "port"),
+    "withdrawal": ("withdrawal",),
+    "complaint": ("complaint",),
+    "automated": ("automated",),
+}
+
+#: Sections in which something new, or other, is told to readers (TRN-05).
+_MATERIAL = frozenset({"controller", "purposes", "recipients", "transfers"})
+
+
+class Lack(NamedTuple):
+    """One item that is empty: nothing is published until it is not."""
+
+    where: str  # transfers.mailchimp.safeguard
+    fix: str
+
+
+def content(policy: Policy, texts: Texts, language: str) -> Content:
+    """What the statement says in this language."""
+    return {
+        "controller": _controller(policy, texts, language),
+        "representative": _representative(policy),
+        "contact": _contact(policy, texts, language),
+        "purposes": {p.id: _purpose(policy, p, texts, language) for p in policy.purposes.values()},
+        "duties": _duties(policy, texts, language),
+        "data": _data(policy, texts, language),
+        "source": _sources(policy, texts, language),
+        "required": {"required": _item("", _required(texts, language))},
+        "recipients": _recipients(policy, texts, language),
+        "transfers": _transfers(policy, texts, language),
+        "retention": _retention(policy, texts, language),
+        "rights": _rights(texts, language),
+        "withdrawal": {"withdrawal": _item("", _withdrawal(texts, language))},
+        "complaint": _complaint(policy, texts, language),
+        "automated": {"automated": _item("", _automated(policy, texts, language))},
+    }
+
+
+def lacks(policy: Policy, told: Content, today: date) -> list[Lack]:
+    """Every item of section 9 that is missing or empty in what is told (TRN-01), with the fix."""
+    found = []
+    for section, keys in wanted(policy).items():
+        there = told.get(section, {})
+        for key in keys:
+            item = there.get(key)
+            where = f"{section}.{key}"
+            if item is None or not (item["title"] or item["text"]).strip():
+                found.append(Lack(where, _fix(section, key)))
+                continue
+            if section in ("complaint", "representative") and not item["title"].strip():
+                found.append(Lack(where, _fix(section, key)))
+            if section != "controller" and not item["text"].strip():
+                found.append(Lack(f"{where}.text", _fix(section, key)))
+            for fact, (_, text) in item["facts"].items():
+                if not text.strip():
+                    found.append(Lack(f"{where}.{fact}", _fix(section, f"{key}.{fact}")))
+    return [*found, *_unready(policy, today)]
+
+
+def wanted(policy: Policy) -> dict[str, tuple[str, ...]]:
+    """Which items there must be with this policy, section by section."""
+    told = _told(policy)
+    found = dict(REQUIRED)
+    found["purposes"] = tuple(policy.purposes)
+    found["data"] += tuple(policy.fields)
+    found["source"] += tuple(channel.id for channel in policy.channels.values() if channel.source)
+    found["recipients"] = tuple(party.key for party in told) or ("nobody",)
+    found["transfers"] = tuple(party.key for party in told if party.abroad) or ("none",)
+    if is_third_country(policy.country) or policy.statement.representative:
+        found["representative"] = ("representative",)
+    return found
+
+
+def _fix(section: str, key: str) -> str:
+    """What to write in the policy."""
+    fixes = {
+        "complaint": "name the authority where readers complain: [statement.authority] name, address, website",
+        "representative": "name your representative in the Union: [statement.representative] name, email (GDPR 27)",
+        "contact": "add [dpo], or [privacy_contact] where no officer is required",
+    }
+    fact = key.rpartition(".")[2]
+    facts = {
+        "interest": "say which interest is legitimate: interest.<language> under [statement] (GDPR 13(1)(d))",
+        "safeguard": "say what protects the data there and how to have a copy: safeguard.<language> in the entry",
+        "tool": "name the transfer tool: transfer_tool in the entry",
+    }
+    return facts.get(fact) or fixes.get(section) or "this item of the statement is empty: fill it in in the policy"
+
+
+def _unready(policy: Policy, today: date) -> Iterator[Lack]:
+    """Readers are not told of a recipient that nobody checked, nor left untold of one that is used."""
+    for purpose in policy.purposes.values():
+        for adapter in purpose.at:
+            party = policy.processors.get(adapter)
+            if party is None or not party.told:
+                fix = policy.processor_problem(adapter, today) or f"{adapter} is not in use"
+                yield Lack(f"recipients.{adapter}", fix)
+
+
+# -- the items ---------------------------------------------------------------------------------------------------
+
+
+def _item(title: str, text: str, **facts: list[str]) -> dict[str, Any]:
+    return {"title": title, "text": text, "facts": facts}
+
+
+def _told(policy: Policy) -> list[Processor]:
+    return [party for party in policy.processors.values() if party.told]
+
+
+def _controller(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say, who = texts.gettext, policy.controller
+    found = {
+        "controller": _item(
+            who.name,
+            "",
+            address=[say(language, "Address"), who.address],
+            email=[say(language, "E-mail"), who.email],
+            website=[say(language, "Website"), who.website],
+        )
+    }
+    if policy.mail.postal_address.strip() not in ("", who.address):
+        found["controller"]["facts"]["letters"] = [say(language, "Letters about our mail"), policy.mail.postal_address]
+    for party in _told(policy):
+        if party.role == "joint":
+            text = say(language, "decides with us; you can turn to either of us")
+            found[party.key] = _item(party.name, text)
+    return found
+
+
+def _representative(policy: Policy) -> dict[str, Any]:
+    who = policy.statement.representative
+    if who is not None:
+        return {"representative": _item(who.name, who.email)}
+    return {"representative": _item("", "")} if is_third_country(policy.country) else {}
+
+
+def _contact(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    who = policy.dpo or policy.privacy_contact
+    if who is None:
+        return {}
+    officer = texts.gettext(language, "Data protection officer:")
+    plain = texts.gettext(language, "Questions about your data:")
+    return {"contact": _item(officer if policy.dpo else plain, f"{who.name}, {who.email}" if who.name else "")}
+
+
+def _purpose(policy: Policy, purpose: Purpose, texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    consent = say(
+        language,
+        "Your consent (GDPR, article 6(1)(a)). You can take it back at any time; what was done before stays lawful.",
+    )
+    customer = say(
+        language,
+        "You are our customer: we may write to you about similar products of our own (GDPR, article 6(1)(f), and the "
+        "ePrivacy rules for customers). You can object at any time.",
+    )
+    soft = purpose.basis is LegalBasis.SOFT_OPT_IN
+    item = _item(
+        purpose.name.get(language, ""),
+        purpose.description.get(language, ""),
+        often=[say(language, "How often"), purpose.frequency.get(language, "")],
+        ground=[say(language, "Legal ground"), customer if soft else consent],
+    )
+    sold = any(channel.sale and purpose.id in channel.purposes for channel in policy.channels.values())
+    if soft or (policy.soft_opt_in and sold):
+        item["facts"]["interest"] = [say(language, "Our interest"), policy.statement.interest.get(language, "")]
+    if purpose.recipients:
+        item["facts"]["recipients"] = [say(language, "Also received by"), ", ".join(purpose.recipients)]
+    return item
+
+
+def _duties(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    found = {
+        "proof": _item(
+            say(language, "The proof of your choices"),
+            say(
+                language,
+                "When, where and to which words you said yes or no: we must be able to show it (GDPR, articles 5(2) "
+                "and 7(1)).",
+            ),
+        ),
+        "stop_list": _item(
+            say(language, "A fingerprint of your address, after a stop or an erasure"),
+            say(
+                language,
+                "So that a stop stays a stop, also when a list with your address comes to us again: we keep a coded "
+                "fingerprint, not the address itself. It is our legitimate interest, and yours, that your no is heard "
+                "(GDPR, articles 6(1)(f) and 21(3)).",
+            ),
+        ),
+        "requests": _item(
+            say(language, "What you ask of us about your data"),
+            say(language, "We must answer, and show that we did (GDPR, articles 12 to 22)."),
+        ),
+    }
+    if policy.evidence_ip:
+        found["network"] = _item(
+            say(language, "The network address of your yes"),
+            say(language, "As part of the proof, for as long as the proof (GDPR, article 7(1))."),
+        )
+    return found
+
+
+def _data(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    found = {
+        "address": _item("", say(language, "your e-mail address")),
+        "language": _item("", say(language, "the language in which we write to you")),
+        "choices": _item("", say(language, "your choices: what you want to receive and what not")),
+        "proof": _item("", say(language, "the proof of each choice: when, where, and which words you saw")),
+    }
+    for field in policy.fields.values():
+        found[field.id] = _item("", field.label.get(language, ""))
+    return found
+
+
+def _sources(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    found = {
+        "yourself": _item(
+            "",
+            say(
+                language,
+                "From yourself: what you filled in, chose and pressed. Our mailing service tells us when a mail could "
+                "not be delivered, or when you complain of it there.",
+            ),
+        )
+    }
+    for channel in policy.channels.values():
+        if channel.source:
+            text = say(
+                language,
+                "Your e-mail address and language may come from %(name)s (%(contact)s), if you gave them there. Who "
+                "did not say yes to us is not mailed, and is deleted within a month.",
+                name=channel.source.name,
+                contact=channel.source.contact,
+            )
+            found[channel.id] = _item(channel.source.name, text)
+    return found
+
+
+def _required(texts: Texts, language: str) -> str:
+    return texts.gettext(
+        language,
+        "No law and no contract asks it of you. Without an e-mail address we cannot send you what you ask for; nothing "
+        "else follows.",
+    )
+
+
+def _recipients(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    found = {}
+    for party in _told(policy):
+        role = {
+            "processor": say(language, "works for us, under contract, for this and nothing else"),
+            "controller": say(language, "decides itself what it does with it; ask it for its own statement"),
+            "joint": say(language, "decides with us; you can turn to either of us"),
+        }[party.role]
+        service = party.service_text.get(language) or party.service
+        found[party.key] = _item(
+            party.name, f"{service}; {role}", country=[say(language, "Country"), texts.country(language, party.country)]
+        )
+    if not found:
+        found["nobody"] = _item("", say(language, "Nobody: we do everything ourselves."))
+    return found
+
+
+def _transfers(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    found = {}
+    for party in _told(policy):
+        if party.abroad:
+            found[party.key] = _item(
+                party.name,
+                texts.country(language, party.country),
+                tool=[say(language, "Legal tool"), party.transfer_tool],
+                safeguard=[say(language, "What protects your data there"), party.safeguard.get(language, "")],
+            )
+    return found or {"none": _item("", say(language, "No data leaves for countries without adequate protection."))}
+
+
+def _retention(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    say, kept, limits = texts.gettext, policy.retention, policy.limits_
+    spans = {
+        "pending": (say(language, "A request that is not confirmed"), limits.pending_ttl),
+        "consent": (say(language, "Your yes, before we ask again"), limits.consent_max_age),
+        "profile": (say(language, "Your address and what you filled in, after you left"), kept.profile),
+        "evidence": (say(language, "The proof of your choices, after you left"), kept.evidence),
+        "stop_list": (say(language, "A fingerprint of your address, so that a stop stays a stop"), kept.stop_list),
+        "bounced": (say(language, "An address that no longer exists"), kept.bounced),
+        "requests": (say(language, "What you asked of us about your data"), kept.request_files),
+    }
+    return {key: _item(what, texts.length(language, span)) for key, (what, span) in spans.items()}
+
+
+def _rights(texts: Texts, language: str) -> dict[str, Any]:
+    say = texts.gettext
+    told = {
+        "access": say(language, "See what we keep about you (GDPR, article 15)."),
+        "rectify": say(language, "Have it put right (article 16)."),
+        "erase": say(language, "Have it erased (article 17)."),
+        "restrict": say(language, "Have it kept but not used, while something is in dispute (article 18)."),
+        "port": say(language, "Have a copy to take with you, also in a form for machines (article 20)."),
+        "object": say(language, "Object to our use of your address for marketing; we then stop for good (article 21)."),
+    }
+    return {key: _item("", text) for key, text in told.items()}
+
+
+def _withdrawal(texts: Texts, language: str) -> str:
+    return texts.gettext(
+        language,
+        "Stop at any time: with the link in every mail, or on your preference page. It costs nothing and needs no "
+        "reason. What was sent before stays lawful.",
+    )
+
+
+def _complaint(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
+    where, say = policy.statement.authority, texts.gettext
+    text = say(
+        language,
+        "If you think we do not follow the law, you can complain to the data protection authority of the country where "
+        "you live or work.",
+    )
+    if where is None:
+        return {"complaint": _item("", text)}
+    return {
+        "complaint": _item(
+            where.name,
+            text,
+            address=[say(language, "Address"), where.address],
+            website=[say(language, "Website"), where.website],
+        )
+    }
+
+
+def _automated(policy: Policy, texts: Texts, language: str) -> str:
+    none = texts.gettext(language, "None: no machine decides anything about you, and no profile of you is made.")
+    return policy.statement.automated.get(language) or none
+
+
+# -- what changed ------------------------------------------------------------------------------------------------
+
+
+def changes(before: Content, after: Content) -> list[dict[str, str]]:
+    """Item by item what one version says that the other did not; `material` where readers must hear of it (TRN-05)."""
+    found = []
+    for section in SECTIONS:
+        old, new = before.get(section, {}), after.get(section, {})
+        for key in [*new, *(key for key in old if key not in new)]:
+            if old.get(key) == new.get(key):
+                continue
+            how = "added" if key not in old else "removed" if key not in new else "changed"
+            item = new.get(key) or old[key]
+            found.append(
+                {
+                    "how": how,
+                    "section": section,
+                    "key": key,
+                    "title": item["title"] or item["text"],
+                    "before": _brief(old[key]) if how == "changed" else "",
+                    "after": _brief(new[key]) if how == "changed" else "",
+                    "material": "yes" if _is_material(section, key, old.get(key), new.get(key)) else "",
+                }
+            )
+    return found
+
+
+def _is_material(section: str, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> bool:
+    """A new purpose, controller, recipient or transfer, or another ground, tool or country."""
+    if section not in _MATERIAL or new is None or key in ("nobody", "none"):
+        return False
+    if old is None:
+        return True
+    if section == "controller":
+        return bool(old["title"] != new["title"])
+    if section == "purposes":
+        facts = ("ground", "interest", "recipients")
+        return any(old["facts"].get(fact) != new["facts"].get(fact) for fact in facts)
+    return bool(old["facts"] != new["facts"])
+
+
+def _brief(item: dict[str, Any]) -> str:
+    """An item in one line."""
+    return "; ".join(
+        text for text in (item["title"], item["text"], *(text for _, text in item["facts"].values())) if text
+    )
+
+
+def _said(items: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A section without what a draft does not say yet."""
+    return [
+        item | {"facts": [fact for fact in item["facts"].values() if fact[1].strip()]}
+        for item in items.values()
+        if (item["title"] or item["text"]).strip()
+    ]
+
+
+def render(
+    texts: Texts,
+    language: str,
+    told: Content,
+    *,
+    version: str,
+    day: date,
+    changed: Sequence[Mapping[str, str]] = (),
+    earlier: Sequence[Mapping[str, object]] = (),
+) -> str:
+    """The statement as a page. `earlier`: the versions before it, each with `version`, `day` and `sha256`."""
+    return texts.render(
+        "pages/privacy.html",
+        language,
+        sections=[(key, texts.gettext(language, words), _said(told[key])) for key, words in SECTIONS.items()],
+        headings={key: texts.gettext(language, words) for key, words in SECTIONS.items()},
+        version=version,
+        date=day,
+        changes=changed,
+        earlier=earlier,
+    )
