@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from adapters import _mailchimp_batches as batches
+from adapters._held import facts
 from adapters._mailchimp_api import SECONDS, MailchimpApi, meaning_of, member_id
 from adapters._mailchimp_everybody import read_everybody, read_some
 from adapters._mailchimp_members import PREFS, Purposes, read_members
@@ -381,6 +382,26 @@ class Mailchimp(Adapter):
                 return DONE
             raise
         return later("still_there")
+
+    def held(self, emails: Sequence[str]) -> list[Mapping[str, str]]:
+        """All that a look at each of them in each audience shows, archived people too."""
+        return [
+            {
+                f"{audience}: {name}" if len(self._audiences) > 1 else name: value
+                for audience in self._audiences
+                for name, value in self._held_at(audience, email).items()
+            }
+            for email in emails
+        ]
+
+    def _held_at(self, audience: str, email: str) -> Mapping[str, str]:
+        try:
+            answer = self._api.call(self._api.lists.get_list_member, audience, member_id(email))
+        except Told as told:
+            if told.status == 404:
+                return {}
+            raise AdapterError(f"mailchimp: {told.outcome.reason} while reading a member") from None
+        return facts(answer, without=("_links",))
 
     def members(self) -> Iterator[Member]:
         """Everybody in all audiences, archived people too; each person once."""

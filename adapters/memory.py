@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from adapters._held import facts
 from bridge.adapter import Adapter, AdapterError, Unverified
 from bridge.vocabulary import (
     DONE,
@@ -116,6 +117,17 @@ class Memory(Adapter):
         for email in emails:
             self.account.people.pop(_low(email), None)
         return [DONE] * len(emails)
+
+    def held(self, emails: Sequence[str]) -> list[Mapping[str, str]]:
+        """Everything in the dict about them."""
+        self.account.called("held", emails)
+        return [self._held(_low(email)) for email in emails]
+
+    def _held(self, email: str) -> Mapping[str, str]:
+        person = self.account.people.get(email)
+        if person is None:
+            return {}
+        return facts({"email": email, **vars(person), "on": sorted(person.on), "left": sorted(person.left)})
 
     def members(self) -> Iterator[Member]:
         """Everybody in the dict."""

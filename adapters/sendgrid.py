@@ -10,6 +10,7 @@ import msgspec
 
 from adapters import _sendgrid_everybody as everybody
 from adapters import _sendgrid_exports as exports
+from adapters._held import facts
 from adapters._outcomes import Round, Told, later, refused
 from adapters._plans import plan_limit
 from adapters._sendgrid_api import SECONDS, SendGridApi, mapping
@@ -345,6 +346,43 @@ class SendGrid(Adapter):
     def _erase_data(self, emails: Sequence[str], who: Sequence[int]) -> Outcome:
         self._api.post("recipients", "erasejob", body={"email_addresses": [emails[index].strip() for index in who]})
         return DONE
+
+    def held(self, emails: Sequence[str]) -> list[Mapping[str, str]]:
+        """The contact as a search shows it, and the suppression lists that an address of theirs stands on."""
+        try:
+            there = {} if self._api.eu else self._contacts(emails)
+            groups = {
+                purpose: exports.in_group(self._api, place["group"], emails) for purpose, place in self.places.items()
+            }
+            return [self._held(email, there.get(exports.low(email), {}), groups) for email in emails]
+        except Told as told:
+            raise AdapterError(f"sendgrid: {told.outcome.reason} while reading contacts") from None
+
+    def _contacts(self, emails: Sequence[str]) -> dict[str, Mapping[str, object]]:
+        found: dict[str, Mapping[str, object]] = {}
+        for who in _chunks(range(len(emails)), _SEARCH):
+            body = {"emails": [emails[index].strip() for index in who]}
+            try:
+                answer = self._api.post("marketing", "contacts", "search", "emails", body=body)
+            except Told as told:
+                if told.status == 404:  # none of them
+                    continue
+                raise
+            for email, entry in (mapping(answer).get("result") or {}).items():
+                contact = entry.get("contact") if isinstance(entry, dict) else None  # entries may also be errors
+                if isinstance(contact, dict):
+                    found[exports.low(email)] = contact
+        return found
+
+    def _held(self, email: str, contact: Mapping[str, object], groups: Mapping[str, set[str]]) -> Mapping[str, str]:
+        low = exports.low(email)
+        stops: dict[str, object] = {f"left.{purpose}": low in who for purpose, who in groups.items() if low in who}
+        if self._is_stopped_everywhere(low):
+            stops["left.everything"] = True
+        for name in ("bounces", "spam_reports"):
+            if entries := self._api.get("suppression", name, low):
+                stops[name] = entries
+        return facts({**contact, **stops}, without=("_metadata",))
 
     def members(self) -> Iterator[Member]:
         """Every contact, from exports (plain reading shows the 50 newest), less whom the suppression lists stop."""

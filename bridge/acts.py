@@ -57,6 +57,9 @@ log = logging.getLogger("bridge.acts")
 
 LONGEST_PAUSE = timedelta(days=366)
 
+#: Links that put a question which waits for its answer.
+_ASKING = (Action.CONFIRM, Action.MOVE)
+
 
 class Late(BadLink):
     """A confirmation that no longer counts: she left, or was blocked, after it was asked. Offer a new request."""
@@ -491,8 +494,17 @@ class Acts:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def own(self, token: str) -> tuple[Person, list[ConsentEvent], Claim]:
+        """Whom a freshly mailed link means, and what happened to her; an old mail's link opens nothing (PRF-03)."""
+        claim = self._claim(Action.FRESH, token)
+        return *self._meant(claim), claim
+
+    def spoken(self, person: Person) -> str:
+        """Her language, or the policy's first."""
+        return self._language(person)
+
     def _claim(self, action: Action, token: str) -> Claim:
-        life = self.policy.limits_.pending_ttl.time if action is Action.CONFIRM else FRESH_LIFE
+        life = self.policy.limits_.pending_ttl.time if action in _ASKING else FRESH_LIFE
         return self.links.read(action, token, self.clock(), life)
 
     def _stop_claim(self, token: str) -> Claim:

@@ -171,6 +171,14 @@ class Adapter(Ears):
     def erase(self, emails: Sequence[str]) -> list[Outcome]:
         """Make these addresses gone for good, and look that they are. Never having been there is done."""
 
+    def held(self, emails: Sequence[str]) -> list[Mapping[str, str]] | None:  # noqa: ARG002  (the name is the contract)
+        """All that this ESP holds of each of these addresses, in order, by its own names, for readers who ask to see
+        it (GDPR 15). Nothing = it holds nothing of that address. It changes nothing and ends within a minute.
+
+        None = it cannot be asked about single people. Raises `AdapterError` when it could not be asked now.
+        """
+        return None
+
     @abstractmethod
     def members(self) -> Iterator[Member]:
         """Everybody the ESP holds, to the last page, with the purposes that are on."""

@@ -19,6 +19,7 @@ from bridge.board import Board
 from bridge.guardians import Guardians
 from bridge.links import Links
 from bridge.mailer import Mailer, Promotes
+from bridge.my_data import MyData
 from bridge.notices import Notices, check_unchanged
 from bridge.notices import read as read_notices
 from bridge.policy import Policy, PolicyError, load
@@ -298,6 +299,11 @@ class Bridge:
     def board(self) -> Board:
         """What readers are told of a changed privacy statement."""
         return Board(self.store, self.policy)
+
+    @cached_property
+    def my_data(self) -> MyData:
+        """What a reader does with her own data."""
+        return MyData(self.acts, new_consent=self.policy.new_consent_on_address_change)
 
     @cached_property
     def spool(self) -> Spool:

@@ -54,7 +54,7 @@ def look(bridge: Bridge, email: str) -> Found | None:
         sealed, story = False, store.told(person)
     history = with_stops(story, store.stops(person.email))  # the stop list last: it can only say one more no
     confirmed: dict[int, list[Confirmation]] = {}
-    for one in store.confirmations(person):
+    for one in (*store.confirmations(person), *store.corrections(person)):
         confirmed.setdefault(one.number, []).append(one)
     shown = {event.evidence.wording for event in story if event.evidence.wording}
     return Found(

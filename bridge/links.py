@@ -1,9 +1,9 @@
 """Signed links: what each may do, and keys that change without killing a withdrawal.
 
-Seven actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
-ever and can only stop or ask, `fresh` is mailed on request and lives half an hour, `request` says whether a letter came
-from her; by `guardian` a child's guardian agrees, refuses and takes back, by `of_age` she goes on alone. A token holds
-random ids and a short keyed hash, never an address.
+Eight actions, one salt each: `confirm` answers one request, `once` says yes to a question of ours, `stop` lives for
+ever and can only stop or ask, `fresh` is mailed on request and lives half an hour, `move` says that a new address is
+hers, `request` whether a letter came from her; by `guardian` a child's guardian agrees, refuses and takes back, by
+`of_age` she goes on alone. A token holds random ids and a short keyed hash, never an address.
 """
 
 import hmac
@@ -35,6 +35,7 @@ class Action(StrEnum):
     REQUEST = "request"
     GUARDIAN = "guardian"
     OF_AGE = "of_age"
+    MOVE = "move"
 
 
 FRESH_LIFE = timedelta(minutes=30)

@@ -28,6 +28,8 @@ _NO_FOOT = frozenset(
         MailKind.BREACH,
         MailKind.GUARDIAN,
         MailKind.OF_AGE,
+        MailKind.MOVE,
+        MailKind.MOVED,
     }
 )
 
@@ -143,6 +145,8 @@ class Mailer:
             return self._links.url("/question/", self._links.token(claim))
         if occasion.kind is MailKind.IDENTITY:
             return self._links.url("/requests/", self._token(occasion, Action.REQUEST))
+        if occasion.kind is MailKind.MOVE:
+            return self._links.url("/my-data/", self._token(occasion, Action.MOVE))
         if occasion.kind is MailKind.LINK:
             return self._links.url("/preferences/", self._token(occasion, Action.FRESH))
         return self._links.url("/preferences/", self._stop_token(occasion))
@@ -169,7 +173,7 @@ class Mailer:
 
 
 #: Links that answer one request.
-_ANSWERS = frozenset({Action.CONFIRM, Action.REQUEST, Action.GUARDIAN, Action.OF_AGE})
+_ANSWERS = frozenset({Action.CONFIRM, Action.MOVE, Action.REQUEST, Action.GUARDIAN, Action.OF_AGE})
 
 
 def _claim(occasion: Occasion, action: Action) -> Claim:

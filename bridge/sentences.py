@@ -62,6 +62,14 @@ HAPPENED: Mapping[tuple[EventType, Method] | EventType, str] = {
     ),
     (T.WITHDRAWN, M.PREFERENCE_PAGE): mark("On %(when)s the reader stopped %(what)s on the preference page."),
     (T.WITHDRAWN, M.PREFERENCE_LINK): mark("On %(when)s the reader stopped %(what)s on the preference page."),
+    (T.WITHDRAWN, M.CONFIRM_PAGE): mark(
+        "On %(when)s, when the reader's address changed, a stop for %(what)s of the address that was left, or of the "
+        "new one, was taken along: the stricter counts."
+    ),
+    (T.WITHDRAWN, M.FORM): mark(
+        "On %(when)s, when the reader's address changed, a stop for %(what)s of the address that was left, or of the "
+        "new one, was taken along: the stricter counts."
+    ),
     T.WITHDRAWN: mark("On %(when)s this person said stop to %(what)s."),
     T.OBJECTED: mark("On %(when)s this person objected to mail. That is a no to every mailing."),
     T.EXPIRED: mark("On %(when)s the ground for %(what)s grew too old to count."),
@@ -94,6 +102,10 @@ HAPPENED: Mapping[tuple[EventType, Method] | EventType, str] = {
     (T.OF_AGE, M.CONFIRM_PAGE): mark(
         "On %(when)s the reader said on the page behind a link that had been mailed to the reader's address to be old "
         "enough to decide alone."
+    ),
+    (T.MOVED, M.CONFIRM_PAGE): mark(
+        "On %(when)s the reader's address changed: the reader asked for it on the page “my data”, and pressed the "
+        "button on the page behind the link that had been mailed to the new address. The consents moved with it."
     ),
     T.MOVED: mark(
         "On %(when)s the reader's address changed. Until the mailbox of the new address has confirmed, no consent "

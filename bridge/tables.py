@@ -359,6 +359,58 @@ outbox = Table(
     Column("reason", String(64)),
 )
 
+#: What platforms hold of readers who asked to see it: kept for a day, and in no backup.
+looks = Table(
+    "looks",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("adapter", String(32), primary_key=True),
+    Column("asked", AwareDateTime, nullable=False),
+    Column("due", AwareDateTime),  # empty when it was answered
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("leased", AwareDateTime),
+    Column("lease", String(22)),
+    Column("told", AwareDateTime),  # when the platform answered
+    Column("sealed", LargeBinary),  # what it said, under the person's key
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_looks_due",
+    looks.c.adapter,
+    looks.c.due,
+    sqlite_where=looks.c.due.is_not(None),
+    postgresql_where=looks.c.due.is_not(None),
+)
+
+#: New addresses that readers asked to be moved to and have not confirmed from there: the last one of each.
+moves = Table(
+    "moves",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("request", String(22), nullable=False),  # also in the link
+    Column("asked", AwareDateTime, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # the new address, under the person's key
+    sqlite_with_rowid=False,
+)
+
+#: Who was told of a correction, or of a changed address (GDPR 19, RGT-03): one row per event of hers and adapter.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("adapter", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the person's event
+    Column("acted", AwareDateTime, nullable=False),
+    Column("confirmed", AwareDateTime),  # when the ESP had taken it; empty while it has not
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_corrections_adapter",
+    corrections.c.adapter,
+    sqlite_where=corrections.c.confirmed.is_(None),
+    postgresql_where=corrections.c.confirmed.is_(None),
+)
+
 #: Lists that were taken in, each once, and how far: a killed import goes on behind what it committed last.
 lists = Table(
     "lists",

@@ -41,6 +41,7 @@ from bridge.sentences import (
     STANDING,
     TOLD,
 )
+from bridge.store.values import Confirmation
 from bridge.texts import mark, wrapped
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -316,12 +317,23 @@ class Teller:
 
     def _carried_out(self, number: int, event: ConsentEvent) -> Iterator[str]:
         """When each platform had done what this stop asks (WDR-11)."""
-        for one in self._found.confirmed.get(number, ()) if event.type in STOPS else ():
+        for one in self._found.confirmed.get(number, ()):
+            if event.type not in STOPS:
+                yield from self._told_of(one)
+                continue
             who = self._who(one.adapter)
             if one.confirmed:
                 yield self._say("%(who)s had carried it out on %(when)s.", who=who, when=self._moment(one.confirmed))
             else:
                 yield self._say("%(who)s has not confirmed yet that it is carried out.", who=who)
+
+    def _told_of(self, one: Confirmation) -> Iterator[str]:
+        """When each platform was told of a correction (GDPR 19)."""
+        who = self._who(one.adapter)
+        if one.confirmed:
+            yield self._say("%(who)s was told of it on %(when)s.", who=who, when=self._moment(one.confirmed))
+        else:
+            yield self._say("%(who)s is still to be told of it.", who=who)
 
     def _asked(self) -> list[str]:
         """The question that may be put once, ever, to contacts without a whole proof (AUD-03)."""

@@ -127,6 +127,8 @@ class MailKind(StrEnum):
     LINK = "link"
     ANSWER = "answer"
     IDENTITY = "identity"  # did a request by letter or phone come from her? (RGT-08)
+    MOVE = "move"  # to a new address of hers: is this mailbox yours? (R13)
+    MOVED = "moved"  # to the address she left, once
     REPERMISSION = "repermission"  # the question for proof, once ever (AUD-03)
     BREACH = "breach"  # her data got into wrong hands, and what that means for her (GDPR 34)
     GUARDIAN = "guardian"  # asks whoever has parental responsibility (KID-01)
@@ -151,6 +153,8 @@ NATURES: Mapping[MailKind, Nature] = {
     MailKind.LINK: Nature.SERVICE,
     MailKind.ANSWER: Nature.SERVICE,
     MailKind.IDENTITY: Nature.SERVICE,
+    MailKind.MOVE: Nature.SERVICE,
+    MailKind.MOVED: Nature.SERVICE,
     MailKind.REPERMISSION: Nature.SERVICE,
     MailKind.BREACH: Nature.SERVICE,
     MailKind.GUARDIAN: Nature.SERVICE,

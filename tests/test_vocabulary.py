@@ -120,7 +120,7 @@ def test_every_kind_of_mail_is_named_once() -> None:
     """SND-01, decision 6: the gate has a rule for each of these, and lets nothing else out."""
     assert {str(kind) for kind in MailKind} == {
         *("confirm", "subscribed", "welcome", "goodbye", "link", "answer", "repermission", "breach", "marketing"),
-        "identity",
+        *("identity", "move", "moved"),
         *("guardian", "of_age"),
     }
 

@@ -28,5 +28,6 @@ def collect(bridge: Bridge, email: str) -> Collected | None:
     found = look(bridge, email)
     if found is None:
         return None
-    held = holding(bridge.database, bridge.store.rows, found.person.number) if found.person else None
+    person = found.person
+    held = holding(bridge.database, bridge.store.rows, person.number, found.made) if person else None
     return Collected(found, held, bridge.store.cases.of(found.email))

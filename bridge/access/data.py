@@ -10,6 +10,7 @@ from bridge.access.requests import as_rows
 from bridge.bootstrap import Bridge
 from bridge.decide import standing
 from bridge.policy import Policy
+from bridge.store.looks import Copy
 from bridge.vocabulary import PREFERENCES, rfc3339
 
 
@@ -32,12 +33,14 @@ def as_data(bridge: Bridge, found: Collected, language: str) -> dict[str, Any]:
         "purposes": [_purpose(bridge, found, purpose, language) for purpose in policy.purposes],
         "sources": sources(policy, found, language),
         "recipients": recipients(bridge, found),
+        "at the platforms": [_copy(copy) for copy in (found.held.copies if found.held else ())],
         "retention": {name: str(span) for name, span in retention(policy).items()},
         "rights": rights(bridge),
         "decisions by machine": False,
         **{name: told[name] for name in ("events", "stop list", "asked once more", "chain")},
         "waiting mails": _waiting(found),
         "requests by letter": as_rows(found.requests),
+        "new address that has not confirmed": _moving(found),
         "requests counted": _counted(found),
     }
 
@@ -97,6 +100,15 @@ def recipients(bridge: Bridge, found: Collected) -> list[dict[str, Any]]:
     return rows
 
 
+def _copy(copy: Copy) -> dict[str, Any]:
+    """What one platform said that it holds, in its own words."""
+    if copy.facts is None:
+        return {"platform": copy.adapter, "asked": rfc3339(copy.asked), "answered": False, "tried": copy.attempts}
+    told: dict[str, Any] = {"platform": copy.adapter, "asked": rfc3339(copy.asked), "answered": True}
+    told["read"] = rfc3339(copy.told) if copy.told else None
+    return told | ({"cannot be asked about one person": True} if copy.closed else {"holds": dict(copy.facts)})
+
+
 def retention(policy: Policy) -> dict[str, Any]:
     """How long what is kept, as the policy says."""
     kept = policy.retention
@@ -125,6 +137,13 @@ def rights(bridge: Bridge) -> dict[str, str]:
     }
 
 
+def _moving(found: Collected) -> dict[str, str] | None:
+    if found.held is None or found.held.moving is None:
+        return None
+    address, asked = found.held.moving
+    return {"address": address, "asked": rfc3339(asked)}
+
+
 def _waiting(found: Collected) -> list[dict[str, Any]]:
     return [
         {
@@ -135,6 +154,7 @@ def _waiting(found: Collected) -> list[dict[str, Any]]:
             "due": rfc3339(mail.due),
             "tried": mail.attempts,
             "held up by": mail.reason or None,
+            "to": mail.to or None,
         }
         for mail in (found.held.waiting if found.held else ())
     ]

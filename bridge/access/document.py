@@ -9,6 +9,7 @@ from bridge.access.data import recipients, retention, sources
 from bridge.access.requests import lines
 from bridge.bootstrap import Bridge
 from bridge.decide import blocks, standing
+from bridge.store.looks import Copy
 from bridge.testimony import Document, Entry, Section, Teller
 from bridge.texts import mark
 from bridge.vocabulary import PREFERENCES, Block, LegalBasis, MailKind
@@ -38,6 +39,8 @@ MAILS = {
     MailKind.LINK: mark("the link you asked for"),
     MailKind.ANSWER: mark("an answer to your request"),
     MailKind.IDENTITY: mark("the question whether a request is yours"),
+    MailKind.MOVE: mark("the question whether your new mailbox is yours"),
+    MailKind.MOVED: mark("a notice to the address you left"),
     MailKind.REPERMISSION: mark("the question whether you still want our mail"),
 }
 
@@ -55,6 +58,7 @@ COUNTED = {
     "sign-up": mark("sign-ups"),
     "preferences": mark("boxes ticked behind an older link"),
     "link": mark("links asked for"),
+    "move": mark("moves to this address"),
 }
 
 
@@ -82,8 +86,11 @@ class _Speaker:
                 Section(self._say("What we use it for"), [self._purpose(each) for each in self._policy.purposes]),
                 Section(self._say("Where it came from"), [Entry("", list(self._sources()))]),
             ]
+        sections.append(Section(self._say("Who gets it"), list(self._recipients())))
+        if found.held and found.held.copies:
+            copies = [self._copy(copy) for copy in found.held.copies]
+            sections.append(Section(self._say("What they hold, in their own words"), copies))
         sections += [
-            Section(self._say("Who gets it"), list(self._recipients())),
             Section(self._say("How long we keep it"), [Entry("", list(self._retention()))]),
             Section(self._say("What you can ask"), [Entry("", list(self._rights()))]),
         ]
@@ -124,6 +131,13 @@ class _Speaker:
                 yield self._say("We ask it for this: %(need)s", need=field.need)
         yield self._say("Your number in our program: %(number)s", number=person.id)
         held = self._found.held
+        if held and held.moving:
+            address, asked = held.moving
+            yield self._say(
+                "New address that has not confirmed yet: %(email)s, asked on %(when)s",
+                email=address,
+                when=self._moment(asked),
+            )
         if held and held.earlier:
             yield self._say(
                 "Addresses you had here before, kept as a code that cannot be read: %(count)s", count=held.earlier
@@ -191,6 +205,18 @@ class _Speaker:
             yield self._say("It deleted your address for good, and takes it back only through a form of its own.")
         if row.get("last refusal"):
             yield self._say("It last answered with this code: %(code)s", code=row["last refusal"])
+
+    def _copy(self, copy: Copy) -> Entry:
+        name = self._policy.sender(copy.adapter)
+        if copy.facts is None:
+            asked = self._moment(copy.asked)
+            return Entry(name, [self._say("It was asked on %(when)s and has not answered yet.", when=asked)])
+        if copy.closed:
+            return Entry(name, [self._say("It cannot be asked about one person; write to us and we look there.")])
+        if not copy.facts:
+            return Entry(name, [self._say("It holds nothing of you.")])
+        read = self._say("Read on %(when)s.", when=self._moment(copy.told or copy.asked))
+        return Entry(name, [read, *(f"{field}: {value}" for field, value in copy.facts.items())])
 
     def _retention(self) -> Iterator[str]:
         for name, span in retention(self._policy).items():

@@ -33,6 +33,9 @@ from bridge.vocabulary import (
     rfc3339,
 )
 
+#: What answers an act of hers behind a link, or tells of one: whatever stops, she gets it while she is here.
+_ANSWERS_HER = frozenset({MailKind.LINK, MailKind.ANSWER, MailKind.IDENTITY, MailKind.MOVE, MailKind.MOVED})
+
 T = EventType
 S = Status
 
@@ -140,7 +143,7 @@ def gate(
         against += [f"{block}" for block in closed if block is not Block.CHILD_UNVERIFIED] + _against_move(events)
     elif kind is MailKind.REPERMISSION:
         against = _against_question(events, purposes, contact, now, limits)
-    elif kind in (MailKind.LINK, MailKind.ANSWER, MailKind.IDENTITY):
+    elif kind in _ANSWERS_HER:
         against = ["erased"] if Block.ERASED in closed or not events else []
         return Answer(may=not against, status=first, why=tuple(against) or (f"{kind} asked for by the reader",))
     elif kind is MailKind.BREACH:

@@ -1,7 +1,7 @@
 """What the outbox promises, carried out: mails to readers, and each ESP told how its members should be.
 
-One lane for mail and four per adapter (erasures, stops, jobs, the rest), so that an ESP that hangs slows no other and
-bulk work no stop.
+One lane for mail and five per adapter (erasures, stops, jobs, looks, the rest), so that an ESP that hangs slows no
+other and bulk work no stop.
 """
 
 import logging
@@ -18,6 +18,7 @@ from bridge.decide import Contact, gate
 from bridge.jobs.checkpoints import Notary
 from bridge.jobs.clock import StopWatch
 from bridge.jobs.erasing import Eraser
+from bridge.jobs.looking import Looker
 from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import goodbye, receipt
 from bridge.jobs.repermission import Asker, changed, confirmed
@@ -91,6 +92,7 @@ class Dispatcher:
         for name in self.bridge.adapters:
             pusher = self._pusher(name)
             lanes[f"{name} erasures"] = self._eraser(name).erasures
+            lanes[f"{name} looks"] = Looker(pusher).looks
             lanes |= {f"{name} stops": pusher.stops, f"{name} jobs": pusher.jobs, name: pusher.others}
         for name, lane in lanes.items():
             for number in range(workers):
@@ -184,6 +186,7 @@ class Dispatcher:
                 while self.bridge.store.end_guardians() and not self._stop.is_set():
                     pass
                 gone = self.bridge.store.forget_requests()
+                self.bridge.store.forget_wishes()
                 if next(rounds) % _EACH_HOUR == 0:
                     self._purge_quarantine()
             except StoreAway:
@@ -343,7 +346,8 @@ class Dispatcher:
     def pushes(self, name: str) -> int:
         """Tell one ESP what is due, erasures and stops first; how many people and jobs were taken up."""
         pusher = self._pusher(name)
-        return self._eraser(name).erasures() + pusher.stops() + pusher.jobs() + pusher.others()
+        told = self._eraser(name).erasures() + pusher.stops() + pusher.jobs() + pusher.others()
+        return told + Looker(pusher).looks()
 
     def _eraser(self, name: str) -> Eraser:
         return Eraser(self._pusher(name))

@@ -39,13 +39,15 @@ def member(
     person, history, policy = push.person, push.history, bridge.policy
     purposes = policy.places(push.adapter)
     shut = blocks(history, limits)
+    restricted = shut.pop(Block.RESTRICTED, None)  # kept, not used: on hold, so that lifting it needs no act there
     on = frozenset(purpose for purpose in purposes if is_on(history, purpose, now, limits))
     fresh = _new_yes(push, on, limits)
     new = fresh if closed else fresh.intersection(held)
     on, fresh = on - new, fresh - new
     stopped = frozenset(p for p in purposes if p not in on and (shut or _is_stopped(push, p)))
-    moved = unconfirmed_move(history) is not None  # on hold until the mailbox of her new address has answered (R13)
-    paused = frozenset(p for p in purposes if p not in on and not shut and (moved or _is_paused(push, p, now)))
+    # On hold until the mailbox of her new address has answered (R13).
+    held_back = restricted is not None or unconfirmed_move(history) is not None
+    paused = frozenset(p for p in purposes if p not in on and not shut and (held_back or _is_paused(push, p, now)))
     paused -= stopped
     # An ESP that said something of her knows her, whoever told it.
     first = push.put == 0 and not any(event.source == push.adapter for event in history)

@@ -348,6 +348,7 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     reports: Reports = Reports()
     goodbye_mail_: bool | None = msgspec.field(name="goodbye_mail", default=None)
     oneclick_scope: Literal["list", "all"] = "list"
+    new_consent_on_address_change: bool = False  # a new address must say yes anew before anything is mailed (R13)
     soft_opt_in: bool = False
     third_party_lists: Literal["forbidden", "quarantine"] = "forbidden"
     tracking: bool = False

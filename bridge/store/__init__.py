@@ -1,5 +1,6 @@
 """The consent store: the one door for writes, and the reads. Only this package, the tables and migrations know SQL."""
 
+from bridge.store.changing import Moved
 from bridge.store.errors import BadInput, IncompleteEvidence, OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.pushes import Busy, open_jobs
 from bridge.store.store import Plan, Store
@@ -25,6 +26,7 @@ __all__ = [
     "IncompleteEvidence",
     "Job",
     "Mail",
+    "Moved",
     "OldSchema",
     "Person",
     "Plan",

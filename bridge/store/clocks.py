@@ -11,7 +11,9 @@ from bridge.store.sql import Hand, Sql
 from bridge.store.values import Confirmation, StopTimes
 from bridge.tables import moment, stop_clocks, subjects
 
-_MINE = Sql("SELECT number, adapter, acted, confirmed FROM stop_clocks WHERE subject = ? ORDER BY number, adapter")
+_COLUMNS = "SELECT number, adapter, acted, confirmed FROM"
+_MINE = Sql(f"{_COLUMNS} stop_clocks WHERE subject = ? ORDER BY number, adapter")
+_CORRECTED = Sql(f"{_COLUMNS} corrections WHERE subject = ? ORDER BY number, adapter")
 
 #: A stop should have reached every ESP after the first; after the second somebody is told; the third may never pass.
 TARGET, ALERT, CEILING = timedelta(minutes=5), timedelta(hours=1), timedelta(hours=48)
@@ -22,6 +24,15 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def confirmations(db: Hand | Connection, subject: int) -> list[Confirmation]:
     """The clocks of one person's stops, in the order they were said."""
+    return _clocks(db, _MINE, subject)
+
+
+def corrections(db: Hand | Connection, subject: int) -> list[Confirmation]:
+    """Who was told when of what one person corrected, in the order she did (GDPR 19)."""
+    return _clocks(db, _CORRECTED, subject)
+
+
+def _clocks(db: Hand | Connection, query: Sql, subject: int) -> list[Confirmation]:
     return [
         Confirmation(
             number=number,
@@ -29,7 +40,7 @@ def confirmations(db: Hand | Connection, subject: int) -> list[Confirmation]:
             acted=moment(acted),
             confirmed=None if confirmed is None else moment(confirmed),
         )
-        for number, adapter, acted, confirmed in _MINE.rows(db, (subject,))
+        for number, adapter, acted, confirmed in query.rows(db, (subject,))
     ]
 
 

@@ -51,6 +51,7 @@ from bridge.tables import (
     esp_jobs,
     events,
     keys_used,
+    looks,
     metadata,
     names,
     outbox,
@@ -113,7 +114,8 @@ def back_up(
     Nobody waits: both databases give a reader that moment while others write.
     """
     with database.reading() as db:
-        store = {str(each.name): ([str(c.name) for c in each.c], _count(db, each)) for each in metadata.sorted_tables}
+        kept = [each for each in metadata.sorted_tables if each is not looks]  # asked again by whoever wants to see it
+        store = {str(each.name): ([str(c.name) for c in each.c], _count(db, each)) for each in kept}
         apart = {str(each.name): store.pop(each.name) for each in _APART}
         apart[person_keys.name] = (["id", "kid", "wrapped"], apart[person_keys.name][1])
         apart[asked.name] = (_WITHOUT_WHOM, apart[asked.name][1])

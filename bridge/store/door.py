@@ -28,7 +28,7 @@ from bridge.store.rows import COLUMNS, Opened, Rows, Written, names_of, profile_
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.store.waiting import UNSURE
-from bridge.tables import STATUSES, events, outbox, pushes, records, stop_clocks, stop_list, unproven
+from bridge.tables import STATUSES, corrections, events, outbox, pushes, records, stop_clocks, stop_list, unproven
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -77,6 +77,11 @@ _FORMER = Sql(
     "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject, stop = excluded.stop"
 )
 _VOID = Sql("DELETE FROM outbox WHERE subject = ?")
+#: What platforms hold of an address that was left is not what they hold of her.
+_UNSEEN = Sql("DELETE FROM looks WHERE subject = ?")
+#: Nor does a link to another new address count any more.
+_UNMOVED = Sql("DELETE FROM moves WHERE subject = ?")
+_CORRECTION = Sql("INSERT INTO corrections (subject, adapter, number, acted) VALUES (?, ?, ?, ?)", table=corrections)
 #: A question that has not left went with its mail.
 _UNASKED = Sql("DELETE FROM asked WHERE subject = ? AND sent IS NULL AND NOT returned")
 _QUESTIONS = Sql("SELECT hash, purpose, time FROM asked WHERE subject = ? ORDER BY hash")
@@ -118,6 +123,10 @@ _COLLECTED = _STARTS | {EventType.IMPORTED}
 
 #: A stop that was received longer ago was parked, and is written late at its own time.
 _JUST_NOW = timedelta(seconds=60)
+
+
+#: What every recipient is told of, and when is noted (GDPR 19).
+_CORRECTED = frozenset({EventType.CORRECTED, EventType.MOVED})
 
 
 class Stop(NamedTuple):
@@ -165,6 +174,7 @@ class Batch:
         self._alike: list[tuple[Sequence[Written], Decision]] = []
         self._pushes: dict[int, bool] = {}
         self._clocks: list[tuple[int, str, int, int]] = []
+        self._corrections: list[tuple[int, str, int, int]] = []
         self._rejoined: set[tuple[int, str, str]] = set()
         self._mails: list[tuple[object, ...]] = []
         self._letters: dict[tuple[int, str], list[str]] = {}
@@ -249,7 +259,7 @@ class Batch:
         to: str = "",
         child: bool = False,
     ) -> str:
-        """Promise one mail in this same transaction; gives its id. `to` is somebody else's address, gone with it."""
+        """Promise one mail in this same transaction; gives its id. `to` is where it goes if not to her address."""
         key = new_id()
         payload: dict[str, object] = {
             "purposes": sorted(purposes),
@@ -321,6 +331,8 @@ class Batch:
         profile = seal(opened.key, profile_bytes(person), person.id)
         _MOVE.run(self.db, (new[0].kid, new[0].value, mark, profile, person.number))
         _VOID.run(self.db, (person.number,))
+        _UNSEEN.run(self.db, (person.number,))
+        _UNMOVED.run(self.db, (person.number,))
         self._take_questions_along(person.number, email)
         gone = self.vault.stop_hashes(opened.person.email)[0]  # of the same root as the newest of `old`
         _FORMER.run(self.db, (old[0].value, old[0].kid, person.number, gone.value))
@@ -357,6 +369,7 @@ class Batch:
         )
         told = self._write_alike() if self._alike else False
         _CLOCK.many(self.db, sorted(self._clocks))
+        _CORRECTION.many(self.db, sorted(self._corrections))
         journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
         _COMPLAINT.many(self.db, [(*about, count) for about, count in sorted(self._complaints.items())])
         return bool(self._mails or self._pushes or self._rejoined or told)
@@ -450,6 +463,9 @@ class Batch:
             self._complaints.update((day, p) for p, status in decision.before.items() if status in MAILABLE)
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
+        if event.type in _CORRECTED and event.by_reader and (Work.PUSH in work or Work.STOP in work):
+            one = (self._tails[opened.number][0], micros(event.time))
+            self._corrections += [(opened.number, name, *one) for name in self.adapters]
         if Work.STOP in work and event.type in STOPS:
             # An ESP that told us of the stop itself has nothing to confirm; one in a list was said to somebody else.
             said = event.received if event.method is Method.IMPORT else min(event.time, event.received)

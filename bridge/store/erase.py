@@ -13,9 +13,12 @@ from bridge.store.sql import Sql
 from bridge.tables import (
     asked,
     breach_told,
+    corrections,
     erasures,
     events,
     former,
+    looks,
+    moves,
     outbox,
     person_keys,
     pushes,
@@ -44,7 +47,8 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     db.execute(delete(outbox).where(outbox.c.subject.in_(numbers)))  # before `asked`, as at hand-over: no deadlock
     forget(db, asked.c.subject.in_(numbers))  # before her events: what she answered is read once more
     note_answers(db, numbers)
-    for table in (pushes, stop_clocks, records, unproven, former, breach_told, person_keys):
+    hers = (pushes, looks, moves, corrections, stop_clocks, records, unproven, former, breach_told, person_keys)
+    for table in hers:
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
+    Table,
     Text,
     and_,
     bindparam,
@@ -27,7 +28,7 @@ from sqlalchemy.types import TypeEngine
 from bridge.store import journeys
 from bridge.store.values import Push
 from bridge.store.waiting import LONGEST_WAIT, UNSURE, back_off
-from bridge.tables import AwareDateTime, pushes, stop_clocks
+from bridge.tables import AwareDateTime, corrections, pushes, stop_clocks
 from bridge.vocabulary import HELD_BACK, HIDDEN, RESTING, UNASKED, Outcome, OutcomeKind
 
 _LONGEST_STOP_WAIT = timedelta(minutes=5)
@@ -112,16 +113,19 @@ def write(db: Connection, adapter: str, rows: Sequence[After], now: datetime) ->
         ),
         {"rows": json.dumps(data, default=str)},
     )
-    _stop_clocks(db, adapter, [row for row in data if row.stopped], new, now)
+    _note(db, stop_clocks, adapter, [row for row in data if row.stopped], now)
+    _note(db, corrections, adapter, [row for row in data if row.put is not None], now)
 
 
-def _stop_clocks(db: Connection, adapter: str, rows: Sequence[After], new: Any, now: datetime) -> None:
-    """Note that the stops of these people are carried out (WDR-11); most of the time no clock runs."""
-    running = and_(stop_clocks.c.adapter == adapter, stop_clocks.c.confirmed.is_(None))
-    if not rows or db.execute(select(stop_clocks.c.subject).where(running).limit(1)).first() is None:
+def _note(db: Connection, clocks: Table, adapter: str, rows: Sequence[After], now: datetime) -> None:
+    """Note that the stops of these people are carried out (WDR-11), or that they were told of a correction (GDPR 19);
+    most of the time no clock runs."""
+    running = and_(clocks.c.adapter == adapter, clocks.c.confirmed.is_(None))
+    if not rows or db.execute(select(clocks.c.subject).where(running).limit(1)).first() is None:
         return
-    carried_out = and_(stop_clocks.c.subject == new.c.subject, stop_clocks.c.number <= new.c.number)
-    ended = update(stop_clocks).where(running, carried_out).values(confirmed=now)
+    new = _from_json(db.dialect.name)
+    carried_out = and_(clocks.c.subject == new.c.subject, clocks.c.number <= new.c.number)
+    ended = update(clocks).where(running, carried_out).values(confirmed=now)
     db.execute(ended, {"rows": json.dumps(rows, default=str)})
 
 

@@ -13,14 +13,16 @@ from sqlalchemy import Connection, func, select
 
 from bridge.decide import from_bits
 from bridge.store import journeys
+from bridge.store.changing import waiting_move
 from bridge.store.engine import Database
+from bridge.store.looks import Copy, copies
 from bridge.store.rows import Opened, Rows
 from bridge.tables import former, outbox, pushes, throttle, unproven
 from bridge.vault import unseal
 from bridge.vocabulary import normal_email
 
 #: Kinds of requests that limits count by address (CAP-10).
-COUNTED = ("sign-up", "preferences", "link")
+COUNTED = ("sign-up", "preferences", "link", "move")
 
 
 class Told(NamedTuple):
@@ -46,6 +48,7 @@ class Waiting(NamedTuple):
     due: datetime
     attempts: int
     reason: str
+    to: str  # where it goes, if not to her address
 
 
 class Holding(NamedTuple):
@@ -56,14 +59,17 @@ class Holding(NamedTuple):
     waiting: Sequence[Waiting]
     lacking: Mapping[str, frozenset[str]]  # what lists did not prove, by purpose
     counted: Mapping[str, Sequence[datetime]]  # when her address asked for mail, by kind
+    copies: Sequence[Copy] = ()  # what platforms said that they hold
+    moving: tuple[str, datetime] | None = None  # a new address that has not confirmed, and when she asked
 
 
 class _Payload(msgspec.Struct, frozen=True):
     purposes: tuple[str, ...]
     language: str
+    to: str = ""
 
 
-def holding(database: Database, rows: Rows, number: int) -> Holding | None:
+def holding(database: Database, rows: Rows, number: int, now: datetime) -> Holding | None:
     """What is kept of the person of that number; None where she is gone."""
     with database.reading() as db:
         opened = rows.people(db, [number]).get(number)
@@ -77,6 +83,8 @@ def holding(database: Database, rows: Rows, number: int) -> Holding | None:
             waiting=_waiting(db, opened),
             lacking={rows.names.text(db, purpose): from_bits(bits) for purpose, bits in db.execute(lacking)},
             counted=_counted(db, rows, opened),
+            copies=copies(db, opened, now),
+            moving=waiting_move(db, opened),
         )
 
 
@@ -106,7 +114,9 @@ def _waiting(db: Connection, opened: Opened) -> list[Waiting]:
         payload = unseal(opened.key, row.payload, f"{opened.person.id}/{row.id}")
         told = msgspec.json.decode(payload, type=_Payload)
         kind = row.work.removeprefix("mail:")
-        found.append(Waiting(kind, told.purposes, told.language, row.made, row.due, row.attempts, row.reason or ""))
+        found.append(
+            Waiting(kind, told.purposes, told.language, row.made, row.due, row.attempts, row.reason or "", told.to)
+        )
     return found
 
 

@@ -32,8 +32,18 @@ class Mover:
     def __init__(self, vault: Vault, mark: Callable[[str], str]) -> None:
         self._vault, self._mark = vault, mark
 
-    def move(self, batch: Batch, opened: Opened, event: ConsentEvent, email: str, there: Opened | None) -> None:
-        """Carry out `moved`. The new mailbox is asked for what was on; until it answers, nothing goes there.
+    def move(
+        self,
+        batch: Batch,
+        opened: Opened,
+        event: ConsentEvent,
+        email: str,
+        there: Opened | None,
+        *,
+        ask: bool = True,
+    ) -> None:
+        """Carry out `moved`. The new mailbox is asked for what was on; until it answers, nothing goes there. Without
+        `ask` the event itself is that answer.
 
         Where somebody is known at the new address already (`there`), the two stay two: the one who moved is held, and
         what she said no to is stopped for both (R14).
@@ -45,7 +55,7 @@ class Mover:
             self.stop_too(batch, history, there, event)
             self.set_right(batch, there, event, on)
             return
-        live = self._live(batch, opened)
+        live = self._live(batch, opened) if ask else []
         promise_old(batch.db, self._vault, opened.number, opened.person.email, batch.now)
         moved = batch.move(opened, email, self._mark(email))
         batch.add(moved, _leaving(event, opened.person.mark))

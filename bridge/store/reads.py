@@ -120,6 +120,11 @@ class Reads:
         with self.database.looking() as db:
             return clocks.confirmations(db, person.number)
 
+    def corrections(self, person: Person) -> list[Confirmation]:
+        """Which ESP was told when of what she corrected, in the order she did (RGT-03)."""
+        with self.database.looking() as db:
+            return clocks.corrections(db, person.number)
+
     def stop_times(self, adapter: str) -> StopTimes:
         """How one ESP keeps up with stops at this moment."""
         with self.database.reading() as db:

@@ -120,7 +120,7 @@ class SignUps:
             _GUARDIAN,
         ):  # who holds a link, or asks for one, is let in more often than a stranger
             soon = last is not None and now - last < timedelta(minutes=5)
-            most = 10 * self.quotas.per_address_month
+            most = self.quotas.per_address_month * (1 if role == "move" else 10)  # a stranger's mailbox, perhaps
         again = not erased or last is None or may_confirm_again([last], now, limits)
         return not soon and times < most and again
 

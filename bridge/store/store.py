@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 
 from bridge.decide import Decision, gate, has_guardian, is_live, settled, stands_alone
 from bridge.notices import Wording
-from bridge.store import affected
+from bridge.store import affected, changing
 from bridge.store.affected import Affected, Kept, Scope
 from bridge.store.age import ask_of_age, ended_guardians
 from bridge.store.approvals import ApprovalBook
@@ -231,6 +231,53 @@ class Store(Reads):
                 self.sign_ups.count_nobody(batch, now)
 
         self._write(carry_out, now)
+
+    def ask_move(self, subject: str, email: str, network: str, language: str) -> None:
+        """Mail a new address of hers whether it is hers: the same work, whoever has it (CAP-09). Over the address's own
+        limit nothing is written and nobody is told. Raises `TooMany` when the client's network asks too often.
+        """
+        now = self.clock()
+        form = SignUp(email=email, channel="", language=language, evidence={}, notices={}, network=network)
+
+        def carry_out(batch: Batch) -> None:
+            batch.load({subject})
+            erased = self.sign_ups.is_erased(batch, email)
+            if self.sign_ups.has_room(batch, form, now, erased=erased, kind="move"):
+                changing.ask(batch, batch.by_id(subject), email, language)
+
+        self._write(carry_out, now)
+
+    def new_address(self, person: Person, request: str) -> str | None:
+        """Where a request of hers moves her to; None where it is void."""
+        with self.database.reading() as db:
+            opened = self.rows.people(db, [person.number]).get(person.number)
+            return changing.new_address(db, opened, request) if opened else None
+
+    def move(self, person: Person, event: ConsentEvent, *, anew: bool) -> changing.Moved:
+        """Carry out the change of address that the new mailbox has confirmed, once (R13, R14)."""
+
+        def carry_out(batch: Batch) -> changing.Moved:
+            seen = self.rows.people(batch.db, [person.number]).get(person.number)
+            email = changing.new_address(batch.db, seen, event.evidence.request or "") if seen else None
+            if email is None:
+                return changing.Moved.VOID
+            ids = set(self._ids(batch, {email}).values())
+            batch.load_known({person.id, *ids})
+            opened = next((one for one in batch.people.values() if one.person.id == person.id), None)
+            if opened is None:
+                return changing.Moved.VOID
+            others = [one for one in batch.people.values() if one.person.id != person.id]
+            there = others[0] if others else None
+            return changing.carry_out(batch, self._mover, opened, there, email=email, event=event, anew=anew)
+
+        return self._write(carry_out)
+
+    def forget_wishes(self) -> None:
+        """What readers wanted to see of platforms, after a day; new addresses that never confirmed (GDPR 5(1)(e))."""
+        self.queue.looks.forget()
+        now = self.clock()
+        with self.database.writing() as db:
+            changing.forget(db, now - self.limits(now).pending_ttl)
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int:
         """Take what an ESP tells, in one transaction; how many were new. Told twice is heard once."""

@@ -48,8 +48,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     handed: bool
     request: str = ""
     channel: str = ""
-    to: str = ""  # somebody else's address, where the mail is about this person and not to her (KID-01)
     child: bool = False  # she said to be below the national age
+    to: str = ""  # where it goes; empty = to her address
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):

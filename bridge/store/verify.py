@@ -15,7 +15,7 @@ from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_e
 from bridge.store.sql import AnyRow, Sql
 from bridge.store.triggers import missing_triggers
 from bridge.store.values import Person
-from bridge.tables import STATUSES, asked, cases, events, person_keys, subjects
+from bridge.tables import STATUSES, asked, cases, corrections, events, looks, moves, person_keys, subjects
 from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
@@ -254,6 +254,9 @@ def _strays(db: Connection, vault: Vault) -> Iterator[Problem]:
         yield Problem(f"campaign {row.campaign}", "has asked a person who is not there")
     for row in db.execute(select(events.c.id).where(events.c.subject.is_not(None), events.c.subject.not_in(known))):
         yield Problem(f"event {row.id}", "names a person who is not there")
+    for table in (looks, moves, corrections):
+        for _ in db.execute(select(table.c.subject).where(table.c.subject.not_in(known))):
+            yield Problem(table.name, "are about a person who is not there")
     lost = events.c.subject.is_(None) & events.c.sealed.is_not(None)
     for row in db.execute(select(events.c.id).where(lost)):
         yield Problem(f"event {row.id}", "names nobody")

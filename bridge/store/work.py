@@ -13,12 +13,13 @@ from bridge.store.campaigns import note_sent, note_unsent
 from bridge.store.engine import Database
 from bridge.store.erasing import ErasureBook
 from bridge.store.jobs import Connections, JobBook
+from bridge.store.looks import LookBook
 from bridge.store.pushes import PushQueue
 from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.sql import Hand
 from bridge.store.values import Mail
 from bridge.store.waiting import LEASE, LONGEST_WAIT, NOW, PATIENCE, at, back_off, free
-from bridge.tables import asked, erase_work, outbox, pushes
+from bridge.tables import asked, erase_work, looks, outbox, pushes
 from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent, MailKind
 
@@ -43,6 +44,7 @@ class WorkQueue(PushQueue):
     def __init__(self, database: Database, rows: Rows, clock: Callable[[], datetime]) -> None:
         super().__init__(database, rows, clock)
         self.jobs, self.connections = JobBook(database, clock), Connections(database, clock)
+        self.looks = LookBook(database, rows, clock)
         self.erasures = ErasureBook(database, rows.vault, clock)
 
     def claim_mails(self, most: int = 20) -> list[Mail]:
@@ -116,7 +118,7 @@ class WorkQueue(PushQueue):
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""
         with self.database.reading() as db:
-            moments = [db.scalar(select(func.min(table.c.due))) for table in (outbox, pushes, erase_work)]
+            moments = [db.scalar(select(func.min(table.c.due))) for table in (outbox, pushes, erase_work, looks)]
         return min((moment for moment in moments if moment), default=None)
 
 

@@ -48,7 +48,7 @@ def bridge() -> Bridge:
 
 def create_app(house: Bridge) -> BridgeApp:
     """The application around one bridge."""
-    from bridge.web import children, metrics, pages, papers, receipts, requests, webhooks
+    from bridge.web import children, metrics, my_data, pages, papers, receipts, requests, webhooks
     from bridge.web.one_click import OneClick
 
     app = BridgeApp("bridge", static_folder=None, template_folder=None)
@@ -60,6 +60,7 @@ def create_app(house: Bridge) -> BridgeApp:
     app.url_map.merge_slashes = False  # no address answers with a redirect (WDR-06)
     app.register_blueprint(pages.bp)
     app.register_blueprint(children.bp)
+    app.register_blueprint(my_data.bp)
     app.register_blueprint(papers.bp)
     app.register_blueprint(requests.bp)
     app.register_blueprint(receipts.bp)

@@ -423,6 +423,7 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
         age=house.policy.age.years,
         link_url="/preferences",
         receipts_url=f"/preferences/{token}/receipts" if seen.fresh and house.seals else None,
+        my_data_url=f"/my-data/{token}" if seen.fresh else "/preferences",
     )
 
 

@@ -289,6 +289,22 @@ def test_who_left_there_stays_away_until_she_says_yes_here(far: FarSide) -> None
     assert far.on(AN) == BOTH
 
 
+def test_what_is_held_of_an_address_is_told_to_the_last_field(far: FarSide) -> None:
+    """RGT-01, GDPR 15: by address and in order, also of one who left; nothing of one that is not there; no change."""
+    far.put(an(), an(email=BRAM, on=BOTH))
+    before = far.people
+    hers, nobodys, his = far.adapter.held([AN.upper(), CARLA, BRAM]) or ()
+    assert AN in hers.values()
+    assert BRAM in his.values()
+    assert LINK in hers.values()
+    assert nobodys == {}
+    assert not any(AN in value for value in his.values())
+    assert far.people == before
+    far.leaves(AN)
+    (after,) = far.adapter.held([AN]) or ()
+    assert after != hers, "what she left is there too"
+
+
 def test_erased_is_gone_and_never_there_is_fine(far: FarSide) -> None:
     """ESP-04."""
     far.put(an(fresh=True), an(email=BRAM, fresh=True))
@@ -306,6 +322,7 @@ def test_an_esp_that_is_down_is_an_error_and_nothing_else(far: FarSide) -> None:
         lambda: far.adapter.put([an(fresh=True)]),
         lambda: far.adapter.put([an(on=frozenset(), stopped=BOTH)]),
         lambda: far.adapter.erase([AN]),
+        lambda: far.adapter.held([AN]),
         lambda: list(far.adapter.members()),
     ):
         with pytest.raises(AdapterError) as caught:
