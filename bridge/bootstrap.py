@@ -1,9 +1,10 @@
 """The only place where everything is put together: settings in, one `Bridge` out. Nothing connects before its use."""
 
 import getpass
+import logging
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -33,6 +34,8 @@ from bridge.store.sign_up import Quotas
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
 from bridge.vocabulary import PREFERENCES, Limits
+
+log = logging.getLogger("bridge.bootstrap")
 
 #: Threads that answer readers, and so the most clicks that share one commit. Few: they share one interpreter, so more
 #: only take turns in a worse order.
@@ -227,6 +230,7 @@ class Bridge:
             quotas=msgspec.convert(msgspec.to_builtins(chosen), Quotas),
             clock=self.clock,
             nudge=lambda: self.wake() if self.settings.nudge == "inline" else None,
+            erased=self._forget_parked,
         )
 
     @cached_property
@@ -312,6 +316,13 @@ class Bridge:
         if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
             return Spool(Path(url.removeprefix("sqlite:///") + ".stops"))
         return Spool(self.settings.policy.parent / "parked.stops")
+
+    def _forget_parked(self, subjects: Collection[str]) -> None:
+        """What was parked about people who were erased. That they were is done, whatever becomes of this."""
+        try:
+            self.spool.forget(subjects)
+        except OSError as error:
+            log.error("parked stops of erased people are still in %s: %s", self.spool.path.name, type(error).__name__)
 
     def limits(self, now: datetime) -> Limits:
         """The policy's limits on that day."""

@@ -8,7 +8,7 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +64,15 @@ class Spool:
             os.fsync(file)
             _keep_name(self.path)  # each time: who made the file may have died before it did this
 
+    def forget(self, subjects: Collection[str]) -> None:
+        """Blot out every line about these people, here and among what was put aside: they were erased, and that is a
+        stronger no. The lines of others are not touched, so that a crash loses none of them. Raises OSError.
+        """
+        for path in (self.path, self.aside):
+            if path.exists():
+                with Spool(path)._locked("r") as file:
+                    _blot(file, [subject.encode() for subject in subjects])
+
     @property
     def aside(self) -> Path:
         """Where the stops are that nobody could write, and the lines that nobody could read."""
@@ -104,6 +113,15 @@ class Spool:
             yield file
         finally:
             os.close(file)
+
+
+def _blot(file: int, words: Collection[bytes]) -> None:
+    at, size = 0, os.fstat(file).st_size
+    for line in os.pread(file, size, 0).splitlines(keepends=True):
+        if any(word in line for word in words):
+            os.pwrite(file, b" " * len(line.rstrip(b"\n")), at)
+        at += len(line)
+    os.fsync(file)
 
 
 def _keep_name(path: Path) -> None:

@@ -149,6 +149,7 @@ subjects = Table(
     Column("lookup", LargeBinary, nullable=False, unique=True),  # keyed hash of the address
     Column("mark", String(10), nullable=False, index=True),  # the short hash that links carry
     Column("profile", LargeBinary, nullable=False),  # sealed: address as typed, language, declared fields
+    Column("trimmed", Boolean),  # true = she left long ago, and only the address is in it
     sqlite_autoincrement=True,
 )
 

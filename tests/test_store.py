@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import psycopg
@@ -434,6 +435,9 @@ def disguises(address: str) -> dict[str, bytes]:
         found[f"{form} in hex"] = raw.hex().encode()
         found[f"{form} in upper hex"] = raw.hex().upper().encode()
         found[f"{form} in utf-16"] = form.encode("utf-16-le")
+        found[f"{form} in utf-16, the other way round"] = form.encode("utf-16-be")
+        found[f"{form} in percents"] = quote(form, safe="").encode()
+        found[f"every letter of {form} in percents"] = "".join(f"%{byte:02X}" for byte in raw).encode()
         for shift in range(3):  # base64 looks different at each of three places
             encoded = base64.b64encode(b"\0" * shift + raw)
             found[f"{form} in base64 at {shift}"] = encoded[4 if shift else 0 : -4]
@@ -444,6 +448,9 @@ def disguises(address: str) -> dict[str, bytes]:
             plain = hashlib.new(name, raw)
             found[f"{name} of {form}"] = plain.digest()
             found[f"{name} of {form} in hex"] = plain.hexdigest().encode()
+            found[f"{name} of {form} in upper hex"] = plain.hexdigest().upper().encode()
+            found[f"{name} of {form} in base64"] = base64.b64encode(plain.digest()).rstrip(b"=")
+            found[f"{name} of {form} in url base64"] = base64.urlsafe_b64encode(plain.digest()).rstrip(b"=")
     return found
 
 

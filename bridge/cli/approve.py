@@ -10,6 +10,7 @@ from bridge.cli.audit import carry_out
 from bridge.cli.keys import drop_approved
 from bridge.cli.move import delete_there
 from bridge.cli.options import as_json, env_file, errors_in_a_line, make_bridge
+from bridge.cli.purge import carry_out as carry_out_purge
 from bridge.cli.repermission import begin as start_campaign
 from bridge.cli.staff import begin, staff_act
 
@@ -19,6 +20,7 @@ _ACTS: Mapping[str, Callable[..., None]] = {
     "clean": carry_out,
     "keys": drop_approved,
     "move": delete_there,
+    "purge": carry_out_purge,
     "repermission": start_campaign,
 }
 

@@ -35,6 +35,7 @@ from bridge.cli.options import (
 )
 from bridge.cli.papers import register, report
 from bridge.cli.proof import checkpoint, verify
+from bridge.cli.purge import purge
 from bridge.cli.reconcile import reconcile
 from bridge.cli.repermission import repermission
 from bridge.cli.rights import rights
@@ -80,6 +81,7 @@ main.add_command(report)
 main.add_command(statement)
 main.add_command(repermission)
 main.add_command(rights)
+main.add_command(purge)
 
 
 @main.command()

@@ -63,6 +63,7 @@ from bridge.decide.history import (
     unguarded,
     whole,
 )
+from bridge.decide.keeping import ENDED, Fate, Forget, Spans, fate
 from bridge.decide.mails import (
     gate,
     is_in_use,
@@ -76,6 +77,7 @@ from bridge.decide.news import Decision, Work, decide, is_news
 from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
 
 __all__ = [
+    "ENDED",
     "FACTS",
     "FOR_ALL",
     "LISTED",
@@ -92,9 +94,12 @@ __all__ = [
     "Contact",
     "Decision",
     "Ending",
+    "Fate",
+    "Forget",
     "Grade",
     "Graded",
     "Proof",
+    "Spans",
     "Standing",
     "Unaskable",
     "Wave",
@@ -110,6 +115,7 @@ __all__ = [
     "declared_child",
     "ended_by_age",
     "event_of",
+    "fate",
     "from_bits",
     "gate",
     "grade",

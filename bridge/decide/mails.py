@@ -195,8 +195,15 @@ def _against_age(status: Status, by: ConsentEvent | None, now: datetime, limits:
         return []
     if status is S.SOFT_OPT_IN and not limits.soft_opt_in:
         return ["soft opt-in is not allowed by the country's profile"]
-    age = limits.consent_max_age if status is S.GIVEN else limits.soft_max_age
-    return [f"expired {rfc3339(by.time + age)}: {_told(by)}"] if now >= by.time + age else []
+    end = grew_too_old(status, by, limits)
+    return [f"expired {rfc3339(end)}: {_told(by)}"] if end is not None and now >= end else []
+
+
+def grew_too_old(status: Status, by: ConsentEvent | None, limits: Limits) -> datetime | None:
+    """When a standing yes grows, or grew, too old (R10, SOF-03); None where none stands."""
+    if by is None or status not in MAILABLE:
+        return None
+    return by.time + (limits.consent_max_age if status is S.GIVEN else limits.soft_max_age)
 
 
 def _against_wording(status: Status, by: ConsentEvent | None, purpose: str, limits: Limits) -> list[str]:

@@ -23,6 +23,7 @@ from bridge.jobs.push import Pusher
 from bridge.jobs.receipt import goodbye, receipt
 from bridge.jobs.repermission import Asker, changed, confirmed
 from bridge.jobs.requests import RequestWatch
+from bridge.jobs.retention import Purge
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
 from bridge.store.campaigns import State
@@ -45,7 +46,7 @@ _MAILS_AT_ONCE = 10
 _IDLE_SECONDS = 1.0
 
 #: Rounds of forgetting, one a minute: what reads all of the history is done in one of so many.
-_EACH_HOUR = 60
+_EACH_HOUR, _EACH_DAY = 60, 24 * 60
 
 
 class _LostLease(Exception):
@@ -180,30 +181,37 @@ class Dispatcher:
                 log.error("checkpoint: %s, tried again later", type(error).__name__)
 
     def _purge(self) -> None:
-        rounds = count()
+        rounds, daily = count(), 0
         while not self._stop.wait(60.0):
+            number = next(rounds)
             try:
                 while self.bridge.store.end_guardians() and not self._stop.is_set():
                     pass
                 gone = self.bridge.store.forget_requests()
                 self.bridge.store.forget_wishes()
-                if next(rounds) % _EACH_HOUR == 0:
+                if number % _EACH_HOUR == 0:
                     self._purge_quarantine()
+                if number >= daily:
+                    self.purge()
+                    daily = number + _EACH_DAY
             except StoreAway:
                 continue
             except Exception as error:  # what was not forgotten now is forgotten later: this thread must not end
-                log.error("unconfirmed requests not deleted: %s, tried again later", type(error).__name__)
+                log.error("retention: %s, tried again later", type(error).__name__)
                 continue
             if gone:
                 log.info("unconfirmed requests deleted: %d", gone)
 
     def _purge_quarantine(self) -> None:
         """Whom somebody else's list brought without a proof is kept for less than a month (CHN-04)."""
-        while (channels := self.bridge.third_parties) and not self._stop.is_set():
-            gone = self.bridge.store.forget_quarantined(channels)
-            if not gone:
-                return
+        if gone := Purge(self.bridge, halt=self._stop.is_set).quarantined():
             log.info("contacts of third parties' lists without proof deleted: %d", gone)
+
+    def purge(self) -> None:
+        """What the policy's time is over for is forgotten once a day (MIN-06); killed, it goes on the next time."""
+        counts = Purge(self.bridge, halt=self._stop.is_set).run()
+        if any(counts.values()):
+            log.info("retention: %s", ", ".join(f"{rule} {count}" for rule, count in counts.items() if count))
 
     # -- mail ---------------------------------------------------------------------------------------------------
 

@@ -145,6 +145,7 @@ class Retention(Part, frozen=True, kw_only=True):
     logs: Span = Span(30, "days")
     backups: Span = Span(35, "days")
     staff_log: Span = Span(36, "months")
+    marketing_ended: date | None = None  # from that day on nobody is mailed, and the stop list may grow too old
 
 
 class Repermission(Part, frozen=True, kw_only=True):
@@ -480,6 +481,9 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     def _closed(self, today: date, adapters: Collection[str]) -> dict[str, str]:
         """Purposes for which no switched-on processor may be used today, with the reasons."""
         closed = {}
+        ended = self.retention.marketing_ended
+        if ended is not None and ended <= today:
+            return dict.fromkeys(self.purposes, f"marketing ended on {ended} (marketing_ended in the policy)")
         for purpose in self.purposes.values():
             used = [adapter for adapter in purpose.at if adapter in adapters]
             reasons = [self.processor_problem(adapter, today) for adapter in used]

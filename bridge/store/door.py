@@ -70,7 +70,7 @@ _PUSH = Sql(
 _CLOCK = Sql("INSERT INTO stop_clocks (subject, adapter, number, acted) VALUES (?, ?, ?, ?)", table=stop_clocks)
 _MAIL = Sql("INSERT INTO outbox (id, work, subject, payload, made, due) VALUES (?, ?, ?, ?, ?, ?)", table=outbox)
 _IDS = Sql("SELECT id FROM subjects WHERE number IN ({})")
-_PROFILE = Sql("UPDATE subjects SET profile = ? WHERE number = ?")
+_PROFILE = Sql("UPDATE subjects SET profile = ?, trimmed = NULL WHERE number = ?")
 _MOVE = Sql("UPDATE subjects SET kid = ?, lookup = ?, mark = ?, profile = ? WHERE number = ?")
 _FORMER = Sql(
     "INSERT INTO former (lookup, kid, subject, stop) VALUES (?, ?, ?, ?) "

@@ -3,12 +3,12 @@ of them (ORG-02, GDPR 5(2)). Of readers it knows kinds and counts only, so nobod
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput
@@ -92,20 +92,27 @@ class StaffLog:
             yield from (_noted(row) for row in rows)
             last = rows[-1].number
 
-    def late(self, db: Connection, before: datetime, most: int) -> Sequence[int]:
-        """Numbers of entries from before then that still say who and why, a few."""
-        old = select(staff_log.c.number).where(staff_log.c.time < before, staff_log.c.person.is_not(None))
-        return db.scalars(old.order_by(staff_log.c.number).limit(most)).all()
+    def count_late(self, before: datetime) -> int:
+        """How many entries from before then still say who and why."""
+        with self._database.reading() as db:
+            return db.scalar(select(func.count()).select_from(staff_log).where(_late(before))) or 0
 
-    def count_late(self, db: Connection, before: datetime) -> int:
-        """How many there are."""
-        old = select(func.count()).select_from(staff_log)
-        return db.scalar(old.where(staff_log.c.time < before, staff_log.c.person.is_not(None))) or 0
+    def forget(self, before: datetime) -> int:
+        """Forget who, why and about what of entries from before then; that it was done, and when, stays. How many."""
+        done = 0
+        while True:
+            with self._database.writing() as db:
+                few = select(staff_log.c.number).where(_late(before)).order_by(staff_log.c.number).limit(_AT_ONCE)
+                numbers = list(db.scalars(few))
+                blank = update(staff_log).where(staff_log.c.number.in_(numbers), staff_log.c.person.is_not(None))
+                db.execute(blank.values(person=None, reason=None, about=None))
+            done += len(numbers)
+            if len(numbers) < _AT_ONCE:
+                return done
 
-    def blank(self, db: Connection, numbers: Sequence[int]) -> None:
-        """Forget who, why and about what; that it was done, and when, stays."""
-        blank = update(staff_log).where(staff_log.c.number.in_(numbers), staff_log.c.person.is_not(None))
-        db.execute(blank.values(person=None, reason=None, about=None))
+
+def _late(before: datetime) -> ColumnElement[bool]:
+    return and_(staff_log.c.time < before, staff_log.c.person.is_not(None))
 
 
 def _noted(row: Any) -> Noted:

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, select
 
-from bridge.decide import Decision, gate, has_guardian, is_live, settled, stands_alone
+from bridge.decide import Decision, Spans, gate, has_guardian, is_live, settled, stands_alone
 from bridge.notices import Wording
 from bridge.store import affected, changing
 from bridge.store.affected import Affected, Kept, Scope
@@ -28,6 +28,7 @@ from bridge.store.errors import BadInput
 from bridge.store.forgetting import QUARANTINE, quarantined, unconfirmed, unguarded
 from bridge.store.hearing import Hearing, hashed, report_keys
 from bridge.store.intake import ALONE, Intake, Overtaken
+from bridge.store.keeping import Keeper
 from bridge.store.lists import ListBook, Mark, go_on
 from bridge.store.moving import REPORTS, Mover
 from bridge.store.papers import Papers
@@ -43,7 +44,7 @@ from bridge.store.staff import StaffLog
 from bridge.store.values import Erased, News, Person, SignUp, Told
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import asked, events, former, keys_used, outbox, pushes, subjects, throttle
+from bridge.tables import asked, events, former, keys_used, outbox, pushes, subjects
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -84,7 +85,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store(Reads):
-    """The source of truth. `limits` gives the policy's limits as they stand at a moment; `mark` is `Links.mark`."""
+    """The source of truth. `limits` gives the policy's limits as they stand at a moment; `mark` is `Links.mark`.
+
+    `erased` is told the ids of whoever was erased, after that was committed: what lies outside the database goes too.
+    """
 
     def __init__(
         self,
@@ -98,10 +102,11 @@ class Store(Reads):
         quotas: Quotas | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         nudge: Callable[[], None] = lambda: None,
+        erased: Callable[[Collection[str]], None] = lambda _ids: None,
     ) -> None:
         super().__init__(database, vault, limits=limits, clock=clock)
         self.adapters = tuple(adapters)
-        self.nudge = nudge
+        self.nudge, self._erased = nudge, erased
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self.lists = ListBook(database, clock)
@@ -326,6 +331,15 @@ class Store(Reads):
         """What taking in a list would do."""
         return Rehearsal(self.database, self.rows, begun)
 
+    def overdue_requests(self, now: datetime) -> Select[int]:
+        """Whose request is too old; for counting."""
+        return unconfirmed(now - self.limits(now).pending_ttl)
+
+    def overdue_quarantined(self, channels: Collection[str], now: datetime) -> Select[int]:
+        """Whom only these channels brought, too long ago; for counting."""
+        asked = now - self.limits(now).pending_ttl
+        return quarantined(self.numbers(channels), asked, now - QUARANTINE)
+
     def forget_requests(self) -> int:
         """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9).
 
@@ -334,12 +348,12 @@ class Store(Reads):
         now = self.clock()
         cutoff = now - self.limits(now).pending_ttl
         return self._forget(unconfirmed(cutoff), now) + self._forget(unguarded(cutoff), now)
+        return self._forget(self.overdue_requests(now), now)
 
     def forget_quarantined(self, channels: Collection[str]) -> int:
         """Delete people whom only somebody else's lists brought, by these channels, and who have no proof (CHN-04)."""
         now = self.clock()
-        asked = now - self.limits(now).pending_ttl
-        return self._forget(quarantined(self.numbers(channels), asked, now - QUARANTINE), now)
+        return self._forget(self.overdue_quarantined(channels, now), now)
 
     def _forget(self, late: Select[int], now: datetime) -> int:
         """Delete some of these people, and their addresses at ESPs that were told of them."""
@@ -352,11 +366,20 @@ class Store(Reads):
             told_of = select(pushes.c.subject).where(pushes.c.subject.in_(gone)).distinct()
             promise(db, self.vault, self._addresses(db, list(db.scalars(told_of))), now)
             erase(db, gone, now)
-            db.execute(delete(throttle).where(throttle.c.time < now - timedelta(days=31)))
         self.database.forget_log()  # for a process, too, that died or ended before it could
         if gone:
             self.nudge()
         return len(gone)
+
+    def keeper(self, now: datetime, spans: Spans) -> Keeper:
+        """Who forgets people whose time is over, as of this moment (MIN-06)."""
+        limits = self.limits(now)
+        return Keeper(self.rows, self.adapters, database=self.database, now=now, limits=limits, spans=spans)
+
+    def count(self, people: Select[int]) -> int:
+        """How many these are."""
+        with self.database.reading() as db:
+            return db.scalar(select(func.count()).select_from(people.subquery())) or 0
 
     def ask_once_more(self, campaign: Campaign, size: int, *, confirmed: bool, new: bool) -> int:
         """Come to some contacts of a campaign and promise each who may be asked her one mail, in one transaction (R11).
@@ -440,8 +463,10 @@ class Store(Reads):
             left = list(db.scalars(select(former.c.lookup).where(former.c.subject.in_(numbers))))
             named = [entry.value for one in {email, *people.values()} for entry in self.vault.lookups(one)]
             darken(db, self.vault, [*left, *named], numbers)
+            ids = list(db.scalars(select(subjects.c.id).where(subjects.c.number.in_(numbers))))
             erase(db, numbers, now)
             note(Hand.of(db), {"people": len(numbers), "platforms": len(platforms)})
+        self._erased(ids)
         self.database.forget_log()
         self.nudge()
         return Erased(known=bool(numbers), moved=bool(moved), platforms=tuple(platforms))
