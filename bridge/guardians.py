@@ -143,9 +143,10 @@ class Guardians:
         asked = self._asked(story, claim)
         yes = [said for one in asked if (said := guardian(mine, one.purpose))]
         noes = [no for one in asked if (no := guardians_no(mine, one.purpose)) and whole(no.time) >= whole(one.time)]
-        word = Word.YES if yes else Word.NO if noes else Word.ASKED
-        left = not yes and not noes and all(self._is_left(mine, one, claim) for one in asked)
-        if declared_child(mine) is None or not asked or left:
+        settled_ones = {e.purpose for e in noes} | {one.purpose for one in asked if guardian(mine, one.purpose)}
+        open_ = [o for o in asked if o.purpose not in settled_ones and not self._is_left(mine, o, claim)]
+        word = Word.ASKED if open_ else Word.YES if yes else Word.NO if noes else Word.OVER
+        if declared_child(mine) is None or not asked:
             word = Word.OVER
         return Ward(
             masked=masked_email(person.email),

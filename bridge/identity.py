@@ -9,7 +9,7 @@ from datetime import timedelta
 from bridge.bootstrap import Bridge
 from bridge.links import Action, BadLink
 from bridge.store import BadInput
-from bridge.store.cases import Case, Proof, Told
+from bridge.store.case_files import Case, Proof, Told
 from bridge.texts import mark
 from bridge.vocabulary import RequestKind
 

@@ -465,13 +465,21 @@ breach_notes = Table(
     sqlite_autoincrement=True,
 )
 
-#: Who was written to about a breach, each once (GDPR 34); gone with her.
+#: Who is to be told of a breach, each once (GDPR 34), and how far that is; gone with her.
 breach_told = Table(
     "breach_told",
     metadata,
     Column("breach", _Number, primary_key=True, autoincrement=False),
     Column("subject", _Number, primary_key=True, autoincrement=False, index=True),
+    Column("state", SmallInteger, nullable=False, server_default="0"),  # 0 waits, 1 a mail was promised, 2 none may go
     sqlite_with_rowid=False,
+)
+Index(
+    "ix_breach_told_waits",
+    breach_told.c.breach,
+    breach_told.c.subject,
+    sqlite_where=text("state = 0"),
+    postgresql_where=text("state = 0"),
 )
 
 #: What staff did that changes something about people or rules, or opens personal data (ORG-02). Append-only, as events

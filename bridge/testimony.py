@@ -253,7 +253,8 @@ class Teller:
     def _event(self, number: int, event: ConsentEvent) -> Entry:
         seen = event.evidence
         told = HAPPENED.get((event.type, event.method), HAPPENED[event.type])
-        if event.source == GUARDIAN or (event.method is Method.CLOCK and seen.detail == GUARDIAN):
+        by_link = event.source == GUARDIAN and event.method is not Method.STAFF
+        if by_link or (event.method is Method.CLOCK and seen.detail == GUARDIAN):
             told = BY_GUARDIAN.get(event.type, told)
         lines = [
             self._say(
@@ -270,11 +271,7 @@ class Teller:
         if listed and event.type not in SAYS_YES:
             dated = NO_DATE if seen.detail == UNDATED else DATED
             lines.append(self._say(dated, when=self._moment(event.time)))
-        if (
-            event.source not in (READER, GUARDIAN)
-            and event.method in TOLD
-            and (listed or (event.type, event.method) not in HAPPENED)
-        ):
+        if event.source != READER and event.method in TOLD and (listed or (event.type, event.method) not in HAPPENED):
             told = TOLD[event.method]
             lines.append(self._say(told, who=self._who(event.source), heard=self._moment(event.received)))
         elif event.received - event.time > _AT_ONCE:

@@ -15,10 +15,12 @@ from sqlalchemy.exc import DBAPIError
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.cli import main
 from bridge.jobs.checkpoints import Notary, append, missing
+from bridge.jobs.doctor.house import look as house_look
 from bridge.merkle import Tree
+from bridge.policy import PolicyError
 from bridge.seals import Seals
+from bridge.store import BadInput, schema
 from bridge.store import checkpoints as book
-from bridge.store import schema
 from bridge.store.engine import Database
 from bridge.store.verify import Verdict, verify
 from bridge.tables import TRIGGERS, checkpoints, events, person_keys, subjects
@@ -288,6 +290,9 @@ def test_whatever_is_changed_in_a_checkpoint_is_named(make_house: MakeHouse, sql
     schema.upgrade(home.bridge.database)
     found = looked(home).problems
     assert found
+    if change == "leaves = 'all of them'":
+        with pytest.raises(BadInput, match="run consent-bridge verify"):
+            cut(home)
     assert {problem.where for problem in found} <= {"checkpoint 1", "checkpoint 9"}
 
 
@@ -438,6 +443,49 @@ def test_a_place_that_takes_nothing_holds_nothing_back(
     assert len((folder / "kept.jsonl").read_bytes().splitlines()) == 2
 
 
+def test_doctor_says_what_is_not_sealed(make_house: MakeHouse, sqlite_url: str, policy_folder: Path) -> None:
+    """CAP-06: no key is a note, a late checkpoint, a lost key and a file that stays behind are each named with the fix."""
+
+    def found(home: House) -> dict[str, tuple[bool, str]]:
+        return {
+            one.subject: (one.ok, one.fix)
+            for one in house_look(home.bridge)
+            if "eckpoint" in one.subject or "seal" in one.subject
+        }
+
+    policy, key = policy_folder / "policy.toml", new_key("seal1")
+    without = found(make_house(sqlite_url))
+    assert without["seal key"][0]
+    assert "BRIDGE_SEAL_KEYS is empty" in without["seal key"][1]
+    home = make_house(sqlite_url, BRIDGE_SEAL_KEYS=key)
+    consents(home, AN)
+    home.dispatch()
+    assert found(home) == {"seal key seal1": (True, ""), "checkpoints: 1": (True, "")}
+    home.clock.forward(hours=3)
+    consents(home, BRAM)
+    ok, fix = found(home)["checkpoints: 1"]
+    assert not ok
+    assert "consent-bridge checkpoint" in fix
+    policy.write_text(f'{policy.read_text()}\n[checkpoints]\nfile = "kept.jsonl"\n')
+    home = make_house(sqlite_url, BRIDGE_SEAL_KEYS=key)
+    assert "it lacks 1" in found(home)["checkpoints kept elsewhere"][1]
+    home.dispatch()
+    assert "checkpoints kept elsewhere" not in found(home)
+    lost = found(make_house(sqlite_url, BRIDGE_SEAL_KEYS=new_key("other")))
+    assert lost["seal keys of the checkpoints"][0] is False
+    assert "lacks seal1" in lost["seal keys of the checkpoints"][1]
+
+
+def test_the_policys_choices_have_limits(make_house: MakeHouse, sqlite_url: str, policy_folder: Path) -> None:
+    """CAP-06: at least one a week, at most one an hour, and addresses that are some."""
+    policy = policy_folder / "policy.toml"
+    text_ = policy.read_text()
+    for wrong in ('every = "8 days"', 'every = "0h"', 'mail = ["dpo"]'):
+        policy.write_text(f"{text_}\n[checkpoints]\n{wrong}\n")
+        with pytest.raises(PolicyError, match="CAP-06"):
+            make_house(sqlite_url)
+
+
 # -- by hand -----------------------------------------------------------------------------------------------------
 
 
@@ -467,11 +515,11 @@ def test_the_commands(sealed: House, tmp_path: Path) -> None:
 
 def test_without_a_key_the_commands_say_so(house: House) -> None:
     """CAP-06: exit 1, and how to make one."""
-    for words in (["checkpoint"], ["keys", "public"]):
+    for words in (["checkpoint"], ["keys", "public"], ["verify", str(Path(__file__))]):
         result = CliRunner().invoke(main, words, env=house.environment)
         assert result.exit_code == 1
         assert "BRIDGE_SEAL_KEYS is empty" in result.stderr
-        assert "keys new" in result.stderr
+        assert "keys new" in result.stderr or "--key" in result.stderr
 
 
 def test_they_are_in_a_copy(sealed: House, tmp_path: Path, make_house: MakeHouse) -> None:

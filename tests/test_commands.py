@@ -378,7 +378,8 @@ def test_verify_says_that_the_history_is_whole(run, an):
     assert "1 people, 2 events, 0 erased events" in result.stdout
     assert "the history is whole" in result.stdout
     told = json.loads(run("verify", "--json").stdout)
-    assert told == {"people": 1, "events": 2, "erased": 0, "problems": []}
+    counts = {"people": 1, "events": 2, "erased": 0, "checkpoints": 0, "uncovered": 2}
+    assert told == {**counts, "problems": []}
 
 
 def test_verify_names_the_damaged_event_and_fails(run, an, shop):
@@ -644,6 +645,7 @@ def test_the_served_application_is_ready(shop, monkeypatch):
         (
             "",
             [
+                "checkpoints",
                 "mail-0",
                 "memory erasures-0",
                 "memory jobs-0",

@@ -1028,6 +1028,8 @@ ASKED_NOW = Contact(gaps=frozenset({"notice"}), asked=False)
         (MailKind.ANSWER, LEFT, [], {}, True),
         (MailKind.ANSWER, [told(T.ERASED, 5)], [], {}, False),
         (MailKind.ANSWER, [], [], {}, False),
+        (MailKind.IDENTITY, LEFT, [], {}, True),
+        (MailKind.IDENTITY, [], [], {}, False),
         (MailKind.BREACH, YES, [], {}, True),
         (MailKind.BREACH, LEFT, [], {}, True),
         (MailKind.BREACH, [*YES, told(T.COMPLAINED, 5)], [], {}, True),

@@ -161,6 +161,15 @@ def test_s14_a_crm_fits_the_same_form(tmp_path: Path) -> None:
     assert found["processors.crm.contract"].blocks
 
 
+def test_s14_whom_readers_are_told_of_has_an_entry() -> None:
+    """REG-02, S14: a recipient named beside a box and found in no register is a gap."""
+    offers = msgspec.structs.replace(DEMO.purposes["offers"], recipients=("mailchimp", "Drukkerij nv"))
+    (gap,) = gaps(msgspec.structs.replace(DEMO, purposes={**DEMO.purposes, "offers": offers}), TODAY)
+
+    assert (gap.where, gap.row) == ("purposes.offers.recipients", "REG-02")
+    assert "Drukkerij nv" in gap.fix
+
+
 @pytest.mark.parametrize("slot", ["dpia_screening", "suppression"])
 def test_reg_05_an_empty_slot_is_a_gap(slot: str) -> None:
     """REG-05: no screening whether an impact assessment is needed, no weighing of the stop list: both are named."""

@@ -6,7 +6,7 @@ Rows RGT-04, SUP-04, SUP-05, SUP-06, ESP-04, R12; decisions 9, 19 and 20. Both d
 import hashlib
 import logging
 import tempfile
-from base64 import urlsafe_b64decode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ import pytest
 from sqlalchemy import select, text
 
 from bridge.acts import Confirmed
+from bridge.cli.traces import dresses, files_with
 from bridge.jobs import doctor
 from bridge.jobs import requests as jobs
 from bridge.mailer import stop_token
 from bridge.spool import Parked, Spool
-from bridge.store.cases import Told
+from bridge.store.case_files import Told
 from bridge.store.copies import back_up
 from bridge.tables import erase_work, metadata, person_keys, stop_list
 from bridge.vocabulary import EventType, Method, RequestKind, Status
@@ -43,7 +44,7 @@ def policy_folder(policy_folder: Path) -> Path:
     return policy_folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def temporary(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What programs write into temporary files lies where it is looked for."""
     folder = tmp_path / "temporary"
@@ -114,7 +115,7 @@ class Trail:
 
 
 @pytest.fixture
-def trail(house: House, tmp_path_factory: pytest.TempPathFactory) -> Trail:
+def trail(house: House, temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Trail:
     """An in this house; her papers lie elsewhere, for they are the operator's own."""
     return Trail(house, tmp_path_factory.mktemp("papers"))
 
@@ -329,3 +330,29 @@ def test_no_old_backup_brings_her_or_her_letters_back(
     assert [dress for dress, needle in needles.items() if any(needle in value for value in content)] == []
     assert new.verify().problems == ()
     assert not Reader(new, DIRK).may().may
+
+
+@pytest.mark.parametrize("shift", range(6))
+def test_whoever_looks_for_a_word_finds_it_in_every_dress(tmp_path: Path, shift: int) -> None:
+    """RGT-04: what `demo --check` looks with: each dress planted in a file, at each place, is named without the word."""
+    raw = AN.encode()
+    planted = {
+        "clear": raw,
+        "lower": raw.lower(),
+        "upper": raw.upper(),
+        "percents": b"An.VandenBerg%40lezer.example",
+        "utf16": AN.encode("utf-16-le"),
+        "hex": raw.hex().encode(),
+        "upper-hex": raw.hex().upper().encode(),
+        "base64": b64encode(b"." * shift + raw + b"..."),
+        "url": urlsafe_b64encode(b"." * shift + raw.lower() + b"..."),
+        "md5": hashlib.md5(raw.lower()).digest(),
+        "sha1": hashlib.sha1(raw.lower()).hexdigest().encode(),
+        "sha256": b64encode(hashlib.sha256(raw).digest()),
+    }
+    for name, dress in planted.items():
+        (tmp_path / name).write_bytes(b"x" * 7 + dress + b"x" * 7)
+    (tmp_path / "nothing").write_bytes(b"dirk@lezer.example")
+    found = files_with([*sorted(tmp_path.iterdir()), tmp_path / "gone"], dresses(AN))
+    assert {line.partition(":")[0] for line in found} == planted.keys()
+    assert "anden" not in "".join(found).lower()

@@ -188,7 +188,10 @@ REFUSED = {
     ),
     "an age below what GDPR 8 allows": (starter(('country = "BE"', 'country = "BE"\nchild_age = 12')), "child_age", "KID-01"),
     "an age above what GDPR 8 allows": (starter(('country = "BE"', 'country = "BE"\nchild_age = 17')), "child_age", "KID-01"),
-    "a guardian's consent without end": (starter(('[limits]\n', '[limits]\nguardian_lasts = "13 months"\n')), "limits.guardian_lasts", "R15"),
+    "a guardian's consent without end": (
+        starter(('guardian_lasts = "12 months"', 'guardian_lasts = "13 months"')),
+        "limits.guardian_lasts",
+        "R15"),
     # sender
     "From without a name": (
         starter(("De Dagwijzer <nieuws@post.dedagwijzer.example>", "nieuws@post.dedagwijzer.example")),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, func, select, text
 
@@ -20,7 +20,8 @@ from bridge.decide import Fate, Forget, Spans, blocks, fate, may_mail, pending
 from bridge.jobs.retention import RULES, Purge
 from bridge.store.sql import Sql
 from bridge.store.staff import Deed, Stage
-from bridge.tables import approvals, events, person_keys, stop_list, throttle
+from bridge.store.values import Person
+from bridge.tables import approvals, asked, events, person_keys, pushes, stop_list, subjects, throttle
 from bridge.vocabulary import (
     OPERATOR,
     SYSTEM,
@@ -375,6 +376,7 @@ ACTS = ("consents", "leaves", "bounces", "restricts", "asks", "away")
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example(people=[["restricts", "leaves", "away"], ["leaves", "consents", "bounces"], ["asks"]], days=91)
 @given(
     people=st.lists(st.lists(st.sampled_from(ACTS), min_size=1, max_size=3), min_size=1, max_size=3),
     days=st.sampled_from([0, 31, 91, 1097, 1200, 3000]),
@@ -392,7 +394,7 @@ def test_a_run_does_what_the_rule_says_of_each(house: House, people: list[list[s
     fates: dict[str, Any] = {}
     for reader in readers:
         mine = house.store.person(reader.email)
-        waits = bool(mine and any(c.confirmed is None for c in house.store.confirmations(mine)))
+        waits = bool(mine and _waits(house, mine))
         fates[reader.email] = (fate(house.store.history(mine), now, limits, SPANS) if mine else None, waits)
     may = {reader.email: reader.may().may for reader in readers}
     purges(house)
@@ -411,6 +413,14 @@ def test_a_run_does_what_the_rule_says_of_each(house: House, people: list[list[s
     house.clock.forward(hours=2)
     house.dispatch()
     assert house.verify().problems == ()
+
+
+def _waits(house: House, mine: Person) -> bool:
+    """Whether the platform is still to be told something of her."""
+    unsaid = select(func.count()).select_from(pushes).where(pushes.c.subject == mine.number, pushes.c.due.is_not(None))
+    with house.bridge.database.reading() as db:
+        waits = db.scalar(unsaid)
+    return bool(waits) or any(clock.confirmed is None for clock in house.store.confirmations(mine))
 
 
 def _plays(house: House, reader: Reader, act: str) -> None:
@@ -538,3 +548,30 @@ def _noting(work: Any, seen: list[str]) -> Any:
         return work(self, *told)
 
     return noted
+
+
+def test_who_has_time_to_answer_the_once_only_question_is_kept(house: House, an: Reader) -> None:
+    """AUD-05: a question of ours about something else is open; afterwards she goes."""
+    an.has_consented()
+    an.one_click()
+    house.dispatch()
+    house.clock.forward(days=1200)
+    mine = person(house, an.email)
+    row = {"hash": b"h", "purpose": "offers", "time": house.clock(), "subject": mine.number, "sent": house.clock()}
+    with house.bridge.database.writing() as db:
+        db.execute(asked.insert().values(**row, due=house.clock() + DAY))
+    assert purges(house) == {}
+    with house.bridge.database.writing() as db:
+        db.execute(asked.update().values(due=None))
+    assert purges(house) == {"evidence": 1}
+
+
+def test_no_and_nothing_said_are_the_same_to_whom_is_trimmed(house: House, an: Reader) -> None:
+    """MIN-06: as an old copy may have it."""
+    an.has_consented()
+    an.one_click()
+    house.dispatch()
+    with house.bridge.database.writing() as db:
+        db.execute(subjects.update().values(trimmed=False))
+    house.clock.forward(days=31)
+    assert purges(house) == {"profile": 1}

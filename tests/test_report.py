@@ -382,7 +382,6 @@ def test_the_report_as_a_page_as_json_and_in_lines(office: House, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--department", "sales"], "no report for sales yet; there is one for: marketing"),
         (["--language", "fr"], "the policy offers nl, en"),
         (["--out", "report.pdf"], "report.pdf must end in .html"),
     ],

@@ -20,7 +20,8 @@ from bridge.identity import ASKED
 from bridge.jobs import doctor
 from bridge.jobs import requests as jobs
 from bridge.store import BadInput
-from bridge.store.cases import Case, Proof, Told
+from bridge.store.case_files import Case, Proof, Told
+from bridge.store.cases import typed_id
 from bridge.tables import cases, subjects
 from bridge.vault import new_id
 from bridge.vocabulary import EventType, RequestKind, Status
@@ -311,7 +312,7 @@ def test_an_erasure_by_letter_leaves_kind_and_dates(house: House, an: Reader) ->
         rows = db.execute(select(cases)).mappings().all()
     assert {row[name] for row in rows for name in ("kid", "lookup", "wrapped", "sealed")} == {None}
     answered = jobs.answer(house.bridge, again(house, other))
-    assert "niets over u" in answered.files[jobs.LETTER].decode()
+    assert "niets over je" in answered.files[jobs.LETTER].decode()
 
 
 @pytest.fixture
@@ -599,3 +600,9 @@ def test_whatever_happens_a_no_stands_and_what_is_erased_is_dark(
             assert not house.store.may_mail(email, "newsletter").may, acts
     assert all(case.dark for case in house.store.cases.all() if case.id in erased and email == AN)
     assert house.verify().problems == ()
+
+
+def test_an_id_is_never_taken_for_an_option() -> None:
+    """Bad input: `rights show -abc…` would ask for the option `-a`."""
+    assert not any(typed_id().startswith("-") for _ in range(1000))
+    assert {len(typed_id()) for _ in range(10)} == {22}

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ from bridge.bootstrap import Bridge
 from bridge.cli.main import main
 from bridge.jobs.doctor import papers
 from bridge.jobs.publishing import Refused, draft, publish
+from bridge.jobs.tasks import acknowledge
 from bridge.notices import NoticeError
 from bridge.policy import Policy, load
 from bridge.statement import REQUIRED, SECTIONS, changes, content, lacks, render, wanted
@@ -27,12 +29,15 @@ from bridge.texts import TEMPLATES, Texts
 from bridge.vocabulary import LegalBasis, Status
 from tests.channels import open_doors
 from tests.conftest import House, Reader
+from tests.test_backup import Copies, fresh, small
 from tests.test_doctor import notes, wrong
 from tests.test_import import Lists
 from tests.test_privacy import text
 from tests.test_processors import write
 from tests.test_subscribe import html
 from tests.test_templates import COMMON
+
+__all__ = ["fresh", "small"]
 
 DEMO = load(TEMPLATES / "demo" / "policy.toml")
 TODAY = date(2026, 11, 23)
@@ -247,6 +252,27 @@ def test_trn_03_old_versions_are_served_byte_for_byte(
     assert second.store.papers.newest() == 2
 
 
+def test_trn_03_a_language_that_was_dropped_stays_readable(
+    whole: dict[str, str], make_house: Callable[..., House], sqlite_url: str
+) -> None:
+    """TRN-03: the policy no longer speaks English; who was told in English still finds what she was told."""
+    house = make_house(sqlite_url)
+    publish(house.bridge, "Dora Maes")
+    told = house.client.get("/privacy/1?language=en").data
+    house.close()
+    path = Path(whole["BRIDGE_POLICY"])
+    kept = re.sub(r"^\w+\.en = .*\n", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    path.write_text(kept.replace('languages = ["nl", "en"]', 'languages = ["nl"]'), "utf-8")
+    for words in (path.parent / "notices").glob("*.en.txt"):
+        words.unlink()
+    later = make_house(sqlite_url)
+
+    assert later.client.get("/privacy/1?language=en").data == told
+    assert later.client.get("/privacy/1").data not in (b"", told)
+    assert later.client.get("/privacy/1?language=%00").status_code == 200
+    assert draft(later.bridge).changed
+
+
 def test_trn_03_nobody_changes_what_was_published(office: House) -> None:
     """TRN-03: the database refuses it; where somebody got around that, `doctor` says which version."""
     publish(office.bridge, "Dora Maes")
@@ -276,9 +302,21 @@ def test_trn_03_only_what_was_published_has_an_address(office: House) -> None:
     name = text(html(office.client.get("/privacy?language=en"))).split("Version ")[1][:12]
     assert office.client.get(f"/privacy/{name}").status_code == 200
     publish(office.bridge, "Dora Maes")
-    for other in (name, "2", "0", "-1", "01x", "32768", "9" * 40, "²", "%00"):
+    for other in (name, "2", "0", "-1", "01", "+1", "01x", "32768", "9" * 40, "²", "%00"):
         assert office.client.get(f"/privacy/{other}").status_code == 404
     assert office.client.get("/privacy/1").status_code == 200
+
+
+def test_trn_03_a_restored_copy_serves_the_same_bytes(whole: dict[str, str], small: Copies) -> None:
+    """TRN-03: what was published comes with the backup, and what somebody saw in the registers too."""
+    publish(small.house.bridge, "Dora Maes")
+    acknowledge(small.house.bridge, "Dora Maes")
+    before = small.house.client.get("/privacy/1?language=en").data
+    house, _ = small.restores(small.backs_up())
+    assert house.client.get("/privacy/1?language=en").data == before
+    look = house.store.papers.last_look()
+    assert look
+    assert look.by == "Dora Maes"
 
 
 def test_the_commands_say_what_they_did(office: House, tmp_path: Path) -> None:

@@ -493,7 +493,7 @@ def test_only_declared_columns_exist(house: House) -> None:
         tables = {name: {c["name"] for c in look.get_columns(name)} for name in look.get_table_names()}
     assert tables.pop("alembic_version") == {"version_num"}
     assert tables == {table.name: set(table.c.keys()) for table in metadata.sorted_tables}
-    assert tables["subjects"] == {"number", "id", "kid", "lookup", "mark", "profile"}
+    assert tables["subjects"] == {"number", "id", "kid", "lookup", "mark", "profile", "trimmed"}
     assert tables["throttle"] == {"id", "bucket", "time"}
 
 

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from jinja2 import UndefinedError
 
+from bridge.notices import Wording
+from bridge.testimony import Entry, Section
 from bridge.texts import DARK, LIGHT, TEMPLATES, MissingCatalogue, Texts, contrast, ink, palette
 from bridge.vocabulary import Method, Status
 
@@ -74,6 +76,7 @@ def row(status: Status, *, on: bool = False, paused: date | None = None, how: st
     state["confirmed"] = [] if on else [{"by": by, "at": at, "today": today} for by, at, today in told]
     forms = [("Mailchimp", True, ""), ("SendGrid", False, "https://form.example/"), ("Another", False, "")]
     state["waits"] = [{"at": at, "mailed": mailed, "form": form} for at, mailed, form in forms] if on else []
+    state |= {"guardian_waits": False, "asks_age": False, "form": "", "for_children": True}
     return purpose(status.value, f"Letter {status.value}") | state
 
 
@@ -81,7 +84,7 @@ def subscribe(**changes: Any) -> dict[str, Any]:
     name = {"id": "first_name", "label": "First name", "value": "", "choices": (), "max_length": 100}
     region = {"id": "region", "label": "Region", "value": "North", "choices": ("North", "South"), "max_length": 9}
     usual = {"action": "/subscribe", "channel": "site-foot", "email": "", "purposes": [NEWS, OFFERS], "errors": {}}
-    usual |= {"beside": False}
+    usual |= {"beside": False, "age": None, "at_least": "", "guardian": ""}
     return usual | {"fields": [name, region]} | changes
 
 
@@ -100,6 +103,8 @@ def preferences(**changes: Any) -> dict[str, Any]:
         "errors": {},
         "link_url": "/preferences",
     }
+    more |= {"age": 13, "receipts_url": None}
+    more["my_data_url"] = "/my-data/TOKEN"
     return usual | pause | more | changes
 
 
@@ -118,10 +123,15 @@ def mail(**changes: Any) -> dict[str, Any]:
         "sender_name": "De Krant",
         "receipt": "",
         "statement": None,
+        "about": "",
+        "child": False,
+        "age": 13,
+        "check_url": None,
     }
     return usual | changes
 
 
+CHECK = "https://prefs.krant.example/receipt"
 LEAVE = {"unsubscribe_url": TOKEN, "preferences_url": TOKEN.replace("/u/", "/preferences/")}
 ERRORS = {"email": "This is no address.", "purpose": "Tick at least one box.", "page": "Wait a minute."}
 ADDRESS = {
@@ -176,21 +186,118 @@ RECEIPT_ITEM = {
 }
 LINK = TOKEN.replace("/u/", "/confirm/")
 
+
+def my_data(**changes: Any) -> dict[str, Any]:
+    words = Wording(purpose="news", version=2, language="en", label=LABEL, text=NOTICE, sha256=SHA)
+    usual = {
+        "action": "/my-data/TOKEN",
+        "preferences_url": "/preferences/TOKEN",
+        "email": "an@krant.example",
+        "sections": [Section("Wat, what", [Entry("", ["een, one"])])],
+        "more": [Section("Meer, more", [Entry("1", ["twee, two"], "woorden:", words)])],
+        "asked": False,
+        "waiting": False,
+        "platforms": ["Mailchimp"],
+        "language": "en",
+        "fields": [
+            {"id": "first_name", "label": "?", "value": "An", "choices": (), "max_length": 100},
+            {"id": "topic", "label": "??", "value": "books", "choices": ("sport", "books"), "max_length": 100},
+        ],
+        "restricted": False,
+        "objected": False,
+        "moving": None,
+        "new_email": "",
+        "done": None,
+        "errors": {},
+    }
+    return usual | changes
+
+
 PAGES: dict[str, list[dict[str, Any]]] = {
+    "my_data": [
+        my_data(),
+        my_data(restricted=True, objected=True, moving="an@nieuw.example", asked=True, waiting=True),
+        my_data(asked=True, platforms=[], fields=[]),
+        *(
+            my_data(done=done, new_email="an@nieuw.example")
+            for done in ("look", "corrected", "same", "asked", "restricted", "lifted", "objected")
+        ),
+        my_data(errors={"email": "This is no address.", "first_name": "?", "topic": "??"}, new_email="an@"),
+    ],
+    "erase": [
+        {"action": "/my-data/TOKEN", "back_url": "/my-data/TOKEN", "email": "an@krant.example"}
+        | {"platforms": platforms, "backups": Length(35, "days")}
+        for platforms in (["Mailchimp", "SendGrid"], [])
+    ],
+    "erased": [
+        {"platforms": platforms, "backups": Length(35, "days"), "stop_list": Length(36, "months")}
+        for platforms in (["Mailchimp"], [])
+    ],
+    "move": [
+        {"action": "/my-data/TOKEN", "email": "an@nieuw.example", "purposes": names, "anew": anew, "done": done}
+        for names, anew, done in (
+            (["News"], False, False),
+            (["News"], True, False),
+            ([], False, False),
+            ([], False, True),
+        )
+    ],
+    "moved": [
+        {"email": "an@nieuw.example", "came": came, "link_url": "/preferences"} for came in ("moved", "asked", "joined")
+    ],
+    "move_late": [{"reason": reason, "link_url": "/preferences"} for reason in ("expired", "void")],
     "subscribe": [
         subscribe(),
         subscribe(purposes=[NEWS], fields=[]),
         subscribe(email="an@krant", errors=ERRORS | {"region": "?"}),
         subscribe(beside=True),
+        subscribe(age=13),
+        subscribe(age=16, at_least="no", guardian="mum@", errors={"at_least": "Say so.", "guardian": "No address."}),
     ],
-    "asked": [{}],
+    "guardian": [
+        {
+            "action": "/guardian/TOKEN",
+            "masked": "k•••@krant.example",
+            "purposes": [NEWS, OFFERS],
+            "word": word,
+            "pressed": pressed,
+            "may_stop": may_stop,
+            "until": until,
+            "age": 13,
+            "ends": [(1, date(2027, 11, 1)), (2, date(2028, 11, 1))],
+            "months": 12,
+        }
+        for word, pressed, may_stop, until in (
+            ("asked", False, False, None),
+            ("yes", True, False, NOON),
+            ("yes", False, False, None),
+            ("no", True, False, None),
+            ("over", False, True, None),
+            ("over", False, False, None),
+        )
+    ],
+    "of_age": [
+        {"action": "/of-age/TOKEN", "age": 13, "at_least": "", "purposes": [NEWS], "errors": errors}
+        for errors in ({}, {"at_least": "Say so."})
+    ],
+    "still_a_child": [{"subscribe_url": "/subscribe"}],
+    "asked": [{"guardian": False}, {"guardian": True}],
     "thanks": [
         {"asset_url": url, "asked": asked, "later": later}
         for url in ("/assets/guide", None)
         for asked, later in ((False, False), (True, False), (False, True))
     ],
     "confirm": [{"action": "/confirm/TOKEN", "masked": "a•••@krant.example", "purposes": [NEWS, OFFERS]}],
-    "confirmed": [{"purposes": [NEWS], "again": again, "preferences_url": "/preferences"} for again in (False, True)],
+    "confirmed": [
+        {"purposes": [NEWS], "again": again, "waits": waits, "age": 13, "for_children": young}
+        | {"preferences_url": "/preferences", "subscribe_url": "/subscribe"}
+        for again, waits, young in (
+            (False, False, False),
+            (True, False, False),
+            (False, True, True),
+            (False, True, False),
+        )
+    ],
     "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],
     "request": [
         {
@@ -237,6 +344,7 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     "preferences": [
         preferences(),
         preferences(fresh=False),
+        preferences(receipts_url="/preferences/TOKEN/receipts"),
         *(preferences(saved=saved) for saved in ("saved", "mailed", "stopped", "language", "paused", "resumed")),
         preferences(errors={"pause_until": "Choose a day within a year.", "language": "?", "page": "?"}),
         preferences(
@@ -244,6 +352,32 @@ PAGES: dict[str, list[dict[str, Any]]] = {
             rows=[row(Status.GIVEN, on=True, paused=date(2026, 12, 24), how="on this page")],
         ),
         preferences(rows=[row(status) for status in Status], news={"version": 2, "day": date(2026, 11, 23)}),
+        preferences(
+            rows=[
+                row(Status.GIVEN, on=True, how="confirmed from your mailbox") | {"guardian_waits": True},
+                row(Status.REQUESTED) | {"guardian_waits": True, "for_children": False},
+                row(Status.UNKNOWN) | {"asks_age": True, "form": "/subscribe?channel=kids"},
+                row(Status.EXPIRED) | {"asks_age": True},
+            ]
+        ),
+    ],
+    "receipt": [
+        {"action": "/receipt", "judged": None, "error": None},
+        {"action": "/receipt", "judged": None, "error": "This is no receipt."},
+        {
+            "action": "/receipt",
+            "error": None,
+            "judged": [
+                {"ours": False, "purpose": "", "yes": False, "time": None, "now": "unknown", "since": None},
+                {"ours": True, "purpose": "", "yes": False, "time": None, "now": "unknown", "since": None},
+                *(
+                    {"ours": True, "purpose": "Monthly news", "yes": yes, "time": NOON, "now": now, "since": since}
+                    for yes in (True, False)
+                    for now in ("stands", "old", "ended", "again", "gone")
+                    for since in ((NOON,) if now == "again" else (NOON, None))
+                ),
+            ],
+        },
     ],
     "privacy": [
         PRIVACY,
@@ -266,12 +400,24 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     ],
 }
 MAILS: dict[str, list[dict[str, Any]]] = {
-    "confirm": [mail(url=LINK), mail(url=LINK, hours=24), mail(url=LINK, hours=36, purposes=[NEWS])],
+    "confirm": [
+        mail(url=LINK),
+        mail(url=LINK, hours=24),
+        mail(url=LINK, hours=36, purposes=[NEWS]),
+        mail(url=LINK, child=True),
+    ],
+    "guardian": [
+        mail(url=TOKEN.replace("/u/", "/guardian/"), about="k•••@krant.example", hours=hours) for hours in (72, 30)
+    ],
+    "of_age": [mail(url=TOKEN.replace("/u/", "/of-age/"), child=True)],
+    "move": [mail(url=TOKEN.replace("/u/", "/my-data/"), hours=hours) for hours in (72, 36)],
+    "moved": [mail()],
     "subscribed": [mail(**LEAVE)],
     "welcome": [mail(**LEAVE, receipt="Receipt\nof consent")],
     "goodbye": [
         mail(preferences_url=LEAVE["preferences_url"], receipt="Receipt"),
         mail(**LEAVE, purposes=[]),
+        mail(**LEAVE, check_url=CHECK),
     ],
     "identity": [mail(url=TOKEN.replace("/u/", "/requests/"))],
     "breach": [mail(purposes=[], words=["A laptop was stolen.", "Beware of mails in our name."])],
@@ -408,7 +554,7 @@ class TestPages:
     def test_no_proof_of_identity_is_asked(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
         """RGT-08: control of the mailbox is identity enough: no page takes a file or a password."""
         kinds = {e.attributes.get("type") for e in page(texts, name, language, state).all("input")}
-        assert kinds <= {"checkbox", "date", "email", "hidden", "text"}
+        assert kinds <= {"checkbox", "radio", "date", "email", "hidden", "text"}
 
     @every_page
     def test_forms_post_where_told(self, texts: Texts, name: str, language: str, state: dict[str, Any]) -> None:
@@ -583,8 +729,10 @@ class TestMails:
         """Text and HTML carry the same links, and each link it was given is there."""
         text, html = (texts.render(f"email/{name}/body.{kind}", language, **state) for kind in ("txt", "html"))
         assert urls(text) == urls(html)
-        given = {state[key] for key in ("url", "no_url", "unsubscribe_url", "preferences_url") if state[key]}
         changed = {state["statement"]["url"]} if state["statement"] else set()
+        given = {
+            state[key] for key in ("url", "no_url", "unsubscribe_url", "preferences_url", "check_url") if state[key]
+        }
         assert urls(text) == given | changed | {COMMON["statement_url"]}
 
     @every_mail
@@ -670,7 +818,7 @@ class TestReceipt:
     def test_con_07_all_of_it(self, texts: Texts, language: str) -> None:
         """CON-07, CAP-05: the receipt holds the exact words, who, when, where, how, and the way out."""
         items = [RECEIPT_ITEM, RECEIPT_ITEM | {"purpose": "Offers", "asked": None, "place": ""}]
-        text = texts.render("email/receipt.txt", language, items=items, subject="s-123", url=TOKEN)
+        text = texts.render("email/receipt.txt", language, items=items, subject="s-123", url=TOKEN, check_url=None)
         for words in (NOTICE, LABEL, SHA, "De Krant nv", "2026-11-23T10:04:57Z", "0192-77", "s-123", TOKEN):
             assert words in text
         assert texts.moment(language, NOON) in text
@@ -718,7 +866,12 @@ class TestColours:
     def test_large_targets(self) -> None:
         """A11Y-01 (2.5.8): what is pressed is at least 44 px high; the stylesheet loads nothing from elsewhere."""
         css = (TEMPLATES / "static" / "style.css").read_text("utf-8")
-        for selector in (r"\.button", r"\.tick", r"\.languages a", r"\.field input,\n\.field select"):
+        for selector in (
+            r"\.button",
+            r"\.tick",
+            r"\.languages a",
+            r"\.field input,\n\.field select,\n\.field textarea",
+        ):
             (rules,) = re.findall(rf"^{selector} \{{(.*?)\}}", css, re.DOTALL | re.MULTILINE)
             height = re.search(r"min-height: ([\d.]+)rem", rules)
             assert height

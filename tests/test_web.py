@@ -13,7 +13,7 @@ import pytest
 
 from adapters.memory import SIGNATURE, sign
 from bridge.jobs import requests
-from bridge.store.cases import Told
+from bridge.store.case_files import Told
 from bridge.vocabulary import RequestKind
 from tests.conftest import BASE_URL, House, Reader
 from tests.test_preferences import fresh_link, old_link
@@ -47,6 +47,28 @@ def letter_link(reader: Reader) -> str:
     case = requests.open_request(reader.house.bridge, Told(email=reader.email), RequestKind.ACCESS)
     requests.ask_whether_hers(reader.house.bridge, case)
     return reader.link("/requests/")
+
+
+def on_my_data(old: str, stale: str, fresh: str) -> list[Visit]:
+    """The same of the page "my data"."""
+    old, stale, fresh = (link.replace("/preferences/", "/my-data/") for link in (old, stale, fresh))
+    return [
+        Visit("GET", fresh, 200),
+        Visit("GET", stale, 410),
+        Visit("GET", old, 404),
+        Visit("GET", "/my-data/abc.def", 404),
+        Visit("POST", stale, 410, {"act": "erase", "sure": "yes"}),
+        Visit("POST", old, 404, {"act": "erase", "sure": "yes"}),
+        Visit("POST", fresh, 400, {}),
+        Visit("POST", fresh, 400, {"act": "burn"}),
+        Visit("POST", fresh, 400, {"act": "correct", "language": "fr"}),
+        Visit("POST", fresh, 200, {"act": "correct", "language": "nl"}),
+        *(Visit("POST", fresh, 200, {"act": "download", "format": kind}) for kind in ("json", "csv", "html")),
+        *(Visit("POST", fresh, 200, {"act": act}) for act in ("look", "restrict", "lift", "erase")),
+        Visit("POST", fresh, 400, {"act": "address", "email": "an"}),
+        Visit("POST", fresh, 200, {"act": "address", "email": "an.nieuw@lezer.example"}),
+        Visit("PUT", fresh, 405),
+    ]
 
 
 def everywhere(house: House) -> list[Visit]:
@@ -86,6 +108,12 @@ def everywhere(house: House) -> list[Visit]:
         Visit("GET", "/question/abc.def", 404),
         Visit("POST", "/question/abc.def", 404),
         Visit("PUT", "/question/abc.def", 405),
+        Visit("GET", "/guardian/abc.def", 404),
+        Visit("POST", "/guardian/abc.def", 404),
+        Visit("PUT", "/guardian/abc.def", 405),
+        Visit("GET", "/of-age/abc.def", 404),
+        Visit("POST", "/of-age/abc.def", 404),
+        Visit("PUT", "/of-age/abc.def", 405),
         Visit("GET", stop, 200),
         Visit("GET", "/u/abc.def", 404),
         Visit("PATCH", stop, 405),
@@ -107,6 +135,7 @@ def everywhere(house: House) -> list[Visit]:
         Visit("POST", fresh, 200, {"save": "purposes", "was": "offers"}),
         Visit("POST", fresh, 200, {"stop": "all"}),
         Visit("PUT", fresh, 405),
+        *on_my_data(old, stale, fresh),
         Visit("POST", stop, 200, {"scope": "list"}),
         Visit("POST", stop, 200, {"List-Unsubscribe": "One-Click"}),
         Visit("POST", "/u/abc.def", 404, {"scope": "all"}),
@@ -117,6 +146,15 @@ def everywhere(house: House) -> list[Visit]:
         Visit("GET", "/notices/newsletter/1/nl", 200),
         Visit("GET", "/notices/newsletter/9/nl", 404),
         Visit("POST", "/notices/newsletter/1/nl", 405),
+        Visit("GET", "/receipt", 200),
+        Visit("POST", "/receipt", 400, {"receipt": "{}"}),
+        Visit("PUT", "/receipt", 405),
+        Visit("GET", "/receipt/keys", 404),
+        Visit("POST", "/receipt/keys", 405),
+        Visit("GET", f"{old}/receipts", 404),
+        Visit("GET", f"{fresh}/receipts", 200),
+        Visit("GET", f"{stale}/receipts", 410),
+        Visit("POST", f"{fresh}/receipts", 405),
         Visit("GET", "/webhooks/memory", 200),
         Visit("POST", "/webhooks/memory", 401),
         Visit("POST", "/webhooks/nobody", 404),
@@ -337,6 +375,8 @@ METHODS = {
     "/subscribe": BOTH,
     "/confirm/x": BOTH,
     "/question/x": BOTH,
+    "/guardian/x": BOTH,
+    "/of-age/x": BOTH,
     "/u/x": BOTH,
     "/preferences": BOTH,
     "/preferences/x": BOTH,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bridge.bootstrap import Bridge
 from bridge.evidence import Found, look
-from bridge.store.cases import Case, Told
+from bridge.store.case_files import Case, Told
 from bridge.store.holding import Holding, holding
 from bridge.store.values import Person
 

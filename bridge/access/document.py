@@ -47,8 +47,10 @@ MAILS = {
 KEPT = {
     "a request that is not confirmed": mark("A request that is not confirmed"),
     "a consent, since your last answer": mark("Your yes, before we ask again"),
-    "address and fields, after you left": mark("Your address and what you filled in, after you left"),
-    "proof of your choices, after you left": mark("The proof of your choices, after you left"),
+    "address and fields, after you left": mark("What you filled in, after you left"),
+    "proof of your choices, after you left": mark(
+        "The proof of your choices with your address, sealed and for nothing else, after you left"
+    ),
     "code on the stop list": mark("A fingerprint of your address, so that a stop stays a stop"),
     "backups": mark("A copy in our backups, after it is gone here"),
 }
@@ -102,7 +104,7 @@ class _Speaker:
         told = Teller(self._bridge, found.found, self._language).told()
         if told:
             who = self._say("In the sentences below, “the reader” or “this person” is you, and “the controller” is us.")
-            sections.append(Section(self._say("Everything that happened"), [Entry("", [who])]))
+            told[0] = told[0]._replace(entries=[Entry("", [who]), *told[0].entries])
         return Document(self._say("My data"), self._language, [*sections, *told])
 
     def _head(self) -> Entry:

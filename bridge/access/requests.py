@@ -5,7 +5,7 @@ from typing import Any
 
 from bridge.bootstrap import Bridge
 from bridge.identity import ASKED
-from bridge.store.cases import Case, Told
+from bridge.store.case_files import Case, Told
 from bridge.texts import mark
 from bridge.vocabulary import rfc3339
 

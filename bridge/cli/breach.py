@@ -60,7 +60,7 @@ def open_(what: str, noticed: datetime | None, *, json_: bool, **known: Any) -> 
     """
     bridge = make_bridge()
     facts = _with(Facts(what=what), _known(bridge, known))
-    made = bridge.store.breaches.open(noticed or bridge.clock(), facts, bridge.settings.operator)
+    made = bridge.store.breaches.open(_whole(noticed or bridge.clock()), facts, bridge.settings.operator)
     tally(breach=made.number)
     if json_:
         show(_data(bridge, made))
@@ -107,7 +107,7 @@ def show_(number: int, *, json_: bool) -> None:
     bridge = make_bridge()
     found = bridge.store.breaches.find(number)
     notes = bridge.store.breaches.notes(number)
-    data = _data(bridge, found) | {"mails": bridge.store.breaches.told(number)}
+    data = _data(bridge, found) | {"mails": bridge.store.breaches.told(number)._asdict()}
     if json_:
         show(data | {"notes": [{"time": rfc3339(note.time), "by": note.by, "text": note.text} for note in notes]})
         return
@@ -155,8 +155,8 @@ def note(
              consent-bridge breach note 1 --words nl=brief.nl.txt --words en=letter.en.txt
     """
     bridge = make_bridge()
-    when = at or bridge.clock()
-    if when > bridge.clock().replace(microsecond=999_999):
+    when = _whole(at or bridge.clock())
+    if when > bridge.clock():
         fail("--at: that moment is still to come")
     changes = _known(bridge, known)
     changes |= {name: value for name, value in (("no_report", no_report), ("no_word", no_word)) if value}
@@ -260,15 +260,13 @@ def carry_out(bridge: Bridge, about: Mapping[str, Any], hash_: bytes, *, json_: 
         if subject_of(bridge, number, kept) != hash_:
             fail("the file or the words are others than those that were to be approved; ask for it again")
         found = tell(bridge, number, kept, bridge.settings.operator, say)
-    tally(breach=number, mails=found.promised)
+    tally(breach=number, people=found.listed)
     if json_:
         show(msgspec.structs.asdict(found))
         return
-    click.echo(f"{found.promised:,} mails promised; written to before: {found.before:,}; erased since: {found.gone:,}.")
-    if found.unreached:
-        click.echo(
-            f"{found.unreached:,} cannot be mailed (dead or unconfirmed address): reach them otherwise, in public"
-        )
+    click.echo(f"{found.listed:,} people are to be told; before: {found.before:,}; erased since: {found.gone:,}.")
+    click.echo("Let `consent-bridge serve` or `dispatch` run: it mails them, a few at a time. How far it is, and who")
+    click.echo(f"cannot be reached by mail, says: consent-bridge breach show {number}")
 
 
 @breach.command("close")
@@ -284,7 +282,7 @@ def close(number: int, text: str) -> None:
     Example: consent-bridge breach close 1 "keys changed, authority took note, people told"
     """
     bridge = make_bridge()
-    mailed = bridge.store.breaches.told(number)
+    mailed = any(bridge.store.breaches.told(number))
     tally(breach=number)
 
     def build(before: Breach) -> Facts:
@@ -309,7 +307,12 @@ def _known(bridge: Bridge, known: Mapping[str, Any]) -> dict[str, Any]:
 
     if wrong := [one for one in known["tables"] if one not in metadata.tables]:
         fail(f"--table: the store has no {wrong[0]}; there are: {', '.join(sorted(metadata.tables))}")
-    return {name: value for name, value in known.items() if value}
+    return {name: _whole(value) for name, value in known.items() if value}
+
+
+def _whole(value: Any) -> Any:
+    """A moment in whole seconds."""
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
 
 
 def _with(facts: Facts, changes: Mapping[str, Any]) -> Facts:

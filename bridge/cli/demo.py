@@ -72,7 +72,7 @@ def _run(port: int, folder: Path, *, check: bool) -> int:
             _wait(f"{url}/readyz", folder / "serve.log")
             try:
                 if check:
-                    return Story(url, played.url, environment).play()
+                    return Story(url, played.url, environment, folder).play()
                 _say(url, played.url, folder)
                 pages.wait()
             except KeyboardInterrupt:

@@ -9,6 +9,7 @@ import click
 from bridge.access import CSV, HTML, JSON, as_data, collect, document, written
 from bridge.bootstrap import write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.staff import staff_act
 from bridge.vault import Sealed
 
 
@@ -20,6 +21,7 @@ from bridge.vault import Sealed
     help=f"Write {JSON}, {CSV} and {HTML} there.",
 )
 @click.option("--language", help="Of the page: by default the reader's own, else the policy's first.")
+@staff_act("export")
 @as_json
 @env_file
 @errors_in_a_line

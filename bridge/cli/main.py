@@ -14,6 +14,7 @@ from bridge.bootstrap import write_private
 from bridge.cli.approve import approve
 from bridge.cli.audit import audit, clean
 from bridge.cli.breach import breach
+from bridge.cli.child import child
 from bridge.cli.connect import doctor, setup
 from bridge.cli.copies import backup, restore
 from bridge.cli.erase import erase
@@ -65,6 +66,7 @@ main.add_command(keys)
 main.add_command(evidence)
 main.add_command(verify)
 main.add_command(checkpoint)
+main.add_command(child)
 main.add_command(erase)
 main.add_command(export)
 main.add_command(backup)

@@ -11,6 +11,7 @@ import click
 
 from bridge.bootstrap import Bridge
 from bridge.cli.options import Moment, as_json, env_file, errors_in_a_line, fail, make_bridge, progress, show
+from bridge.cli.staff import staff_act
 from bridge.files import whole
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -114,6 +115,7 @@ def processing(processor: bool, language: str | None, out: Path | None, json_: b
 
 @register.command()
 @click.option("--by", metavar="NAME", required=True, help="Who looked, by name.")
+@staff_act("register acknowledge")
 @as_json
 @env_file
 @errors_in_a_line

@@ -77,7 +77,10 @@ def _verify_file(pack: Path, key: Path | None, *, json_: bool, file: Path | None
 
     if key is None:
         load_environment(file)
-        keys = make_bridge(ready=False).seals.keys
+        seals = make_bridge(ready=False).seals
+        if not seals:
+            fail("BRIDGE_SEAL_KEYS is empty: name the public keys of whoever made this file with --key")
+        keys = seals.keys
     else:
         try:
             keys = Keys.from_pem(key.read_bytes())

@@ -12,6 +12,7 @@ from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_b
 from bridge.cli.second import waits_for_another
 from bridge.cli.staff import begin, staff_act, tally
 from bridge.jobs.retention import Purge, as_data, shorter
+from bridge.store import StoreAway
 
 
 @click.command()
@@ -25,8 +26,8 @@ def purge(*, dry_run: bool, keep: tuple[str, ...], json_: bool) -> None:
     """Forget what the policy's time is over for: line by line of the retention table, with counts.
 
     The dispatcher does the same once a day. Nobody who may be mailed, waits for a confirmation or is restricted is
-    forgotten, nor anybody whose stop has not reached every platform. What is told no more stays a keyed hash: a stop
-    stays a stop. Run twice, the second time changes nothing.
+    forgotten, nor anybody whose stop has not reached every platform. A stop stays a stop, as a keyed hash. Killed, it
+    goes on when run again; run twice, the second time changes nothing.
 
     \b
     Example: consent-bridge purge --dry-run
@@ -50,7 +51,10 @@ def carry_out(bridge: Bridge, wanted: Mapping[str, str], _hash: bytes, *, json_:
     """The run itself; also what another person asked for."""
     with progress("forgetting", sys.stderr) as tell:
         job = _job(bridge, wanted, tell)
-        counts = job.run()
+        try:
+            counts = job.run()
+        except StoreAway as error:
+            fail(f"the store is away: {error}. Run it again: what was forgotten stays forgotten")
     tally(**{rule: count for rule, count in counts.items() if count})
     _say(bridge, job, counts, json_=json_, dry_run=False)
 

@@ -12,9 +12,11 @@ from email_validator import EmailNotValidError, validate_email
 
 from bridge.bootstrap import Bridge, write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.staff import begin, staff_act, tally
 from bridge.jobs import requests as jobs
 from bridge.store import BadInput
-from bridge.store.cases import STOPPING, Case, Proof, Told
+from bridge.store.case_files import Case, Proof, Told
+from bridge.store.cases import STOPPING
 from bridge.vault import Sealed
 from bridge.vocabulary import RequestKind, rfc3339
 
@@ -49,6 +51,7 @@ def rights() -> None:
 @click.option("--note", default="", help="What she asks, in a few words; `-` reads it from standard input.")
 @click.option("--own-mailbox", is_flag=True, help="The request came by mail from this very mailbox.")
 @click.option("--language", default="", help="In which she is answered; by default hers, else the policy's first.")
+@staff_act("rights open")
 @as_json
 @env_file
 @errors_in_a_line
@@ -79,6 +82,7 @@ def open_(email: str, kind: str, json_: bool, **told: Any) -> None:
         note=_text(told["note"]),
     )
     case = jobs.open_request(bridge, about, RequestKind(kind), told["received"], own_mailbox=told["own_mailbox"])
+    tally(kind=case.kind.value)
     bridge.store.nudge()
     if json_:
         show(_as_data(bridge, case))
@@ -112,11 +116,12 @@ def list_(everything: bool, json_: bool) -> None:
         pressing = jobs.pressing(bridge, case)
         state = case.state if case.closed else f"due {case.due}"
         said = f"  {str(pressing).upper()}" if pressing else ""
-        click.echo(f"{case.id}  {case.kind:9}  received {case.received}  {state:14}{said}")
+        click.echo(f"{case.id}  {case.kind:9}  received {case.received}  {state:14}  {_whose(case):8}{said}".rstrip())
 
 
 @rights.command("show")
 @click.argument("id")
+@staff_act("rights show")
 @as_json
 @env_file
 @errors_in_a_line
@@ -152,6 +157,7 @@ def show_(id: str, json_: bool) -> None:  # noqa: A002  (the word of the command
 @click.option("--own-mailbox", is_flag=True, help="The request came by mail from the mailbox that it is about.")
 @click.option("--other-mailbox", is_flag=True, help="It came from another one: prints what is written back there.")
 @_LANGUAGE
+@staff_act("rights verify")
 @env_file
 @errors_in_a_line
 def verify(id: str, own_mailbox: bool, other_mailbox: bool, language: str | None) -> None:  # noqa: A002  (as above)
@@ -188,6 +194,7 @@ def verify(id: str, own_mailbox: bool, other_mailbox: bool, language: str | None
 @click.option("--yes", is_flag=True, help="Do not ask before an erasure.")
 @_OUT
 @_LANGUAGE
+@staff_act("rights answer", later=True)
 @as_json
 @env_file
 @errors_in_a_line
@@ -211,6 +218,7 @@ def answer(id: str, json_: bool, **said: Any) -> None:  # noqa: A002  (as above)
         if not sys.stdin.isatty():
             fail("nothing was erased: nobody can be asked here; look once more, then say --yes")
         click.confirm("Erase this person for good, with all proof, here and at each platform?", abort=True, err=True)
+    begin(bridge, kind=case.kind.value)
     try:
         done = jobs.answer(
             bridge, case, own=_text(said["text"]), language=_spoken(bridge, said["language"]),
@@ -233,6 +241,7 @@ def answer(id: str, json_: bool, **said: Any) -> None:  # noqa: A002  (as above)
 @click.argument("id")
 @click.option("--reason", required=True, help="Why it takes longer: a sentence that she is told.")
 @_LANGUAGE
+@staff_act("rights extend", told=True)
 @env_file
 @errors_in_a_line
 def extend(id: str, reason: str, language: str | None) -> None:  # noqa: A002  (as above)
@@ -251,6 +260,7 @@ def extend(id: str, reason: str, language: str | None) -> None:  # noqa: A002  (
 @click.argument("id")
 @click.option("--reason", required=True, help="Why it is not done: a sentence that she is told.")
 @_LANGUAGE
+@staff_act("rights refuse", told=True)
 @env_file
 @errors_in_a_line
 def refuse(id: str, reason: str, language: str | None) -> None:  # noqa: A002  (as above)
@@ -270,6 +280,7 @@ def refuse(id: str, reason: str, language: str | None) -> None:  # noqa: A002  (
 @click.option("--reason", required=True, help="Why her data is used again: a sentence that she is told.")
 @click.option("--yes", is_flag=True, help="She was told: lift it now.")
 @_LANGUAGE
+@staff_act("rights lift", told=True)
 @env_file
 @errors_in_a_line
 def lift(id: str, reason: str, yes: bool, language: str | None) -> None:  # noqa: A002  (as above)
@@ -322,6 +333,13 @@ def _write(out: Path, files: dict[str, bytes]) -> list[str]:
     for name, content in files.items():
         write_private(out / name, content.decode())
     return [str(out / name) for name in files]
+
+
+def _whose(case: Case) -> str:
+    """Whether it is known to be hers."""
+    if case.how is Proof.DENIED:
+        return "not hers"
+    return "hers" if case.verified else "asked" if case.asked else ""
 
 
 def _next(bridge: Bridge, case: Case) -> Iterator[str]:

@@ -28,21 +28,23 @@ def staff_act(
     unless: Callable[[dict[str, Any]], bool] = lambda _: False,
     later: bool = False,
     anyway: bool = False,
+    told: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--reason TEXT`, and the entries of this act in the staff log.
 
     `unless` says by the options of the call that it is none, such as a dry run. With `later` nothing is written until
     the command says `begin`, because it asks first. With `anyway` the act goes on where the log cannot be written: a
-    store whose disk is full must be copied all the same.
+    store whose disk is full must be copied all the same. With `told` the command's own `--reason` is what the person
+    concerned is told: that stands in her file and not in the log.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--reason", metavar="TEXT", help="Why, for the staff log: a case or letter, nobody's name.")
         @functools.wraps(command)
-        def logged(reason: str | None, **options: Any) -> Any:
+        def logged(**options: Any) -> Any:
+            reason = "" if told else options.pop("reason") or ""
             if unless(options):
                 return command(**options)
-            doing = _Doing(act, reason or "", anyway=anyway)
+            doing = _Doing(act, reason, anyway=anyway, told=told)
             meta = click.get_current_context().meta
             meta[_DOING] = doing
             if not later:
@@ -58,7 +60,8 @@ def staff_act(
             doing.end(failed=False)
             return result
 
-        return logged
+        why = click.option("--reason", metavar="TEXT", help="Why, for the staff log: a case or letter, nobody's name.")
+        return logged if told else why(logged)
 
     return decorate
 
@@ -93,13 +96,13 @@ def asked(bridge: Bridge, approval: str) -> None:
 class _Doing:
     """One act while its command runs."""
 
-    def __init__(self, act: str, reason: str, *, anyway: bool) -> None:
+    def __init__(self, act: str, reason: str, *, anyway: bool, told: bool) -> None:
         try:
             self.act, self.reason = act, checked(reason)
         except BadInput as error:
             raise click.UsageError(f"--reason: {error}") from None
         self.about: dict[str, int | str] = {}
-        self._anyway = anyway
+        self._anyway, self._told = anyway, told
         self._bridge: Bridge | None = None
         self._deed: Deed | None = None
 
@@ -135,7 +138,7 @@ class _Doing:
             click.echo(f"consent-bridge: the end of this act could not be noted in the staff log: {error}", err=True)
 
     def check_reason(self, bridge: Bridge) -> None:
-        if not self.reason and bridge.policy.staff_reason == "required":
+        if not self.reason and not self._told and bridge.policy.staff_reason == "required":
             raise click.UsageError('the policy asks for a reason (staff_reason = "required"): say --reason "letter 12"')
 
     def _open(self, bridge: Bridge) -> None:

@@ -8,6 +8,7 @@ import click
 
 from bridge.bootstrap import Bridge
 from bridge.cli.options import as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.staff import staff_act, tally
 from bridge.files import whole
 from bridge.vocabulary import rfc3339
 
@@ -55,6 +56,7 @@ def check(json_: bool) -> None:
 
 @statement.command()
 @click.option("--by", metavar="NAME", help="Who answers for it, by name; else BRIDGE_OPERATOR.")
+@staff_act("statement publish")
 @as_json
 @env_file
 @errors_in_a_line
@@ -72,6 +74,7 @@ def publish(by: str | None, json_: bool) -> None:
         made = carry_out(bridge, " ".join((by or bridge.settings.operator).split())[:100])
     except Refused as error:
         fail(f"not published\n{error}")
+    tally(version=made.version)
     out = bridge.store.papers.versions(made.version)
     if json_:
         show({"version": made.version, "published": [_row(one) for one in out], "material": made.material})

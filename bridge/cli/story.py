@@ -5,8 +5,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
@@ -14,7 +15,11 @@ from urllib.request import Request, urlopen
 
 import click
 
+from bridge.cli.traces import dresses, files_with
+
 _PATIENCE = 60.0
+#: SQLite's log is emptied each minute where somebody read from it at the moment of the erasure.
+_LONG_PATIENCE = 90.0
 AN, BRAM, DIRK, EMMA = (
     "an@krant-lezer.example",
     "bram@krant-lezer.example",
@@ -59,8 +64,8 @@ class Form(HTMLParser):
 class Story:
     """A reader, two ESPs and everything that can happen between them."""
 
-    def __init__(self, bridge: str, sandbox: str, environment: Mapping[str, str]) -> None:
-        self.bridge, self.sandbox, self.environment = bridge, sandbox, dict(environment)
+    def __init__(self, bridge: str, sandbox: str, environment: Mapping[str, str], folder: Path) -> None:
+        self.bridge, self.sandbox, self.environment, self.folder = bridge, sandbox, dict(environment), folder
         self._number = 0
 
     def play(self) -> int:
@@ -80,8 +85,9 @@ class Story:
             ("Bram's address bounces: nobody mails him any more", self._bounces),
             ("Dirk complains: everything stops for him, everywhere", self._complains),
             ("Emma leaves at the mailing platform: we hear it", self._leaves_there),
-            ("An asks to be erased: nobody here or there holds her", self._erased),
+            ("An asks by letter to be erased: nobody here or there holds her", self._erased),
             ("the history verifies from the first event to the last", self._verifies),
+            ("nothing of An is left in our files but a keyed hash", self._leaves_nothing),
         ]
         for title, step in steps:
             self._number += 1
@@ -201,11 +207,35 @@ class Story:
         return "; ".join(self._may(EMMA)["why"])
 
     def _erased(self) -> str:
-        told = self._command("erase", AN, "--yes", "--json")
-        self._hold(told["known"], "nobody of that address was here")
+        self._id = str(self._command("evidence", AN, "--json")["subject"])
+        self._hold(bool(files_with(self._ours(), dresses(self._id))), "whoever looks finds nothing where something is")
+        letter = self._command("rights", "open", AN, "erase", "--own-mailbox", "--json")
+        self._hold(letter["alert"] is None, "a letter of today presses already")
+        told = self._command("rights", "answer", letter["id"], "--yes", "--json")
+        self._hold(told["state"] == "answered" and told["erased"], "the letter is not answered")
         self._hold(self._may(AN)["status"] == "unknown", "the store still knows her")
         self._until(lambda: not self._holds(AN), "a platform still holds her")
         return ", ".join(told["platforms"])
+
+    def _leaves_nothing(self) -> str:
+        """Logs may name the random id that was hers: it says nothing any more."""
+        self._hold("erased" in str(self._may(AN)["why"]), "the stop list does not keep her off")
+        ours = self._ours()
+        files = [path for path in ours if path.suffix != ".log"]
+        address, id_ = dresses(AN), dresses(self._id)
+        found: list[str] = []
+
+        def clean() -> bool:
+            found[:] = files_with(ours, address) + files_with(files, id_)
+            return not found
+
+        self._until(clean, "her address or id is still there", patience=_LONG_PATIENCE, found=found)
+        return f"{len(ours)} files, {len(address) + len(id_)} spellings"
+
+    def _ours(self) -> list[Path]:
+        """Every file but the toy platforms' and mailbox's: what she was mailed is hers."""
+        everywhere = [path for path in self.folder.rglob("*") if path.is_file()]
+        return [path for path in everywhere if not path.name.startswith("sandbox")]
 
     def _verifies(self) -> str:
         verdict = self._command("verify", "--json")
@@ -267,14 +297,16 @@ class Story:
             raise StepFailed(f"consent-bridge {words[0]}: {done.stderr.strip()[-300:]}")
         return json.loads(done.stdout)
 
-    def _until(self, look: Callable[[], Any], otherwise: str) -> Any:
-        end = time.monotonic() + _PATIENCE
+    def _until(
+        self, look: Callable[[], Any], otherwise: str, *, patience: float = _PATIENCE, found: Sequence[str] = ()
+    ) -> Any:
+        end = time.monotonic() + patience
         while True:
-            found = look()
-            if found or (found is not None and found == []):
-                return found
+            seen = look()
+            if seen or (seen is not None and seen == []):
+                return seen
             if time.monotonic() > end:
-                raise StepFailed(otherwise)
+                raise StepFailed("; ".join([otherwise, *found[:5]]))
             time.sleep(0.2)
 
     def _hold(self, held: bool, otherwise: str) -> None:

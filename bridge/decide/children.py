@@ -8,7 +8,17 @@ purpose, and the month in which that yes ends.
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from bridge.decide.history import MAILABLE, declared_child, guardian, guardians_no, latest, status, unguarded, whole
+from bridge.decide.history import (
+    MAILABLE,
+    declared_child,
+    guardian,
+    guardians_no,
+    is_believed_of_age,
+    latest,
+    status,
+    unguarded,
+    whole,
+)
 from bridge.vocabulary import EVERY_PURPOSE, READER, ConsentEvent, EventType, Limits, Method, rfc3339
 
 T = EventType
@@ -39,11 +49,15 @@ def against_child(mine: Collection[ConsentEvent], purpose: str, now: datetime, l
     return []
 
 
-def is_proven(mine: Collection[ConsentEvent], declared: ConsentEvent) -> bool:
-    """Whether it was she who said that she is a child: what an unconfirmed form says, anybody may have said."""
-    if declared.method is not Method.FORM:
-        return True
-    return any(e.type is T.GIVEN and e.confirmed and e.asked and whole(e.asked) == whole(declared.time) for e in mine)
+def proven_child(mine: Collection[ConsentEvent]) -> ConsentEvent | None:
+    """The last time it was surely she who said that she is a child: what an unconfirmed form says, anybody may have
+    said. What she said before she came of age is over.
+    """
+    grown = latest(filter(is_believed_of_age, mine), T.OF_AGE)
+    answered = {whole(e.asked) for e in mine if e.type is T.GIVEN and e.confirmed and e.asked}
+    said = (e for e in mine if e.type is T.CHILD_DECLARED)
+    sure = (e for e in said if e.method is not Method.FORM or whole(e.time) in answered)
+    return latest((e for e in sure if grown is None or whole(e.time) >= whole(grown.time)), T.CHILD_DECLARED)
 
 
 def refused_by_guardian(mine: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> bool:
@@ -56,7 +70,7 @@ def refused_by_guardian(mine: Collection[ConsentEvent], purpose: str, now: datet
         return False
     asked = latest((e for e in mine if e.purpose == purpose and e.source == READER), T.REQUESTED)
     anew = asked is not None and whole(asked.time) > whole(declared.time)
-    return is_proven(mine, declared) or not anew
+    return proven_child(mine) is not None or not anew
 
 
 def stands_alone(mine: Collection[ConsentEvent]) -> bool:
@@ -92,7 +106,8 @@ def may_come_of_age(mine: Collection[ConsentEvent], now: datetime, limits: Limit
     said = [e for e in mine if e.type is T.GUARDIAN_CONFIRMED and whole(e.time) > whole(declared.time)]
     if said:
         return any(now >= guardian_ends(e, limits) for e in said)
-    return not is_proven(mine, declared) or now - declared.time >= _GROWS
+    proven = proven_child(mine)
+    return proven is None or now - proven.time >= _GROWS
 
 
 def ended_by_age(mine: Collection[ConsentEvent], purpose: str, now: datetime, limits: Limits) -> ConsentEvent | None:

@@ -169,7 +169,7 @@ def declared_child(mine: Collection[ConsentEvent]) -> ConsentEvent | None:
     declared = latest(mine, T.CHILD_DECLARED)
     if declared is None:  # of nearly everybody
         return None
-    grown = latest(filter(_believed_of_age, mine), T.OF_AGE)
+    grown = latest(filter(is_believed_of_age, mine), T.OF_AGE)
     return None if grown and whole(grown.time) > whole(declared.time) else declared
 
 
@@ -198,8 +198,8 @@ def unguarded(mine: Collection[ConsentEvent], purpose: str) -> ConsentEvent | No
     return None if declared is None or guardian(mine, purpose) else declared
 
 
-def _believed_of_age(event: ConsentEvent) -> bool:
-    """From her own mailbox, or by the operator's people, who saw a proof."""
+def is_believed_of_age(event: ConsentEvent) -> bool:
+    """Whose word counts that she decides alone: from her own mailbox, or by the operator's people, who saw a proof."""
     return event.confirmed or (event.source == OPERATOR and event.method is Method.STAFF)
 
 

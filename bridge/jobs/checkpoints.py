@@ -53,6 +53,16 @@ class Notary:
                 log.error("checkpoint %d: its mail did not leave (%s)", signed["number"], error.reason)
 
 
+def behind(bridge: Bridge) -> int:
+    """How many checkpoints the policy's file lacks."""
+    path = bridge.settings.policy.parent / bridge.policy.checkpoints.file
+    try:
+        have = {_hash(line) for line in path.read_bytes().splitlines()}
+    except OSError:
+        have = set()
+    return sum(checkpoint_hash(one) not in have for one in stored(bridge.database))
+
+
 def append(path: Path, told: Sequence[dict[str, Any]]) -> int:
     """Add the checkpoints that a file lacks, a line for each; how many. Nothing in it is ever changed.
 

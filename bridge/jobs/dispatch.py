@@ -76,6 +76,7 @@ class Dispatcher:
         lanes = [
             self._asker.look,
             self.bridge.store.end_guardians,
+            self.bridge.store.tell_of_breaches,
             self.mails,
             *(lambda name=name: self.pushes(name) for name in self.bridge.adapters),
         ]
@@ -89,7 +90,7 @@ class Dispatcher:
     def start(self, workers: int = 1) -> None:
         """Run every lane in threads of its own, until `stop`."""
         self.bridge.wake = self._wake.set
-        lanes: dict[str, Callable[[], int]] = {"mail": self.mails}
+        lanes: dict[str, Callable[[], int]] = {"mail": self.mails, "breaches": self.bridge.store.tell_of_breaches}
         for name in self.bridge.adapters:
             pusher = self._pusher(name)
             lanes[f"{name} erasures"] = self._eraser(name).erasures

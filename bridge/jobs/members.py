@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from bridge.bootstrap import Bridge
-from bridge.decide import MAILABLE, STOPS, blocks, is_on, paused_until, standing, unconfirmed_move
+from bridge.decide import MAILABLE, STOPS, blocks, concerns, is_on, paused_until, standing, unconfirmed_move
 from bridge.mailer import stop_token
 from bridge.store import Push
 from bridge.vocabulary import Block, ConsentEvent, EventType, Limits, Member
@@ -100,8 +100,16 @@ def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset
     return frozenset(
         purpose
         for purpose, by in yes.items()
-        if by is not None and by.confirmed and by.type is EventType.GIVEN and (revived or by.key in new)
+        if by is not None and by.confirmed and by.type is EventType.GIVEN
+        if revived or by.key in new or _is_agreed(push, new, purpose)
     )
+
+
+def _is_agreed(push: Push, new: Collection[str], purpose: str) -> bool:
+    """Whether a child's guardian agreed, or she came of age, by these events of hers: her yes counts since then only,
+    and the ESP may have been told to stop her before (KID-01)."""
+    kinds = (EventType.GUARDIAN_CONFIRMED, EventType.OF_AGE)
+    return any(event.type in kinds and event.key in new and concerns(event, purpose) for event in push.history)
 
 
 def _is_revived(push: Push, new: Collection[str], limits: Limits) -> bool:

@@ -12,7 +12,8 @@ from bridge.bootstrap import Bridge
 from bridge.decide.requests import EXTENDED, FIRST, Alert, alert, due
 from bridge.identity import ASKED
 from bridge.store import BadInput
-from bridge.store.cases import Act, Case, Proof, Told
+from bridge.store.case_files import Case, Proof, Told
+from bridge.store.cases import Act
 from bridge.store.values import Person
 from bridge.texts import mark
 from bridge.vault import new_id
@@ -178,7 +179,9 @@ def lift(bridge: Bridge, case: Case, reason: str, language: str | None, *, carry
         raise BadInput("nobody of that address is here any more")
     if carry_out:
         event = _event(bridge, person, EventType.UNRESTRICTED)
-        bridge.store.record([msgspec.structs.replace(event, evidence=Evidence(document=case.id))])
+        since = case.closed + timedelta(seconds=1)  # within one second the restriction wins
+        ends = msgspec.structs.replace(event, time=max(event.time, since), evidence=Evidence(document=case.id))
+        bridge.store.record([ends])
         bridge.store.nudge()
     return letter
 

@@ -77,8 +77,9 @@ RULES: Sequence[Rule] = (
     ),
     Rule("webhook_bodies", "bodies of webhooks", "retention.webhook_bodies", "never stored", "MIN-05"),
     Rule("sign_up_limits", "keyed hashes that sign-up limits count", _COUNTED, "deleted", "CAP-10"),
+    Rule("breaches", "breaches that were closed", "retention.breach_register", "deleted, with all notes", "BRC-01"),
     Rule("staff_log", "who did what", "retention.staff_log", "who, why and about what are blanked", "ORG-02"),
-    Rule("approvals", "acts that waited for a second person", "retention.staff_log", "deleted", "ORG-02"),
+    Rule("approvals", "acts of staff that waited for approval", "retention.staff_log", "deleted", "ORG-02"),
 )
 
 
@@ -130,6 +131,7 @@ class Purge:
         found += self._keeper().count(self._tell, late)
         for rule, before in self._aged().items():
             found[rule] = AGED[rule].due(store.database, before)
+        found["breaches"] = store.breaches.count_late(self._before("breaches"))
         found["staff_log"] = store.staff.count_late(self._before("staff_log"))
         return _whole(found)
 
@@ -141,6 +143,7 @@ class Purge:
         for rule, before in self._aged().items():
             if not self._halt():
                 found[rule] = AGED[rule].forget(self.store.database, before)
+        found["breaches"] = self.store.breaches.forget(self._before("breaches"))
         found["staff_log"] = self.store.staff.forget(self._before("staff_log"))
         if +found:
             self.bridge.store.nudge()

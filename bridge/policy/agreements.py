@@ -62,11 +62,14 @@ def _dates(where: str, party: Processor) -> Problems:
 
 
 def _sub_processors(where: str, party: Processor) -> Problems:
-    for key, other in party.sub_processors.items():
-        place = f"{where}.sub_processors.{key}"
+    for name, other in party.sub_processors.items():
+        place = f"{where}.sub_processors.{name}"
         yield from one_line(f"{place}.name", other.name, "REG-04")
         yield from one_line(f"{place}.service", other.service, "REG-04", most=200)
         yield from country_code(f"{place}.country", other.country)
+        for key, text in (("region", other.region), ("transfer_tool", other.transfer_tool)):
+            if text:
+                yield from one_line(f"{place}.{key}", text, "REG-04", most=200)
 
 
 def _transfer(where: str, party: Processor) -> Problems:

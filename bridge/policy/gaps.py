@@ -35,7 +35,7 @@ class Gap(NamedTuple):
 
 def gaps(policy: Policy, today: date) -> list[Gap]:
     """Everything that is missing or overdue on that day, in the order of the policy."""
-    return [*_processors(policy, today), *_assessments(policy, today), *_channels(policy, today)]
+    return [*_processors(policy, today), *_recipients(policy), *_assessments(policy, today), *_channels(policy, today)]
 
 
 def processor_gaps(policy: Policy, party: Processor, today: date) -> list[Gap]:
@@ -60,6 +60,16 @@ def processor_gaps(policy: Policy, party: Processor, today: date) -> list[Gap]:
 def _processors(policy: Policy, today: date) -> Iterator[Gap]:
     for party in policy.processors.values():
         yield from processor_gaps(policy, party, today)
+
+
+def _recipients(policy: Policy) -> Iterator[Gap]:
+    """Whom readers are told of by name is in the register too."""
+    known = [party.name.casefold() for party in policy.processors.values()]
+    for purpose in policy.purposes.values():
+        for name in purpose.recipients:
+            if not any(name.casefold() in one for one in known):
+                fix = f"readers are told that {name} gets data: give it a [[processors]] block"
+                yield Gap(GapKind.PROCESSOR, f"purposes.{purpose.id}.recipients", "REG-02", fix)
 
 
 def _assessments(policy: Policy, today: date) -> Iterator[Gap]:

@@ -46,6 +46,8 @@ class SubProcessor(_Entry, frozen=True, kw_only=True):
     name: str
     service: str
     country: str
+    region: str = ""
+    since: date | None = None
     transfer_tool: str = ""
 
 

@@ -46,6 +46,7 @@ _RETENTION: Mapping[str, tuple[Span, Span, str]] = {
     "logs": (Span(0, "days"), Span(30, "days"), "MIN-06"),
     "backups": (Span(0, "days"), Span(35, "days"), "SUP-06"),
     "staff_log": (Span(12, "months"), Span(60, "months"), "ORG-02"),
+    "breach_register": (Span(12, "months"), Span(60, "months"), "BRC-01"),
 }
 #: Key of `[repermission]` -> shortest, longest, rule.
 _REPERMISSION: Mapping[str, tuple[Span, Span, str]] = {

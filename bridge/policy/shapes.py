@@ -145,6 +145,7 @@ class Retention(Part, frozen=True, kw_only=True):
     logs: Span = Span(30, "days")
     backups: Span = Span(35, "days")
     staff_log: Span = Span(36, "months")
+    breach_register: Span = Span(60, "months")  # after a breach was closed
     marketing_ended: date | None = None  # from that day on nobody is mailed, and the stop list may grow too old
 
 

@@ -62,8 +62,8 @@ def _party(party: Processor) -> dict[str, str]:
     if party.sub_processors_as_of:
         lines[f"{where}.sub_processors_as_of"] = str(party.sub_processors_as_of)
     for other in party.sub_processors.values():
-        tool = f", {other.transfer_tool}" if other.transfer_tool else ""
-        lines[f"{where}.sub_processors.{other.name}"] = f"{other.service}, {other.country}{tool}"
+        said = (other.service, f"{other.country} {other.region}".strip(), other.transfer_tool)
+        lines[f"{where}.sub_processors.{other.name}"] = ", ".join(filter(None, said))
     return lines
 
 

@@ -62,6 +62,14 @@ class Note(NamedTuple):
     text: str
 
 
+class Progress(NamedTuple):
+    """People who are told of a breach by mail."""
+
+    waiting: int
+    promised: int
+    unreached: int  # no mail may go: the address is dead or not confirmed, or she cannot be read
+
+
 class BreachBook:
     """Every breach, and what was noted of it by whom. Nothing is taken out before its time (`forget`)."""
 
@@ -98,10 +106,12 @@ class BreachBook:
         with self._database.reading() as db:
             return [Note(row.time, row.by, row.text) for row in db.execute(query)]
 
-    def told(self, number: int) -> int:
-        """To how many people who are here a mail about it was promised."""
+    def told(self, number: int) -> Progress:
+        """How far telling people is, of those who are still here."""
+        query = select(breach_told.c.state, func.count()).where(breach_told.c.breach == number)
         with self._database.reading() as db:
-            return db.scalar(select(func.count()).where(breach_told.c.breach == number)) or 0
+            counts = {row[0]: row[1] for row in db.execute(query.group_by(breach_told.c.state))}
+        return Progress(counts.get(0, 0), counts.get(1, 0), counts.get(2, 0))
 
     def change(
         self, number: int, build: Callable[[Breach], Facts], text: str, by: str, *, close: bool = False
@@ -124,6 +134,11 @@ class BreachBook:
         """Note what was done about a breach, also about a closed one."""
         with self._database.writing() as db:
             _note(db, number, self._clock(), by, text)
+
+    def count_late(self, before: datetime) -> int:
+        """How many breaches were closed before then."""
+        with self._database.reading() as db:
+            return db.scalar(select(func.count()).where(breaches.c.closed < before)) or 0
 
     def forget(self, before: datetime) -> int:
         """Let go of breaches that were closed before then (`standards.md` section 8); how many."""

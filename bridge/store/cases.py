@@ -7,21 +7,21 @@ is destroyed when she is erased.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.decide import blocks
+from bridge.store.case_files import Case, Proof, Told, about_case, as_case, is_anothers, open_case
 from bridge.store.door import Batch, Stop
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput
 from bridge.store.rows import BEFORE, HERE, LOCKED, Opened, Rows, listed
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
-from bridge.tables import cases, former, subjects
-from bridge.vault import Sealed, Vault, new_id, seal, unseal
+from bridge.tables import cases, former
+from bridge.vault import new_id, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
     OPERATOR,
@@ -60,53 +60,6 @@ _ASKED = Sql("UPDATE cases SET asked = ? WHERE id = ?")
 _SEAL = Sql("UPDATE cases SET sealed = ? WHERE id = ?")
 
 
-class Proof(StrEnum):
-    """How we know that it is she who asks. Control of her mailbox is enough, and never more is asked (RGT-08)."""
-
-    OWN_MAILBOX = "own_mailbox"  # the request came from there
-    LINK = "link"  # she said so at a page behind a link that went there
-    DENIED = "denied"  # she said there that it is not hers
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a case says of her: sealed."""
-
-    email: str
-    subject: str = ""  # who asks, where somebody of that address was here when it was written down
-    language: str = ""
-    purpose: str = EVERY_PURPOSE  # what she withdraws, if not everything
-    note: str = ""  # what she asks, in the operator's words
-    extension: str = ""  # why it takes longer, as she was told
-    reason: str = ""  # of a refusal, as she was told
-    complaint: str = ""  # to whom she may complain about that, as she was told
-    answer: str = ""  # what she was told, beside what was carried out
-
-
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, without what names her."""
-
-    id: str
-    kind: RequestKind
-    received: date
-    due: date
-    opened: datetime
-    opened_by: str
-    acted: datetime | None
-    asked: datetime | None
-    verified: datetime | None
-    how: Proof | None
-    extended: datetime | None
-    closed: datetime | None
-    closed_by: str | None
-    refused: bool
-    dark: bool  # she was erased: nothing of her is left here
-
-    @property
-    def state(self) -> str:
-        """Where it stands."""
-        return "open" if self.closed is None else "refused" if self.refused else "answered"
-
-
 #: What a request is carried out by: her new events, and her changed profile.
 Act = Callable[[Person, Sequence[ConsentEvent]], tuple[Sequence[ConsentEvent], Person | None]]
 
@@ -130,7 +83,7 @@ class CaseBook:
         """Every request, what is due first; without those that are closed where they are not wanted."""
         query = select(cases).order_by(cases.c.closed.is_not(None), cases.c.due, cases.c.opened)
         with self._database.reading() as db:
-            return [_case(row) for row in db.execute(query if closed else query.where(cases.c.closed.is_(None)))]
+            return [as_case(row) for row in db.execute(query if closed else query.where(cases.c.closed.is_(None)))]
 
     def find(self, id_: str) -> Case:
         """One request. Raises `BadInput` where there is none."""
@@ -138,7 +91,7 @@ class CaseBook:
             row = db.execute(select(cases).where(cases.c.id == id_)).first()
         if row is None:
             raise BadInput("there is no request of that id: see consent-bridge rights list")
-        return _case(row)
+        return as_case(row)
 
     def told(self, case: Case) -> Told | None:
         """What a case says of her; None when she was erased. Raises `Sealed`."""
@@ -154,8 +107,8 @@ class CaseBook:
             numbers = self._numbers(db, email)
             left = list(db.scalars(select(former.c.lookup).where(former.c.subject.in_(numbers))))
             rows = db.execute(query.where(cases.c.lookup.in_([*hashes, *left]))).all()
-            found = [(_case(row), open_case(self._rows.vault, row)) for row in rows]
-            return [(case, told) for case, told in found if not _is_anothers(db, self._rows.vault, told, numbers)]
+            found = [(as_case(row), open_case(self._rows.vault, row)) for row in rows]
+            return [(case, told) for case, told in found if not is_anothers(db, self._rows.vault, told, numbers)]
 
     def person(self, told: Told) -> Person | None:
         """Who asks, if she is here: who was here then; of an address that was nobody's, whoever has or had it."""
@@ -195,7 +148,7 @@ class CaseBook:
 
         Of an address that nobody has here the stop list remembers the no.
         """
-        id_ = new_id()
+        id_ = typed_id()
 
         def carry_out(batch: Batch) -> None:
             now, vault = batch.now, batch.vault
@@ -210,7 +163,7 @@ class CaseBook:
                 ))  # fmt: skip
             lookup = vault.lookups(told.email)[0]
             kid, wrapped = vault.new_person(id_)
-            sealed = seal(vault.person(id_, kid, wrapped), msgspec.json.encode(kept), _about(id_, kind, received))
+            sealed = seal(vault.person(id_, kid, wrapped), msgspec.json.encode(kept), about_case(id_, kind, received))
             told_at = micros(now)
             how = Proof.OWN_MAILBOX.value if own_mailbox else None
             about = (id_, kind.value, received.isoformat(), due.isoformat(), told_at, by, kid, lookup.value)
@@ -342,7 +295,7 @@ class CaseBook:
         if kid is None or wrapped is None:  # she was erased meanwhile
             return
         key = batch.vault.person(case.id, kid, bytes(wrapped))
-        sealed = seal(key, msgspec.json.encode(told), _about(case.id, case.kind, case.received))
+        sealed = seal(key, msgspec.json.encode(told), about_case(case.id, case.kind, case.received))
         _SEAL.run(batch.db, (sealed, case.id))
 
     def _change(self, case: Case, **values: object) -> None:
@@ -357,75 +310,10 @@ class CaseBook:
         return {numbers[n] for n, history in told.items() if Block.RESTRICTED in blocks(history, limits)}
 
 
-def darken(db: Connection, vault: Vault, lookups: Collection[bytes], numbers: Collection[int]) -> None:
-    """Destroy what the cases of these addresses say, with their keys: these people are erased. Kind and dates stay.
-
-    A case of somebody else who has, or had, one of these addresses and is not erased stays as it is.
-    """
-    mine = []
-    for row in db.execute(select(cases).where(cases.c.lookup.in_(lookups))).all():
-        try:
-            anothers = _is_anothers(db, vault, open_case(vault, row), numbers)
-        except Sealed:
-            anothers = False
-        mine += [] if anothers else [row.id]
-    if mine:
-        nothing = dict.fromkeys(("kid", "lookup", "wrapped", "sealed"))
-        db.execute(update(cases).where(cases.c.id.in_(mine)).values(**nothing))
-
-
-def _is_anothers(db: Connection, vault: Vault, told: Told, numbers: Collection[int]) -> bool:
-    """Whether a case is of somebody who is here and none of these: an address may go from one to another (R13)."""
-    if told.subject:
-        alive = select(subjects.c.number).where(subjects.c.id == told.subject)
-    else:
-        alive = select(subjects.c.number).where(subjects.c.lookup.in_([e.value for e in vault.lookups(told.email)]))
-    return any(number not in numbers for number in db.scalars(alive))
-
-
-def rewrap(database: Database, vault: Vault) -> int:
-    """Put the keys and hashes of cases under the newest root (KEY-03); how many. One that cannot be opened stays."""
-    with database.reading() as db:
-        rows = db.execute(select(cases).where(cases.c.kid != vault.newest)).all()
-    for row in rows:
-        kid, wrapped = vault.rewrap(row.id, row.kid, row.wrapped)
-        lookup = vault.lookups(open_case(vault, row).email)[0].value
-        with database.writing() as db:
-            mine = (cases.c.id == row.id, cases.c.wrapped == row.wrapped)
-            db.execute(update(cases).where(*mine).values(kid=kid, wrapped=wrapped, lookup=lookup))
-    return len(rows)
-
-
-def open_case(vault: Vault, row: Any) -> Told:
-    """What a row says of her. Raises `Sealed`, also where kind or date of receipt were changed."""
-    key = vault.person(row.id, row.kid, row.wrapped)
-    data = unseal(key, row.sealed, _about(row.id, row.kind, date.fromisoformat(row.received)))
-    return msgspec.json.decode(data, type=Told)
-
-
-def _about(id_: str, kind: str, received: date) -> str:
-    return f"case/{id_}/{kind}/{received.isoformat()}"
+def typed_id() -> str:
+    """A fresh id that a person can type behind a command: a dash in front would make it an option."""
+    return next(id_ for id_ in iter(new_id, "") if not id_.startswith("-"))
 
 
 def _with(evidence: Evidence, case: Case) -> Evidence:
     return msgspec.structs.replace(evidence, document=case.id)
-
-
-def _case(row: Any) -> Case:
-    return Case(
-        id=row.id,
-        kind=RequestKind(row.kind),
-        received=date.fromisoformat(row.received),
-        due=date.fromisoformat(row.due),
-        opened=row.opened,
-        opened_by=row.opened_by,
-        acted=row.acted,
-        asked=row.asked,
-        verified=row.verified,
-        how=Proof(row.how) if row.how else None,
-        extended=row.extended,
-        closed=row.closed,
-        closed_by=row.closed_by,
-        refused=bool(row.refused),
-        dark=row.sealed is None,
-    )

@@ -27,6 +27,8 @@ _ASK = Sql(
 )
 _TAKE = Sql("DELETE FROM moves WHERE subject = ? AND request = ?")
 
+_NOT_ERASED = Sql("UPDATE stop_list SET reason = 'withdrawn' WHERE reason = 'erased' AND hash IN ({})")
+
 #: What holds her back and stays with her wherever she goes.
 _HELD = {Block.RESTRICTED: EventType.RESTRICTED, Block.CHILD_UNVERIFIED: EventType.CHILD_DECLARED}
 
@@ -95,10 +97,21 @@ def carry_out(
         event = msgspec.structs.replace(event, method=Method.FORM)  # until the new mailbox answers, nothing goes there
     mover.move(batch, opened, event, email, None, ask=ask_anew)
     moved = batch.people[opened.number]
+    if any(stop.type is EventType.ERASED for stop in told):
+        _take_over(batch, moved)
     _stop(batch, moved, [(stop.type, stop.purpose) for stop in told], event)
     if not dead:
         batch.mail(moved, MailKind.MOVED.value, (), language=moved.person.language, to=old)
     return Moved.ASKED if ask_anew and _is_on(batch.history[opened.number]) else Moved.MOVED
+
+
+def _take_over(batch: Batch, moved: Opened) -> None:
+    """Whoever had this address was erased. She reads its mail now, so it is nobody's erased one any more; the no of
+    before stays one, to everything, until she says yes anew."""
+    hashes = [entry.value for entry in batch.vault.stop_hashes(moved.person.email)]
+    _NOT_ERASED.run(batch.db, hashes, len(hashes))
+    known = batch.history[moved.number]
+    batch.history[moved.number] = [e for e in known if (e.type, e.method) != (EventType.ERASED, Method.STOP_LIST)]
 
 
 def _join(batch: Batch, opened: Opened, there: Opened, event: ConsentEvent) -> Moved:

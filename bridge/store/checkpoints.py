@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql
 from bridge.merkle import Tree
 from bridge.seals import Seals
 from bridge.store.engine import Database
+from bridge.store.errors import BadInput
 from bridge.tables import checkpoints, events
 from bridge.verifier import CHECKPOINT, Bad, check_checkpoint, checkpoint_hash
 from bridge.vocabulary import rfc3339
@@ -84,7 +85,7 @@ def is_due(database: Database, before: datetime) -> bool:
         last, highest = db.scalar(select(func.max(checkpoints.c.time))), db.scalar(select(func.max(events.c.id))) or 0
         if last is not None and last > before:
             return False
-        ends = (parse(leaves)[-1][1] for leaves in db.scalars(select(checkpoints.c.leaves)))
+        ends = (_ranges(leaves)[-1][1] for leaves in db.scalars(select(checkpoints.c.leaves)))
         return highest > max(ends, default=0)
 
 
@@ -152,7 +153,7 @@ def prove(db: Connection, ids: Sequence[int]) -> dict[int, Place]:
     """Where each of these events stands; one that no checkpoint covers yet is left out. One pass for each tree."""
     places: dict[int, Place] = {}
     for one in statements(db):
-        spans = parse(one["leaves"])
+        spans = _ranges(one["leaves"])
         wanted = {index: id_ for id_ in ids if (index := _index(spans, id_)) is not None}
         if not wanted:
             continue
@@ -198,10 +199,18 @@ def _keep(database: Database, signed: Mapping[str, Any], now: datetime) -> bool:
         return True
 
 
+def _ranges(leaves: str) -> list[Range]:
+    """The same for whoever goes on from there: what cannot be read is named by `verify`."""
+    try:
+        return parse(leaves)
+    except ValueError:
+        raise BadInput("a checkpoint cannot be read: run consent-bridge verify") from None
+
+
 def _covered(told: Sequence[Mapping[str, Any]]) -> list[Range]:
     """Every id that is covered, as few ranges as can be, in order."""
     found: list[Range] = []
-    for first, last in sorted(each for one in told for each in parse(one["leaves"])):
+    for first, last in sorted(each for one in told for each in _ranges(one["leaves"])):
         if found and first == found[-1][1] + 1:
             found[-1] = (found[-1][0], last)
         else:

@@ -209,7 +209,7 @@ def _rows(db: Connection, name: str, columns: Sequence[str]) -> Iterator[list[li
         rows = [list(row) for row in part]
         for at in yes_no:
             for row in rows:
-                row[at] = bool(row[at])
+                row[at] = None if row[at] is None else bool(row[at])
         yield rows
 
 

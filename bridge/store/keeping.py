@@ -20,7 +20,7 @@ from bridge.store.erasing import promise
 from bridge.store.removing import remember_nos
 from bridge.store.rows import Opened, Rows, profile_bytes, with_stops
 from bridge.store.sql import Hand, Sql
-from bridge.tables import EVENT_TYPES, STATUSES, approvals, pushes, stop_clocks, stop_list, subjects, throttle
+from bridge.tables import EVENT_TYPES, STATUSES, approvals, asked, pushes, stop_clocks, stop_list, subjects, throttle
 from bridge.vault import seal
 from bridge.vocabulary import SYSTEM, ConsentEvent, EventType, Limits, Method, Status, micros
 
@@ -48,7 +48,7 @@ _MAYBE = Sql(
     f"MAX(CASE WHEN (r.status = {_numbers([Status.GIVEN])} AND r.since <= ?) "
     f"OR (r.status = {_numbers([Status.SOFT_OPT_IN])} AND r.since <= ?) THEN 1 ELSE 0 END) = 1 "
     f"OR (MAX(CASE WHEN r.status IN ({_LIVE}) THEN 1 ELSE 0 END) = 0 AND {_ENDED_AT} <= ? "
-    f"AND (s.trimmed IS NULL OR {_ENDED_AT} <= ?)) "
+    f"AND (s.trimmed IS NOT TRUE OR {_ENDED_AT} <= ?)) "
     "OR EXISTS (SELECT 1 FROM events e WHERE e.subject = r.subject AND e.type IN (11, 12, 14, 16, 23, 24) "
     f"AND e.type IN ({_types(EventType.BOUNCED, EventType.DEFERRED)}) AND e.time <= ?) ORDER BY r.subject"
 )
@@ -117,12 +117,16 @@ class Keeper:
         return fates
 
     def _waiting(self, db: Connection, numbers: Sequence[int]) -> set[int]:
-        """Who has something on its way to an ESP that is switched on."""
+        """Who has something on its way to an ESP that is switched on, or a question of ours that she may answer."""
         on_its_way = or_(pushes.c.job.is_not(None), and_(pushes.c.due.is_not(None), _unsaid()))
         mine = and_(pushes.c.subject.in_(numbers), pushes.c.adapter.in_(self.adapters))
         running = and_(stop_clocks.c.subject.in_(numbers), stop_clocks.c.adapter.in_(self.adapters))
-        found = set(db.scalars(select(pushes.c.subject).where(mine, on_its_way)))
-        return found | set(db.scalars(select(stop_clocks.c.subject).where(running, stop_clocks.c.confirmed.is_(None))))
+        open_ = or_(asked.c.due.is_not(None), asked.c.mail.is_not(None))
+        return {
+            *db.scalars(select(pushes.c.subject).where(mine, on_its_way)),
+            *db.scalars(select(stop_clocks.c.subject).where(running, stop_clocks.c.confirmed.is_(None))),
+            *db.scalars(select(asked.c.subject).where(asked.c.subject.in_(numbers), open_)),
+        }
 
     # -- counting -----------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
-from bridge.store.cases import rewrap
+from bridge.store.case_files import rewrap
 from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.errors import StoreAway

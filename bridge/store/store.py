@@ -18,7 +18,8 @@ from bridge.store.approvals import ApprovalBook
 from bridge.store.bought import brought, note, noted
 from bridge.store.breaches import BreachBook
 from bridge.store.campaigns import Campaign, Campaigns
-from bridge.store.cases import CaseBook, darken
+from bridge.store.case_files import darken
+from bridge.store.cases import CaseBook
 from bridge.store.departments import Departments
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
@@ -41,10 +42,10 @@ from bridge.store.rows import LOCKED, listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, declared, requested, single
 from bridge.store.sql import Hand, Sql
 from bridge.store.staff import StaffLog
-from bridge.store.values import Erased, News, Person, SignUp, Told
+from bridge.store.values import Erased, Listed, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import asked, events, former, keys_used, outbox, pushes, subjects
+from bridge.tables import asked, breach_told, events, former, keys_used, outbox, pushes, subjects
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -70,8 +71,11 @@ _LOCKED_FORMER = Sql(
     "WHERE f.lookup IN ({}) ORDER BY s.number [FOR UPDATE OF s]"
 )
 _NUMBERS = Sql("SELECT number FROM subjects WHERE id IN ({}) ORDER BY number")
-_TOLD = Sql("SELECT subject FROM breach_told WHERE breach = ? AND subject IN ({})")
-_TELL = Sql("INSERT INTO breach_told (breach, subject) VALUES (?, ?)")
+_LIST = Sql("INSERT INTO breach_told (breach, subject) VALUES (?, ?) ON CONFLICT DO NOTHING", breach_told)
+_WAITING = Sql("SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE work = ? LIMIT ?) AS w")
+_NEXT = Sql("SELECT subject FROM breach_told WHERE state = 0 ORDER BY breach, subject LIMIT ?")
+_STILL = Sql("SELECT breach, subject FROM breach_told WHERE state = 0 AND subject IN ({})")
+_TELL = Sql("UPDATE breach_told SET state = ? WHERE breach = ? AND subject = ?")
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
 
 
@@ -538,21 +542,36 @@ class Store(Reads):
         """Everybody whom a breach concerns, by id, in flat memory."""
         return affected.each(self.database, self.rows, scope, progress)
 
-    def tell_of_breach(self, number: int, ids: Sequence[str]) -> Told:
-        """Promise each of these people the mail about a breach, once ever, in one transaction (GDPR 34)."""
+    def list_for_breach(self, number: int, ids: Sequence[str]) -> Listed:
+        """Note who is to be told of a breach, each once ever (GDPR 34); the dispatcher does it, a few at a time."""
 
-        def carry_out(batch: Batch) -> Told:
+        def carry_out(batch: Batch) -> Listed:
             here = [each for (each,) in _NUMBERS.rows(batch.db, ids, len(ids))] if ids else []
-            batch.load_numbers(list(self.rows.readable(batch.db, here)))
-            known = list(batch.people)
-            before = {each for (each,) in _TOLD.rows(batch.db, (number, *known), len(known))} if known else set()
-            fresh = [opened for each, opened in batch.people.items() if each not in before]
-            may = [one for one in fresh if _may_be_told(batch, one.number)]
-            _TELL.many(batch.db, [(number, opened.number) for opened in may])
-            for opened in may:
-                batch.mail(opened, MailKind.BREACH.value, (), language=opened.person.language, request=str(number))
-            gone, unreached = len(ids) - len(here), len(here) - len(before) - len(may)
-            return Told(promised=len(may), before=len(before), unreached=unreached, gone=gone)
+            fresh = _LIST.many(batch.db, [(number, each) for each in here])
+            return Listed(listed=fresh, before=len(here) - fresh, gone=len(ids) - len(here))
+
+        return self._write(carry_out)
+
+    def tell_of_breaches(self, most: int = 100) -> int:
+        """Promise some of those people their mail; how many were come to. None while so many mails wait already: a
+        reader's own mail never waits behind them, and looking what is due stays cheap."""
+        with self.database.looking() as db:
+            found = [each for (each,) in _NEXT.rows(db, (most,))]
+            ((waiting,),) = _WAITING.rows(db, (f"mail:{MailKind.BREACH}", most)) if found else ((0,),)
+        if not found or waiting >= most:
+            return 0
+
+        def carry_out(batch: Batch) -> int:
+            batch.load_numbers(list(self.rows.readable(batch.db, found)))
+            rows = _STILL.rows(batch.db, found, len(found))  # under their locks: nobody else comes to them now
+            for breach, number in rows:
+                opened = batch.people.get(number)
+                may = opened is not None and _may_be_told(batch, number)
+                if may and opened is not None:
+                    language = opened.person.language
+                    batch.mail(opened, MailKind.BREACH.value, (), language=language, request=str(breach))
+                _TELL.run(batch.db, (1 if may else 2, breach, number))
+            return len(rows)
 
         return self._write(carry_out)
 

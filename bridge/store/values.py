@@ -101,12 +101,11 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     newcomer: int | None  # who holds that address now, with a live yes that this ESP is told of
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of people who were to be told of a breach."""
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of people who are to be told of a breach."""
 
-    promised: int = 0  # a mail was promised to each
-    before: int = 0  # it was already
-    unreached: int = 0  # no mail may go: the address is dead or not confirmed, or she cannot be read
+    listed: int = 0  # noted; the dispatcher promises each a mail
+    before: int = 0  # they were already
     gone: int = 0  # erased since
 
 

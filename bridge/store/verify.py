@@ -8,14 +8,14 @@ from sqlalchemy import Connection, func, select
 from bridge.decide import as_bits, common, concerns, lacking, standing
 from bridge.seals import Seals
 from bridge.store import checkpoints
-from bridge.store.cases import open_case
+from bridge.store.case_files import open_case
 from bridge.store.engine import Database
 from bridge.store.names import Names
 from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_event, open_person
 from bridge.store.sql import AnyRow, Sql
 from bridge.store.triggers import missing_triggers
 from bridge.store.values import Person
-from bridge.tables import STATUSES, asked, cases, corrections, events, looks, moves, person_keys, subjects
+from bridge.tables import STATUSES, asked, breach_told, cases, corrections, events, looks, moves, person_keys, subjects
 from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
@@ -252,6 +252,8 @@ def _strays(db: Connection, vault: Vault) -> Iterator[Problem]:
     of_nobody = asked.c.subject.is_not(None) & asked.c.subject.not_in(known)
     for row in db.execute(select(asked.c.campaign).where(of_nobody)):
         yield Problem(f"campaign {row.campaign}", "has asked a person who is not there")
+    for row in db.execute(select(breach_told.c.breach).where(breach_told.c.subject.not_in(known))):
+        yield Problem(f"breach {row.breach}", "a person was told who is not there")
     for row in db.execute(select(events.c.id).where(events.c.subject.is_not(None), events.c.subject.not_in(known))):
         yield Problem(f"event {row.id}", "names a person who is not there")
     for table in (looks, moves, corrections):

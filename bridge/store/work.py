@@ -62,7 +62,7 @@ class WorkQueue(PushQueue):
             if not ids:
                 return []
             claimed = update(outbox).where(outbox.c.id.in_(ids)).values(leased=now + LEASE, lease=lease)
-            rows = sorted(db.execute(claimed.returning(*outbox.c)), key=lambda row: (row.work == _QUESTION, row.due))
+            rows = sorted(db.execute(claimed.returning(*outbox.c)), key=lambda row: (row.work in _OURS, row.due))
             people = self._people(db, {row.subject for row in rows})
             told = self._told(db, people.values())
             return [_mail(row, people[row.subject], told[row.subject]) for row in rows if row.subject in people]
@@ -122,9 +122,9 @@ class WorkQueue(PushQueue):
         return min((moment for moment in moments if moment), default=None)
 
 
-#: What readers asked for themselves goes before any wave of questions of ours.
-_QUESTION = f"mail:{MailKind.REPERMISSION}"
-_ASKED = outbox.c.work == _QUESTION
+#: What readers asked for themselves goes before any wave of questions or news of ours.
+_OURS = (f"mail:{MailKind.REPERMISSION}", f"mail:{MailKind.BREACH}")
+_ASKED = outbox.c.work.in_(_OURS)
 
 
 @cache

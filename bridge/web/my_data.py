@@ -80,7 +80,7 @@ def _correct(token: str, own: Own) -> Response:
     wanted = {name: forms.one(name).strip() for name in own.fields if name in request.form}
     for name, value in wanted.items():
         if value and not _fits(house.policy.fields.get(name), value):
-            errors[name] = _say(own, "Please check what you wrote here.")
+            errors[name] = _say("Please check what you wrote here.", own)
     if errors:
         return _page(token, own, errors=errors)
     changed = house.my_data.correct(token, chosen, wanted)
@@ -98,10 +98,10 @@ def _address(token: str, own: Own) -> Response:
     try:
         email = forms.address(forms.one("email"))
     except EmailNotValidError:
-        wrong = _say(own, "This does not look like an e-mail address. Example: name@example.org")
+        wrong = _say("This does not look like an e-mail address. Example: name@example.org", own)
         return _page(token, own, errors={"email": wrong}, email=forms.one("email"))
     if not bridge().my_data.ask_move(token, email, forms.network()):
-        return _page(token, own, errors={"email": _say(own, "This is your address already.")}, email=email)
+        return _page(token, own, errors={"email": _say("This is your address already.", own)}, email=email)
     return _page(token, own, done="asked", email=email)
 
 
@@ -259,5 +259,5 @@ def _action(token: str, own: Own) -> str:
     return f"/my-data/{token}" + (f"?language={spoken}" if spoken != own.language else "")
 
 
-def _say(own: Own, message: str) -> str:
+def _say(message: str, own: Own) -> str:
     return bridge().texts.gettext(_spoken(own), message)

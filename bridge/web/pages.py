@@ -390,6 +390,7 @@ def _preferences_page(token: str, *, saved: str | None, errors: dict[str, str]) 
                 "how": _how(row, spoken),
                 "guardian_waits": row.guardian_waits,
                 "asks_age": row.asks_age,
+                "for_children": row.purpose in house.policy.for_children,
                 "form": _form_of(row.purpose) if row.asks_age else "",
                 "paused_until": row.paused_until,
                 "waits": [

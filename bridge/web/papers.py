@@ -1,9 +1,10 @@
 """The papers anybody may read: the privacy statement, and the exact words once shown beside a box."""
 
+import re
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from flask import Blueprint, Response, abort
+from flask import Blueprint, Response, abort, request
 
 from bridge.statement import content, render
 from bridge.store import StoreAway
@@ -35,9 +36,10 @@ def privacy() -> Response:
 def privacy_version(version: str) -> Response:
     """The very bytes of a published version, for ever; or the draft by its own name, while none is out (TRN-03)."""
     spoken = language()
-    number = int(version) if version.isascii() and version.isdigit() and len(version) < 6 else 0
+    number = int(version) if re.fullmatch("[1-9][0-9]{0,4}", version) else 0
     book = bridge().store.papers
-    if 0 < number <= _MOST_STATEMENTS and (found := book.bytes_of(number, [spoken])):
+    wanted = [request.args.get("language", ""), spoken]  # also one that the policy has dropped since
+    if 0 < number <= _MOST_STATEMENTS and (found := book.bytes_of(number, wanted)):
         return page_of(found[1], found[0])
     if version != _draft_name() or book.newest():
         abort(404)

@@ -34,6 +34,7 @@ def confirmed(words: Sequence[Wording], *, again: bool, waits: bool = False) -> 
         purposes=[shown(one) for one in words],
         again=again,
         waits=waits,
+        for_children=all(one.purpose in bridge().policy.for_children for one in words),
         age=bridge().policy.age.years,
         preferences_url="/preferences",
         subscribe_url="/subscribe",

@@ -39,11 +39,9 @@ def ask_receipt() -> Response:
 def show_receipt() -> Response:
     """Say whether we signed it, and whether it still stands."""
     spoken = language(request.form.get("language", "")[:8])
-    sent = request.files.get("file")
-    data = (sent.read() if sent else b"") or request.form.get("receipt", "").encode()
     try:
-        found = receipts_in(data.strip())
-    except Bad:
+        found = receipts_in(request.form.get("receipt", "").strip().encode())
+    except (Bad, UnicodeEncodeError):
         found = []
     if not found or len(found) > _MOST:
         error = bridge().texts.gettext(spoken, "This is no receipt of ours: put in the whole .json file, unchanged.")

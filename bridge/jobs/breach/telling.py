@@ -8,10 +8,7 @@ import msgspec
 from bridge.bootstrap import Bridge
 from bridge.jobs.breach.ids import Ids
 from bridge.store import BadInput
-from bridge.store.values import Told
-
-#: So few in one transaction that no click waits long (decision 16).
-_AT_ONCE = 50
+from bridge.store.values import Listed
 
 
 def subject_of(bridge: Bridge, number: int, ids: Ids) -> bytes:
@@ -30,23 +27,19 @@ def subject_of(bridge: Bridge, number: int, ids: Ids) -> bytes:
 
 def tell(
     bridge: Bridge, number: int, ids: Ids, by: str, progress: Callable[[int, int], None] = lambda _done, _all: None
-) -> Told:
-    """Promise the mails. Killed, it goes on when run again: nobody is written to twice about one breach."""
-    sums = dict.fromkeys(Told.__struct_fields__, 0)
+) -> Listed:
+    """Have each of these people told. Killed, it goes on when run again: nobody is told twice of one breach."""
+    sums = dict.fromkeys(Listed.__struct_fields__, 0)
     done = 0
     for block in ids.read(bridge.vault):
-        for first in range(0, len(block), _AT_ONCE):
-            bridge.database.give_way()
-            told = bridge.store.tell_of_breach(number, block[first : first + _AT_ONCE])
-            for name in sums:
-                sums[name] += getattr(told, name)
+        bridge.database.give_way()
+        noted = bridge.store.list_for_breach(number, block)
+        for name in sums:
+            sums[name] += getattr(noted, name)
         done += len(block)
         progress(done, done)
-    found = Told(**sums)
-    bridge.store.breaches.add(
-        number,
-        f"mail to people: {found.promised} promised, {found.before} before, {found.unreached} cannot be mailed, "
-        f"{found.gone} erased since",
-        by,
-    )
+    bridge.store.nudge()
+    found = Listed(**sums)
+    text = f"mail to people approved: {found.listed} listed, {found.before} before, {found.gone} erased since"
+    bridge.store.breaches.add(number, text, by)
     return found

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from bridge.bootstrap import Bridge
+from bridge.jobs.checkpoints import behind
 from bridge.store import Task
+from bridge.store.checkpoints import count_by_key, is_due
 from bridge.store.rotate import used
 from bridge.vocabulary import Finding, rfc3339
 
@@ -29,6 +31,7 @@ def look(bridge: Bridge) -> Iterator[Finding]:
             yield _waiting(bridge, task, now)
     yield from _dates(bridge, today)
     yield from _keys(bridge, now)
+    yield from _seals(bridge, now)
     if bridge.database.dialect == "sqlite":
         yield _sqlite(sqlite3.sqlite_version_info)
 
@@ -86,3 +89,24 @@ def _keys(bridge: Bridge, now: datetime) -> Iterator[Finding]:
         old = began is not None and now - began > _OLD_KEY
         fix = f"in use since {began:%Y-%m-%d}: make a new one, `consent-bridge keys rotate {ring}`" if old else ""
         yield Finding(f"{ring} key {newest.kid}", True, fix)
+
+
+def _seals(bridge: Bridge, now: datetime) -> Iterator[Finding]:
+    """Whether the history is sealed, and whoever keeps its checkpoints elsewhere has them all."""
+    signed = count_by_key(bridge.database)
+    if lost := sorted(signed.keys() - set(bridge.seals.kids)):
+        fix = f"BRIDGE_SEAL_KEYS lacks {', '.join(lost)}: put it back, or nobody can check what it signed"
+        yield Finding("seal keys of the checkpoints", False, fix)
+    if not bridge.seals:
+        hint = (
+            "BRIDGE_SEAL_KEYS is empty: no checkpoints, no packs, no signed receipts; consent-bridge keys new makes one"
+        )
+        yield Finding("seal key", True, hint)
+        return
+    yield Finding(f"seal key {bridge.seals.newest}", True)
+    late = is_due(bridge.database, now - 2 * bridge.policy.checkpoints.every.time)
+    fix = "something is new and long not sealed: start `consent-bridge dispatch`, or run consent-bridge checkpoint"
+    yield Finding(f"checkpoints: {sum(signed.values())}", not (late and signed), fix if late else "")
+    if bridge.policy.checkpoints.file and (missing := behind(bridge)):
+        fix = f"it lacks {missing}: see that the file can be written; the next checkpoint brings them all"
+        yield Finding("checkpoints kept elsewhere", False, fix)

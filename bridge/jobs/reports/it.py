@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.bootstrap import Bridge
-from bridge.jobs.reports.sheet import Block, Grid, Said, Section, span
+from bridge.jobs.reports.sheet import Block, Chart, Grid, Said, Section, bars, span
 from bridge.store import revision
 from bridge.store.departments import Queue
 from bridge.store.rotate import used
@@ -74,7 +74,9 @@ def sections(bridge: Bridge, language: str, found: dict[str, Any]) -> list[Secti
         ]
         for queue in found["queues"]
     ]
-    work: list[Block] = [Grid(say(mark("Work that waits to leave the house")), heads, lines)]
+    waiting = {_name(bridge, language, queue["name"]): queue["waiting"] for queue in found["queues"]}
+    chart = Chart(say(mark("Pieces of work that wait")), say(mark("For")), bars({}, waiting), "counts")
+    work: list[Block] = [chart, Grid(say(mark("Work that waits to leave the house")), heads, lines)]
     reasons = [
         [f"{_name(bridge, language, queue['name'])}: {reason}", number(language, count)]
         for queue in found["queues"]
@@ -84,16 +86,13 @@ def sections(bridge: Bridge, language: str, found: dict[str, Any]) -> list[Secti
         work.append(
             Grid(say(mark("Why it did not work last time")), [say(mark("Reason")), say(mark("Times"))], reasons)
         )
-    keys = [
-        [f"{key['ring']} {key['key']}", "–" if key["days"] is None else number(language, key["days"])]
-        for key in found["keys"]
-    ]
+    days = {f"{key['ring']} {key['key']}": key["days"] for key in found["keys"] if key["days"] is not None}
     last = [[say(words), _moment(bridge, language, found["last"][act])] for act, words in _ACTS.items()]
     aged = say(mark("Days since each key was first used"))
     when = say(mark("When it was last done, by the staff log"))
     return [
         Section(say(mark("Work and platforms")), work),
-        Section(say(mark("Keys")), [Grid(aged, [say(mark("Key")), say(mark("Days"))], keys)]),
+        Section(say(mark("Keys")), [Chart(aged, say(mark("Key")), bars({}, days), "counts")]),
         Section(
             say(mark("Store and copies")),
             [

@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.bootstrap import Bridge
 from bridge.jobs.tasks import Task, task
-from bridge.policy import CLAUSES, Gap, Policy, Processor, gaps, processor_gaps
+from bridge.policy import CLAUSES, Gap, GapKind, Policy, Processor, gaps, processor_gaps
 from bridge.policy.gaps import received
 from bridge.texts import mark
 from bridge.vocabulary import rfc3339
@@ -46,6 +46,8 @@ LACKS = {
     "repermission": mark("Weighing of interests: asking old contacts once more"),
     "third_party_lists": mark("Weighing of interests: lists of third parties"),
     "next_review": mark("Review of a channel"),
+    "recipients": mark("A recipient that readers are told of has no entry here"),
+    "entry": mark("A platform that is switched on has no entry here"),
 }
 ROLES = {
     "processor": mark("processor"),
@@ -71,6 +73,11 @@ def collect(bridge: Bridge, language: str) -> dict[str, Any]:
     policy = bridge.policy
     today = now.astimezone(policy.zone).date()
     others = [gap for gap in gaps(policy, today) if not gap.where.startswith("processors.")]
+    others += [
+        Gap(GapKind.PROCESSOR, f"processors.{name}.entry", "REG-02", policy.processor_problem(name, today) or "")
+        for name in bridge.settings.adapters
+        if name not in policy.processors
+    ]
     return {
         "made": rfc3339(now),
         "controller": policy.controller.name,
@@ -117,7 +124,8 @@ def as_text(found: dict[str, Any]) -> str:
     """The register in lines, for a terminal."""
     lines = []
     for entry in found["processors"]:
-        state = "may be used" if entry["may_be_used"] else "NOTHING NEW IS SENT THERE"
+        shut = "NOTHING NEW IS SENT THERE" if entry["adapter"] else "NOT VALID: SEND IT NOTHING"
+        state = "may be used" if entry["may_be_used"] else shut
         lines.append(f"{entry['id']}: {entry['name']}, {entry['country']}, {entry['status']}; {state}")
         lines.append(
             f"  {entry['service']}; contract {entry['contract'] or 'none'}; review by {entry['review_by'] or 'none'}"
@@ -159,8 +167,15 @@ def _entry(policy: Policy, party: Processor, today: date, language: str) -> dict
         "contract_file": party.contract_file,
         "clauses": {letter: letter in party.clauses for letter in CLAUSES},
         "sub_processors": [
-            {"name": o.name, "service": o.service, "country": o.country, "transfer_tool": o.transfer_tool}
-            for o in party.sub_processors.values()
+            {
+                "name": other.name,
+                "service": other.service,
+                "country": other.country,
+                "region": other.region,
+                "since": _iso(other.since),
+                "transfer_tool": other.transfer_tool,
+            }
+            for other in party.sub_processors.values()
         ],
         "sub_processors_as_of": _iso(party.sub_processors_as_of),
         "transfer_tool": party.transfer_tool,
@@ -204,7 +219,7 @@ def _for_people(entry: dict[str, Any]) -> dict[str, Any]:
 def _key(gap: dict[str, Any]) -> str:
     """Which line a gap is about: processors.crm.contract -> contract."""
     parts = gap["where"].split(".")
-    return str(parts[2] if parts[0] in ("processors", "channels") else parts[1])
+    return str(parts[2] if parts[0] in ("processors", "channels", "purposes") else parts[1])
 
 
 def _cell(value: Any) -> str:

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from bridge.bootstrap import Bridge
+from bridge.jobs.reports.parties import KINDS_OF_DATA
 from bridge.policy import ChannelKind, Policy
 from bridge.statement import Content, content
 from bridge.texts import Texts, mark
-from bridge.vocabulary import rfc3339
+from bridge.vocabulary import LegalBasis, rfc3339
 
 #: What each letter asks for, in the controller's form (30(1)) ...
 CONTROLLER = {
@@ -66,7 +67,7 @@ def collect(bridge: Bridge, language: str, *, processor: bool = False) -> dict[s
         heads = CONTROLLER
         lines = {
             "a": _parties(policy, texts, language),
-            "b": [*_facts(told["purposes"]), *_facts(told["duties"])],
+            "b": [*_purposes(policy, texts, language), *_facts(told["duties"])],
             "c": _categories(policy, texts, language, told),
             "d": _facts(told["recipients"]),
             "e": transfers,
@@ -128,14 +129,23 @@ def as_text(found: dict[str, Any]) -> str:
 
 def _facts(items: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
     """Items of the statement in one line each."""
+    found = []
+    for item in items.values():
+        facts = [f"{label}: {text}" for label, text in item["facts"].values() if text]
+        found.append((item["title"], "; ".join(said.rstrip(".") for said in (item["text"], *facts) if said)))
+    return found
+
+
+def _purposes(policy: Policy, texts: Texts, language: str) -> list[tuple[str, str]]:
+    say = texts.gettext
+    grounds = {
+        LegalBasis.CONSENT: say(language, "consent, GDPR 6(1)(a)"),
+        LegalBasis.SOFT_OPT_IN: say(language, "legitimate interest, GDPR 6(1)(f), as a customer"),
+    }
     return [
-        (item["title"], "; ".join(filter(None, (item["text"], *(f"{label}: {text}" for label, text in _said(item))))))
-        for item in items.values()
+        (one.name[language], f"{one.description[language].rstrip('.')}; {grounds[one.basis]}")
+        for one in policy.purposes.values()
     ]
-
-
-def _said(item: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(label, text) for label, text in item["facts"].values() if text]
 
 
 def _parties(policy: Policy, texts: Texts, language: str) -> list[tuple[str, str]]:
@@ -174,7 +184,9 @@ def _categories(policy: Policy, texts: Texts, language: str, told: Content) -> l
         people.append(say(language, "customers"))
     if any(channel.kind is ChannelKind.THIRD_PARTY for channel in policy.channels.values()):
         people.append(say(language, "people on lists of third parties, for at most a month"))
-    data = [item["text"] for item in told["data"].values()]
+    data = [say(language, words) for key, words in KINDS_OF_DATA.items() if key != "link"]
+    data += [field.label[language] for field in policy.fields.values()]
+    data.append(say(language, "proof of each choice: when, where, which words were shown"))
     if "network" in told["duties"]:
         data.append(told["duties"]["network"]["title"])
     return [(say(language, "People"), "; ".join(people)), (say(language, "Data"), "; ".join(data))]

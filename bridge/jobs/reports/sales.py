@@ -10,7 +10,7 @@ from bridge.bootstrap import Bridge
 from bridge.decide import SALE_FACTS
 from bridge.jobs.audit.paper import MISSING
 from bridge.jobs.reports.marketing import STANDS, told_of
-from bridge.jobs.reports.sheet import Block, Chart, Facts, Grid, Said, Section, bars, each, many, parts, rows
+from bridge.jobs.reports.sheet import Block, Chart, Facts, Groups, Said, Section, bars, each, many, parts, rows
 from bridge.policy import ChannelKind
 from bridge.texts import mark
 
@@ -80,13 +80,13 @@ def sections(bridge: Bridge, language: str, found: dict[str, Any]) -> list[Secti
     if found["missing"]:
         caption = say(mark("Facts of a sale that are missing; one contact may lack several"))
         proof.append(Chart(caption, say(mark("Missing")), bars(facts, found["missing"]), "counts"))
-    heads = [say(mark("Channel")), say(mark("People")), *(say(words) for words in STANDS.values())]
+    stands = {name: say(words) for name, words in STANDS.items()}
     lines = [
-        [place, counted(language, told["people"]), *(counted(language, told["states"][name]) for name in STANDS)]
+        (f"{place}: {counted(language, told['people'])}", rows(stands, told["states"]))
         for place, told in found["channels"].items()
     ]
     caption = say(mark("People by the list or order that brought them"))
-    came: list[Block] = [Grid(caption, heads, lines)] if lines else []
+    came: list[Block] = [Groups(caption, [say(mark("Channel")), *stands.values()], lines)] if lines else []
     quarantine = found["quarantine"]
     came.append(
         Facts(

@@ -32,6 +32,8 @@ _ORDER = {"red": 0, "amber": 1}
 _LATE_WORK = timedelta(minutes=15)
 _OLD_BACKUP = timedelta(days=7)
 _OLD_KEY = timedelta(days=731)
+#: So many gaps of one thing are named; the registers have them all.
+_NAMED = 4
 
 
 class Todo(NamedTuple):
@@ -164,7 +166,7 @@ def _papers(bridge: Bridge, language: str) -> Iterator[Todo]:
     for where, found in missing.items():
         area, owner, department = areas[found[0].kind]
         parts = [gap.where.removeprefix(where).lstrip(".") for gap in found]
-        lacks = ", ".join(part for part in parts if part)
+        lacks = ", ".join(part for part in parts[:_NAMED] if part) + (", …" if len(parts) > _NAMED else "")
         words = say(language, "Missing in the policy: %(where)s.", where=f"{where} ({lacks})" if lacks else where)
         yield Todo("red" if any(gap.blocks for gap in found) else "amber", area, words, owner, department)
 
@@ -196,7 +198,7 @@ def _technique(bridge: Bridge, language: str) -> Iterator[Todo]:
             words = say(
                 language,
                 "Work waits for %(name)s since %(moment)s: is the dispatcher running?",
-                name=queue.name,
+                name=say(language, mark("mails")) if queue.name == "mail" else bridge.policy.sender(queue.name),
                 moment=bridge.texts.moment(language, queue.oldest),
             )
             yield Todo("amber", "technique", words, owner, "it")

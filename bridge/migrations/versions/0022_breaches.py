@@ -34,7 +34,12 @@ def upgrade() -> None:
         "breach_told",
         sa.Column("breach", number, autoincrement=False, nullable=False),
         sa.Column("subject", number, autoincrement=False, nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("breach", "subject"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_breach_told_subject", "breach_told", ["subject"])
+    waits = sa.text("state = 0")
+    op.create_index(
+        "ix_breach_told_waits", "breach_told", ["breach", "subject"], sqlite_where=waits, postgresql_where=waits
+    )

@@ -1,11 +1,6 @@
-"""The privacy statement as data: what it says item by item in one language, what it lacks, what changed (GDPR 13, 14).
+"""What the statement says, item by item, in one language. Every leaf is what readers see."""
 
-Made from the policy alone. `standards.md` section 9 has the list; nothing is published while one of its items is empty.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from bridge.policy import Policy, Processor, Purpose, is_third_country
 from bridge.texts import Texts, mark
@@ -33,31 +28,6 @@ SECTIONS = {
     "automated": mark("Decisions by machines"),
 }
 
-#: Sections that must say something, with the keys that must be there; more follow from the policy (`wanted`).
-REQUIRED = {
-    "controller": ("controller",),
-    "contact": ("contact",),
-    "duties": ("proof", "stop_list", "requests"),
-    "data": ("address", "language", "choices", "proof"),
-    "source": ("yourself",),
-    "required": ("required",),
-    "retention": ("pending", "consent", "profile", "evidence", "stop_list", "bounced", "requests"),
-    "rights": ("access", "rectify", "erase", "restrict", "object", "port"),
-    "withdrawal": ("withdrawal",),
-    "complaint": ("complaint",),
-    "automated": ("automated",),
-}
-
-#: Sections in which something new, or other, is told to readers (TRN-05).
-_MATERIAL = frozenset({"controller", "purposes", "recipients", "transfers"})
-
-
-class Lack(NamedTuple):
-    """One item that is empty: nothing is published until it is not."""
-
-    where: str  # transfers.mailchimp.safeguard
-    fix: str
-
 
 def content(policy: Policy, texts: Texts, language: str) -> Content:
     """What the statement says in this language."""
@@ -80,75 +50,12 @@ def content(policy: Policy, texts: Texts, language: str) -> Content:
     }
 
 
-def lacks(policy: Policy, told: Content, today: date) -> list[Lack]:
-    """Every item of section 9 that is missing or empty in what is told (TRN-01), with the fix."""
-    found = []
-    for section, keys in wanted(policy).items():
-        there = told.get(section, {})
-        for key in keys:
-            item = there.get(key)
-            where = f"{section}.{key}"
-            if item is None or not (item["title"] or item["text"]).strip():
-                found.append(Lack(where, _fix(section, key)))
-                continue
-            if section in ("complaint", "representative") and not item["title"].strip():
-                found.append(Lack(where, _fix(section, key)))
-            if section != "controller" and not item["text"].strip():
-                found.append(Lack(f"{where}.text", _fix(section, key)))
-            for fact, (_, text) in item["facts"].items():
-                if not text.strip():
-                    found.append(Lack(f"{where}.{fact}", _fix(section, f"{key}.{fact}")))
-    return [*found, *_unready(policy, today)]
-
-
-def wanted(policy: Policy) -> dict[str, tuple[str, ...]]:
-    """Which items there must be with this policy, section by section."""
-    told = _told(policy)
-    found = dict(REQUIRED)
-    found["purposes"] = tuple(policy.purposes)
-    found["data"] += tuple(policy.fields)
-    found["source"] += tuple(channel.id for channel in policy.channels.values() if channel.source)
-    found["recipients"] = tuple(party.key for party in told) or ("nobody",)
-    found["transfers"] = tuple(party.key for party in told if party.abroad) or ("none",)
-    if is_third_country(policy.country) or policy.statement.representative:
-        found["representative"] = ("representative",)
-    return found
-
-
-def _fix(section: str, key: str) -> str:
-    """What to write in the policy."""
-    fixes = {
-        "complaint": "name the authority where readers complain: [statement.authority] name, address, website",
-        "representative": "name your representative in the Union: [statement.representative] name, email (GDPR 27)",
-        "contact": "add [dpo], or [privacy_contact] where no officer is required",
-    }
-    fact = key.rpartition(".")[2]
-    facts = {
-        "interest": "say which interest is legitimate: interest.<language> under [statement] (GDPR 13(1)(d))",
-        "safeguard": "say what protects the data there and how to have a copy: safeguard.<language> in the entry",
-        "tool": "name the transfer tool: transfer_tool in the entry",
-    }
-    return facts.get(fact) or fixes.get(section) or "this item of the statement is empty: fill it in in the policy"
-
-
-def _unready(policy: Policy, today: date) -> Iterator[Lack]:
-    """Readers are not told of a recipient that nobody checked, nor left untold of one that is used."""
-    for purpose in policy.purposes.values():
-        for adapter in purpose.at:
-            party = policy.processors.get(adapter)
-            if party is None or not party.told:
-                fix = policy.processor_problem(adapter, today) or f"{adapter} is not in use"
-                yield Lack(f"recipients.{adapter}", fix)
-
-
-# -- the items ---------------------------------------------------------------------------------------------------
-
-
 def _item(title: str, text: str, **facts: list[str]) -> dict[str, Any]:
     return {"title": title, "text": text, "facts": facts}
 
 
-def _told(policy: Policy) -> list[Processor]:
+def told_of(policy: Policy) -> list[Processor]:
+    """The third parties that readers are told of."""
     return [party for party in policy.processors.values() if party.told]
 
 
@@ -165,7 +72,7 @@ def _controller(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
     }
     if policy.mail.postal_address.strip() not in ("", who.address):
         found["controller"]["facts"]["letters"] = [say(language, "Letters about our mail"), policy.mail.postal_address]
-    for party in _told(policy):
+    for party in told_of(policy):
         if party.role == "joint":
             text = say(language, "decides with us; you can turn to either of us")
             found[party.key] = _item(party.name, text)
@@ -185,7 +92,8 @@ def _contact(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
         return {}
     officer = texts.gettext(language, "Data protection officer:")
     plain = texts.gettext(language, "Questions about your data:")
-    return {"contact": _item(officer if policy.dpo else plain, f"{who.name}, {who.email}" if who.name else "")}
+    email = [texts.gettext(language, "E-mail"), who.email]
+    return {"contact": _item(officer if policy.dpo else plain, who.name, email=email)}
 
 
 def _purpose(policy: Policy, purpose: Purpose, texts: Texts, language: str) -> dict[str, Any]:
@@ -296,7 +204,7 @@ def _required(texts: Texts, language: str) -> str:
 def _recipients(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
     say = texts.gettext
     found = {}
-    for party in _told(policy):
+    for party in told_of(policy):
         role = {
             "processor": say(language, "works for us, under contract, for this and nothing else"),
             "controller": say(language, "decides itself what it does with it; ask it for its own statement"),
@@ -314,7 +222,7 @@ def _recipients(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
 def _transfers(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
     say = texts.gettext
     found = {}
-    for party in _told(policy):
+    for party in told_of(policy):
         if party.abroad:
             found[party.key] = _item(
                 party.name,
@@ -330,8 +238,11 @@ def _retention(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
     spans = {
         "pending": (say(language, "A request that is not confirmed"), limits.pending_ttl),
         "consent": (say(language, "Your yes, before we ask again"), limits.consent_max_age),
-        "profile": (say(language, "Your address and what you filled in, after you left"), kept.profile),
-        "evidence": (say(language, "The proof of your choices, after you left"), kept.evidence),
+        "profile": (say(language, "What you filled in, after you left"), kept.profile),
+        "evidence": (
+            say(language, "The proof of your choices with your address, sealed and for nothing else, after you left"),
+            kept.evidence,
+        ),
         "stop_list": (say(language, "A fingerprint of your address, so that a stop stays a stop"), kept.stop_list),
         "bounced": (say(language, "An address that no longer exists"), kept.bounced),
         "requests": (say(language, "What you asked of us about your data"), kept.request_files),
@@ -382,83 +293,3 @@ def _complaint(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
 def _automated(policy: Policy, texts: Texts, language: str) -> str:
     none = texts.gettext(language, "None: no machine decides anything about you, and no profile of you is made.")
     return policy.statement.automated.get(language) or none
-
-
-# -- what changed ------------------------------------------------------------------------------------------------
-
-
-def changes(before: Content, after: Content) -> list[dict[str, str]]:
-    """Item by item what one version says that the other did not; `material` where readers must hear of it (TRN-05)."""
-    found = []
-    for section in SECTIONS:
-        old, new = before.get(section, {}), after.get(section, {})
-        for key in [*new, *(key for key in old if key not in new)]:
-            if old.get(key) == new.get(key):
-                continue
-            how = "added" if key not in old else "removed" if key not in new else "changed"
-            item = new.get(key) or old[key]
-            found.append(
-                {
-                    "how": how,
-                    "section": section,
-                    "key": key,
-                    "title": item["title"] or item["text"],
-                    "before": _brief(old[key]) if how == "changed" else "",
-                    "after": _brief(new[key]) if how == "changed" else "",
-                    "material": "yes" if _is_material(section, key, old.get(key), new.get(key)) else "",
-                }
-            )
-    return found
-
-
-def _is_material(section: str, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> bool:
-    """A new purpose, controller, recipient or transfer, or another ground, tool or country."""
-    if section not in _MATERIAL or new is None or key in ("nobody", "none"):
-        return False
-    if old is None:
-        return True
-    if section == "controller":
-        return bool(old["title"] != new["title"])
-    if section == "purposes":
-        facts = ("ground", "interest", "recipients")
-        return any(old["facts"].get(fact) != new["facts"].get(fact) for fact in facts)
-    return bool(old["facts"] != new["facts"])
-
-
-def _brief(item: dict[str, Any]) -> str:
-    """An item in one line."""
-    return "; ".join(
-        text for text in (item["title"], item["text"], *(text for _, text in item["facts"].values())) if text
-    )
-
-
-def _said(items: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """A section without what a draft does not say yet."""
-    return [
-        item | {"facts": [fact for fact in item["facts"].values() if fact[1].strip()]}
-        for item in items.values()
-        if (item["title"] or item["text"]).strip()
-    ]
-
-
-def render(
-    texts: Texts,
-    language: str,
-    told: Content,
-    *,
-    version: str,
-    day: date,
-    changed: Sequence[Mapping[str, str]] = (),
-    earlier: Sequence[Mapping[str, object]] = (),
-) -> str:
-    """The statement as a page. `earlier`: the versions before it, each with `version`, `day` and `sha256`."""
-    return texts.render(
-        "pages/privacy.html",
-        language,
-        sections=[(key, texts.gettext(language, words), _said(told[key])) for key, words in SECTIONS.items()],
-        headings={key: texts.gettext(language, words) for key, words in SECTIONS.items()},
-        version=version,
-        date=day,
-        changes=changed,
-        earlier=earlier,
-    )
