@@ -3,7 +3,7 @@ once.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -79,6 +79,7 @@ class Confirmed(StrEnum):
     NOW = "now"
     AGAIN = "again"
     WAITS = "waits"  # for her guardian: said by a child (KID-01)
+    UNASKED = "unasked"  # the same, where no guardian could be asked before she said so herself
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,15 +181,13 @@ class Acts:
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
             done[:] = self._waiting(holder, story, claim)
             if _answered(story, claim.request):
-                waits = any(unguarded(settled(story), asked.purpose) for asked in done)
-                return Plan(answer=Confirmed.WAITS if waits else Confirmed.AGAIN)
+                return Plan(answer=_whose_turn(settled(story), done, claim.request) or Confirmed.AGAIN)
             given = [self._given(holder, asked, claim, token) for asked in done]
             given = [*self._of_her_age(story, done, claim, token), *given]
             language = done[0].evidence.language or holder.language
             moved = msgspec.structs.replace(holder, language=language) if language != holder.language else None
-            later = settled([*story, *given])
-            waits = any(unguarded(later, asked.purpose) for asked in done)
-            return Plan(events=given, person=moved, answer=Confirmed.WAITS if waits else Confirmed.NOW)
+            turn = _whose_turn(settled([*story, *given]), done, claim.request)
+            return Plan(events=given, person=moved, answer=turn or Confirmed.NOW)
 
         plan = self.store.act(person.id, build)
         return Confirmed(plan.answer), [self.words(event) for event in done]
@@ -659,6 +658,17 @@ class Acts:
 def _road(claim: Claim) -> Method:
     """By which link she came to the preference page: a freshly mailed one, or that of an old mail."""
     return Method.PREFERENCE_PAGE if claim.action is Action.FRESH else Method.PREFERENCE_LINK
+
+
+def _whose_turn(mine: Collection[ConsentEvent], done: Sequence[ConsentEvent], request: str) -> Confirmed | None:
+    """Of a child whose yes waits for her guardian's: whether that was asked. What a stranger's form says of a reader is
+    told to no guardian, so nobody was where it was only this press that said that she is a child.
+    """
+    says = next((child for asked in done if (child := unguarded(mine, asked.purpose))), None)
+    if says is None:
+        return None
+    here = says.method is Method.CONFIRM_PAGE and says.evidence.request == request
+    return Confirmed.UNASKED if here else Confirmed.WAITS
 
 
 def _answered(story: Sequence[ConsentEvent], request: str) -> bool:

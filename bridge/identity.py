@@ -45,7 +45,8 @@ def asked(bridge: Bridge, token: str) -> tuple[Case, Told | None]:
 
 
 def say(bridge: Bridge, token: str, *, hers: bool) -> Proof | None:
-    """She pressed a button; what is known now. What she said first stays, and a closed request stays as it is."""
+    """She pressed a button; what is known now. A yes stays, a no may be a slip, and a closed request
+    stays as it is."""
     case, told = asked(bridge, token)
     if told is not None:
         bridge.store.cases.verify(case, Proof.LINK if hers else Proof.DENIED)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.acts import Acts, Late
-from bridge.decide import FOR_ALL, MAILABLE, blocks, standing
+from bridge.decide import FOR_ALL, MAILABLE, after_restriction, blocks, standing
 from bridge.links import Action, Claim
 from bridge.store import Erased, Moved, Plan
 from bridge.store.values import Person
@@ -115,7 +115,8 @@ class MyData:
             raise Late
         person, history = found
         story = self._story(person, claim)
-        done = any(e.type is EventType.MOVED and e.evidence.request == claim.request for e in story)
+        moves = [event for event in story if event.type is EventType.MOVED]
+        done = bool(moves) and moves[-1].evidence.request == claim.request  # a later move is told at its own mailbox
         email = self._store.new_address(person, claim.request)
         if done:
             email = person.email
@@ -144,10 +145,12 @@ class MyData:
         now, limits = self._acts.clock(), self._store.limits(self._acts.clock())
 
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
-            if (Block.RESTRICTED in blocks(story, limits)) is restricted:
+            standing = blocks(story, limits).get(Block.RESTRICTED)
+            if (standing is not None) is restricted:
                 return Plan()
-            kind = EventType.RESTRICTED if restricted else EventType.UNRESTRICTED
-            return Plan(events=[_event(kind, holder, now)])
+            if standing is None:
+                return Plan(events=[_event(EventType.RESTRICTED, holder, now)])
+            return Plan(events=[_event(EventType.UNRESTRICTED, holder, after_restriction(standing, now))])
 
         self._store.act(person.id, build)
 

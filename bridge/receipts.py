@@ -326,8 +326,8 @@ def _processors(policy: Policy, purpose: str) -> Iterator[dict[str, Any]]:
             "@type": ["dpv:LegalEntity", "dpv:DataProcessor"],
             "dpv:hasIdentifier": _party(name),
             "dpv:hasName": one.name,
-            "dpv:hasAddress": one.country,
-            "dpv:hasContact": policy.contact.email,  # questions about them are answered by the controller
+            "dpv:hasAddress": one.address or one.country,
+            "dpv:hasContact": one.contact or policy.contact.email,  # else questions about them are the controller's
         }
         if one.country not in EEA:
             told["@type"].append("dpv:DataImporter")

@@ -100,7 +100,10 @@ def _no(_text: str) -> Any:
 
 def _bytes(text: Any, size: int | None = None) -> bytes:
     """Bytes from base64, written the one way it can be."""
-    value = b64decode(text, validate=True) if isinstance(text, str) else b""
+    try:
+        value = b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        value = b""
     if not isinstance(text, str) or b64encode(value).decode() != text or size not in (None, len(value)):
         raise Bad("is not written as it was signed")
     return value
@@ -230,16 +233,25 @@ def check_checkpoint(statement: Any, keys: Keys) -> None:
 
 
 def check_chain(lines: Sequence[bytes], keys: Keys) -> Iterator[Problem]:
-    """What is wrong with checkpoints that were kept elsewhere, line by line, in the order of their numbers."""
-    before: dict[str, Any] | None = None
+    """What is wrong with checkpoints that were kept elsewhere, line by line, in the order of their numbers.
+
+    Whoever rewrites history and has the seal key, too, signs another one of a number that is here already.
+    """
+    seen: dict[int, str] = {}
     for place, line in enumerate(lines, start=1):
         try:
             statement = strict(line)
             check_checkpoint(statement, keys)
-            follows = before is not None and statement["number"] == before["number"] + 1
-            if before and follows and statement["previous"] != checkpoint_hash(before):
+            number, mine = statement["number"], checkpoint_hash(statement)
+            if seen.get(number) == mine:
+                continue  # kept twice
+            if number in seen:
+                raise Bad(f"is another checkpoint {number}: history was rewritten, or restored from an older copy")
+            first, seen[number] = not seen, mine
+            if seen.get(number - 1, statement["previous"]) != statement["previous"]:
                 raise Bad("does not follow the one before it")
-            before = statement
+            if not first and number > 1 and number - 1 not in seen:
+                raise Bad(f"is checkpoint {number}, and {number - 1} is missing before it")
         except (Bad, KeyError, TypeError) as error:
             yield Problem(f"checkpoint in line {place}", _text(error))
 
@@ -468,12 +480,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def told(verdict: Verdict) -> list[str]:
-    """A verdict in words."""
-    facts = ", ".join(f"{name} {value}" for name, value in verdict.facts.items() if value is not None)
+    """A verdict in words. What the file says of itself cannot steer the terminal: it may be anybody's."""
+    facts = ", ".join(f"{name} {_plain(value)}" for name, value in verdict.facts.items() if value is not None)
     lines = [f"{verdict.kind}: {facts}" if facts else verdict.kind]
     lines += [f"  {problem.where}: {problem.what}" for problem in verdict.problems]
     count = len(verdict.problems)
     return [*lines, f"{count} problem{'s' if count > 1 else ''}" if count else "everything is as it was signed"]
+
+
+def _plain(value: Any) -> str:
+    text = str(value)[:64]
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 if __name__ == "__main__":

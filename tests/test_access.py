@@ -17,11 +17,14 @@ from click.testing import CliRunner, Result
 from sqlalchemy import insert, select
 
 from bridge.access import CSV, HTML, JSON, files
+from bridge.access.document import COUNTED as COUNTED_IN_WORDS
+from bridge.access.document import MAILS
 from bridge.cli import main
 from bridge.store import UnknownSubject
-from bridge.tables import asked, metadata, stop_list
+from bridge.store.holding import COUNTED
+from bridge.tables import asked, breach_told, metadata, stop_list
 from bridge.vault import new_id
-from bridge.vocabulary import EventType, Report, Status, rfc3339
+from bridge.vocabulary import EventType, MailKind, Report, Status, rfc3339
 from tests.conftest import House, Reader
 from tests.csv_lists import Lists
 from tests.test_fields import FIELDS
@@ -62,6 +65,7 @@ def an(house: House) -> Reader:
     told = {"hash": b"1", "purpose": "newsletter", "time": house.clock(), "campaign": "aftrap", "wave": 1}
     with house.bridge.database.writing() as db:
         db.execute(insert(asked).values(**told, subject=person(house, an.email).number, sent=house.clock()))
+        db.execute(insert(breach_told).values(breach=7, subject=person(house, an.email).number, state=2))
     return an
 
 
@@ -119,6 +123,7 @@ def test_every_stored_field_is_in_her_files_and_nothing_of_anybody_else(house: H
     assert [mail["kind"] for mail in told["waiting mails"]] == ["link"]
     assert [asked["campaign"] for asked in told["asked once more"]] == ["aftrap"]
     assert set(told["requests counted"]) == {"link"}
+    assert told["breaches"] == [{"number": 7, "told": "no mail may go to this address"}]
     assert told["chain"]["whole"]
 
     for name, text in made.items():
@@ -143,6 +148,7 @@ TOLD_BY = {
     "outbox": "waiting mails",
     "asked": "asked once more",
     "cases": "requests by letter",
+    "breach_told": "breaches",
     "stop_list": "stop list",
     "throttle": "requests counted",
 }
@@ -282,3 +288,11 @@ def test_the_command_tells_programs_and_names_what_is_wrong(
     told = json.loads(run(an.email, "--json").stdout)
     assert {stop["type"] for stop in told["stop list"]} == {"erased", "withdrawn"}
     assert told["you"]["number"] is None
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_each_kind_of_mail_that_waits_has_words(home: House, language: str) -> None:
+    """GDPR 12(1): a reader never sees a word of the program."""
+    assert MAILS.keys() == set(MailKind) - {MailKind.MARKETING}
+    assert COUNTED_IN_WORDS.keys() == set(COUNTED)
+    assert all(home.bridge.texts.gettext(language, words) for words in MAILS.values())

@@ -25,9 +25,11 @@ from bridge.cli.envfile import change
 from bridge.mailer import stop_token
 from bridge.store import OldSchema, copies, schema
 from bridge.store.archive import Header, Writer, house_of, sections
+from bridge.store.breaches import Facts
 from bridge.store.copies import back_up, open_pair, restore
 from bridge.store.engine import Database
 from bridge.store.triggers import missing_triggers
+from bridge.store.values import Listed
 from bridge.tables import (
     connections,
     erasures,
@@ -46,7 +48,7 @@ from bridge.vocabulary import EventType, Method, Status
 from tests.children import Child
 from tests.conftest import House, Reader, _administer, _database
 from tests.test_rotate import Load, Shop, again
-from tests.test_store import asks, confirm_token, consents, disguises, everything, person, withdraws
+from tests.test_store import asks, by_reader, confirm_token, consents, disguises, everything, person, withdraws
 
 AN, BRAM, CARLA, DIRK, EMMA = (f"{name}@lezer.example" for name in ("an.vandenberg", "bram", "carla", "dirk", "emma"))
 
@@ -361,6 +363,40 @@ def test_mails_that_may_have_left_are_not_sent_again_but_the_question_is(shop: C
     assert [str(mail["Message-ID"]) for mail in new.mailbox.to(BRAM)] == sent[BRAM]
 
 
+@pytest.mark.parametrize("promised", [False, True])
+def test_nobody_is_mailed_twice_of_a_breach(shop: Copies, tmp_path: Path, *, promised: bool) -> None:
+    """Decision 25, BRC-01: who waited for her mail in the copy may have it: it says so, and asks for a new approval."""
+    house = shop.house
+    house.clock.now = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    consents(house, AN)
+    consents(house, BRAM)
+    house.dispatch()
+    words = {"nl": "Een laptop is gestolen.", "en": "A laptop was stolen."}
+    breach = house.store.breaches.open(house.clock(), Facts(what="a laptop was stolen", words=words), "carla")
+    number = breach.number
+    assert house.store.list_for_breach(number, [person(house, BRAM).id]).listed == 1
+    house.store.breaches.let_go(number, words)
+    house.dispatch()
+    assert house.store.list_for_breach(number, [person(house, AN).id]).listed == 1
+    if promised:
+        assert house.store.tell_of_breaches() == 1
+    old = shop.backs_up("old")
+    house.mailbox.clear()
+    house.dispatch()
+    assert len(house.mailbox.to(AN)) == 1
+    house.mailbox.clear()
+
+    new, _ = shop.restores(old)
+    new.dispatch()
+
+    assert new.mailbox.to(AN) == new.mailbox.to(BRAM) == []
+    assert "whether 1 were mailed" in new.store.breaches.notes(number)[-1].text
+    ids = [person(new, AN).id, person(new, BRAM).id]
+    assert new.store.list_for_breach(number, ids) == Listed(listed=1, before=1, gone=0)
+    new.dispatch()
+    assert (len(new.mailbox.to(AN)), len(new.mailbox.to(BRAM))) == (1, 0)
+
+
 def test_what_was_under_way_at_a_platform_then_is_not_followed_now(shop: Copies) -> None:
     """Decisions 24 and 26: its jobs ended long ago, its connections are closed; everybody is told anew instead."""
     house = shop.house
@@ -615,6 +651,34 @@ def test_a_restore_that_was_killed_cannot_be_opened_and_is_begun_again(shop: Cop
     new = shop.starts()
     assert new.verify().problems == ()
     assert not Reader(new, AN).may().may
+
+
+def test_who_had_her_data_restricted_after_the_copy_is_not_mailed(shop: Copies) -> None:
+    """RGT-05, promise 1: that she did is lost, so what is here is no yes any more; who lifted it since is as she was."""
+    house = shop.house
+    for email in (AN, BRAM, CARLA, EMMA):
+        consents(house, email, "newsletter")
+    restrict(house, CARLA)
+    house.dispatch()
+    old = shop.backs_up("old")
+    house.clock.forward(minutes=5)
+    restrict(house, AN)
+    restrict(house, BRAM)
+    house.clock.forward(minutes=5)
+    restrict(house, BRAM, EventType.UNRESTRICTED)
+    newest = shop.backs_up("newest")
+
+    new, _ = shop.restores(old, keys_of(newest))
+
+    assert [Reader(new, email).may().may for email in (AN, BRAM, CARLA, EMMA)] == [False, True, False, True]
+    assert Reader(new, CARLA).status() is Status.GIVEN, "what was restricted before is so, and can be lifted"
+    new.dispatch()
+    assert new.esp.people[AN].on == set()
+
+
+def restrict(house: House, email: str, kind: EventType = EventType.RESTRICTED) -> None:
+    """She has her data restricted, or lifts it."""
+    house.store.record([by_reader(house, person(house, email), kind, "")])
 
 
 def test_an_address_that_was_left_after_the_copy_is_not_mailed(shop: Copies) -> None:

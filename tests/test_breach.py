@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from hypothesis import Phase as Round
@@ -27,6 +28,7 @@ from bridge.jobs.breach.ids import checked, written
 from bridge.jobs.breach.papers import Window, export
 from bridge.jobs.breach.telling import subject_of, tell
 from bridge.jobs.doctor import breaches as doctor
+from bridge.jobs.reports import staff
 from bridge.jobs.retention import Purge
 from bridge.store import BadInput
 from bridge.store.affected import Scope, scope_of
@@ -65,8 +67,7 @@ def ids_of(house: House, folder: Path, breach: Breach, window: Window = ALWAYS) 
 def told(house: House, breach: Breach, path: Path) -> Listed:
     """What the second person's act does."""
     with checked(path) as ids:
-        subject_of(house.bridge, breach.number, ids)
-        return tell(house.bridge, breach.number, ids, "dora")
+        return tell(house.bridge, breach.number, ids, "dora", approved=subject_of(house.bridge, breach.number, ids))
 
 
 # -- the clock ----------------------------------------------------------------------------------------------------
@@ -476,6 +477,32 @@ def test_a_stop_beside_the_mail_is_kept(house: House, tmp_path: Path) -> None:
     assert not house.verify().problems
 
 
+@pytest.mark.parametrize("promised", [False, True])
+def test_org_02_what_is_mailed_is_what_was_approved(house: House, tmp_path: Path, *, promised: bool) -> None:
+    """ORG-02: words that are noted after the approval go out to nobody before another one."""
+    consents(house, "an@lezer.example")
+    house.dispatch()
+    house.mailbox.clear()
+    breach = opened(house, words=WORDS)
+    path = ids_of(house, tmp_path / "one", breach)
+    told(house, breach, path)
+    if promised:
+        house.store.tell_of_breaches()
+    other = {**WORDS, "nl": "Bel meteen nul negenhonderd."}
+    house.store.breaches.change(breach.number, lambda b: msgspec.structs.replace(b.facts, words=other), "x", "carla")
+    house.dispatch()
+    (mail,) = house.mailbox.to("an@lezer.example")
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert "Een laptop is gestolen." in body.get_content()
+    assert "negenhonderd" not in str(mail)
+    consents(house, "bo@lezer.example")
+    house.dispatch()
+    told(house, breach, ids_of(house, tmp_path / "two", breach))
+    house.dispatch()
+    assert "negenhonderd" in house.mailbox.to("bo@lezer.example")[-1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+
+
 # -- the command --------------------------------------------------------------------------------------------------
 
 
@@ -510,6 +537,11 @@ def test_org_02_only_a_second_person_lets_the_mails_go(house: House, says: Calla
     ids = str(tmp_path / "b" / "breach-1.ids")
     asked = says("carla", "breach", "notify", "1", "--ids", ids, "--json")
     id_ = json.loads(asked.stdout)["waits"]
+    (act,) = [one for one in staff.collect(house.bridge, "en", None)["acts"] if one["act"] == "breach notify"]
+    assert (act["stage"], act["about"]["approval"]) == (
+        "asked",
+        id_,
+    )  # not begun without an end, as one that was killed
     house.dispatch()
     assert house.mailbox.messages == []
     herself = says("carla", "approve", id_)
@@ -561,6 +593,7 @@ def test_brc_01_a_late_first_word_without_a_reason_is_refused(says: Callable[...
         (("open", "x", "--table", "people"), "the store has no people"),
         (("open", "x", "--noticed", "2090-01-01"), "in the future"),
         (("open", "of an@lezer.example"), "write it without"),
+        (("open", " "), "say in a sentence"),
         (("note", "1", "--words", "fr=x"), "LANGUAGE=FILE"),
         (("note", "1", "--sent", "x", "--at", "2090-01-01"), "still to come"),
         (("export", "1", "--from", "2026-02-01", "--to", "2026-01-01", "--out", "x"), "before --to"),
@@ -573,3 +606,9 @@ def test_what_is_wrong_is_named(says: Callable[..., Any], words: tuple[str, ...]
     assert (done.exit_code, fix in done.output) == (1, True), done.output
     assert "lezer.example" not in done.output
     assert len(json.loads(says("carla", "breach", "list", "--json").stdout)) == 1
+
+
+def test_a_number_that_no_database_holds_is_a_wrong_call(says: Callable[..., Any]) -> None:
+    """Bad input: no crash."""
+    assert says("carla", "breach", "show", str(2**63)).exit_code == 2
+    assert says("carla", "breach", "show", str(2**63 - 1)).exit_code == 1

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import event, func, insert, select, text
+from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from bridge import verifier
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.cli import main
 from bridge.jobs.checkpoints import Notary, append, missing
@@ -23,10 +24,10 @@ from bridge.store import BadInput, schema
 from bridge.store import checkpoints as book
 from bridge.store.engine import Database
 from bridge.store.verify import Verdict, verify
-from bridge.tables import TRIGGERS, checkpoints, events, person_keys, subjects
+from bridge.tables import TRIGGERS, checkpoints, events, person_keys, records, stop_list, subjects
 from bridge.vault import FIRST, about_event, digest, new_key, parse_keys, seal, unseal
 from bridge.verifier import canonical, checkpoint_hash
-from tests.conftest import Databases, House
+from tests.conftest import Databases, House, Reader
 from tests.test_store import consents, person
 
 AN, BRAM = "an.vandenberg@lezer.example", "bram@lezer.example"
@@ -62,7 +63,7 @@ def unkept(house: House) -> None:
     database = house.bridge.database
     with database.engine.begin() as db:
         for name in TRIGGERS[database.dialect]:
-            on = f" ON {name.partition('_')[0]}" if database.dialect == "postgresql" else ""
+            on = f" ON {name.partition('_keep_')[0]}" if database.dialect == "postgresql" else ""
             db.execute(text(f"DROP TRIGGER {name}{on}"))
 
 
@@ -248,6 +249,26 @@ def test_an_operator_who_rewrites_history_and_its_chains_is_caught(sealed: House
     assert "one of the events 1-4 was changed" in found.what
 
 
+def test_a_no_that_is_blanked_as_if_she_were_erased_is_caught(sealed: House) -> None:
+    """CAP-06, SUP-04: the one change that the database allows takes a living person's last word away, and her record is
+    set back. No chain and no checkpoint shows it; that a platform was to be told of it does."""
+    an = Reader(sealed, AN).has_consented()
+    with sealed.bridge.database.reading() as db:
+        before = dict(db.execute(select(records)).mappings().one())
+    an.one_click()
+    cut(sealed)
+    assert looked(sealed).problems == ()
+    blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
+    with sealed.bridge.database.engine.begin() as db:
+        db.execute(update(events).where(events.c.number == 3).values(**blank))
+        db.execute(update(records).values(**before))
+        db.execute(delete(stop_list))
+    who = person(sealed, AN).id
+    assert [tuple(one) for one in looked(sealed).problems] == [
+        (f"{who}/3", "this event is missing: a platform was to be told of it")
+    ]
+
+
 def test_an_event_that_is_gone_is_caught_also_of_the_erased(sealed: House) -> None:
     """CAP-06: of an erased person no chain is left to look at; her digests are covered all the same."""
     raw(sealed, 3000)
@@ -302,6 +323,8 @@ def test_one_that_is_taken_out_is_missed(sealed: House, tmp_path: Path) -> None:
     for number in range(3):
         consents(sealed, f"reader{number}@lezer.example")
         cut(sealed)
+    kept.touch()
+    assert missing(kept, book.stored(sealed.bridge.database)) == ["holds no checkpoint, so nothing was compared"]
     append(kept, book.stored(sealed.bridge.database))
     unkept(sealed)
     with sealed.bridge.database.engine.begin() as db:
@@ -420,6 +443,39 @@ def test_they_are_sent_elsewhere_and_name_nobody(
     everything = kept.read_text() + "".join(str(mail) for mail in mails)
     for secret in (AN, BRAM, who.id, who.mark):
         assert secret not in everything
+
+
+@pytest.mark.parametrize(
+    ("order", "wrong"),
+    [
+        ("1 2 3 4", ""),
+        ("2 3", ""),
+        ("1 1 2", ""),
+        ("1 2 3 1 2 3 4", ""),
+        ("1 3", "2 is missing"),
+        ("1 2 3 2x", "history was rewritten"),
+        ("1 2 3 4 2x 3x", "history was rewritten"),
+        ("1 2x 3", "does not follow"),
+        ("4 3 2 1", "is missing"),
+    ],
+)
+def test_a_kept_list_shows_whoever_signed_another_history(order: str, wrong: str) -> None:
+    """CAP-06: with the seal key and all rights, too: two of one number, one that is missing, another order."""
+    seals = Seals([("seal1", b"s" * 32, False)])
+
+    def signed(number: int, previous: str, root: str) -> dict[str, Any]:
+        told = {"type": verifier.CHECKPOINT, "number": number, "previous": previous, "root": root}
+        return told | {"signature": seals.sign(verifier.CHECKPOINT, told)}
+
+    made: dict[str, dict[str, Any]] = {}
+    for number in range(1, 5):
+        before = checkpoint_hash(made[f"{number - 1}"]) if number > 1 else ""
+        made[f"{number}"] = signed(number, before, "a")
+        twin = checkpoint_hash(made[f"{number - 1}x"]) if number > 2 else before
+        made[f"{number}x"] = signed(number, twin, "b")
+    found = verifier.check_file(b"".join(canonical(made[name]) + b"\n" for name in order.split()), seals.keys).problems
+    assert bool(found) is bool(wrong)
+    assert wrong in " ".join(problem.what for problem in found)
 
 
 def test_a_place_that_takes_nothing_holds_nothing_back(

@@ -565,6 +565,8 @@ def test_the_folders_own_env_is_found(shop):
     """`cd my-list && consent-bridge …`."""
     Path(".env").write_text("".join(f"{name}={value}\n" for name, value in shop.environment.items()))
     assert CliRunner().invoke(main, ["db", "check"]).exit_code == 0
+    named = CliRunner().invoke(main, ["db", "check"], env={"BRIDGE_OPERATOR": "dora"})  # who acts, not which house
+    assert named.exit_code == 0
 
 
 def test_a_missing_setting_says_when_the_folders_own_env_was_not_read(shop):
@@ -645,10 +647,12 @@ def test_the_served_application_is_ready(shop, monkeypatch):
         (
             "",
             [
+                "breaches-0",
                 "checkpoints",
                 "mail-0",
                 "memory erasures-0",
                 "memory jobs-0",
+                "memory looks-0",
                 "memory stops-0",
                 "memory-0",
                 "purge",

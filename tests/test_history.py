@@ -56,7 +56,7 @@ def break_in(house: House, *statements: Any) -> None:
     dialect = house.bridge.database.dialect
     with house.bridge.database.engine.begin() as db:
         for name in TRIGGERS[dialect]:
-            table = name.partition("_")[0]
+            table = name.partition("_keep_")[0]
             db.execute(text(f"DROP TRIGGER {name}" + (f" ON {table}" if dialect == "postgresql" else "")))
         for statement in statements:
             db.execute(statement)

@@ -139,7 +139,7 @@ def test_her_page_says_what_to_do(far: Far, an: Reader) -> None:
     """PRF-01: in her language, beside the topic that waits; gone when it is done."""
     left_and_back(far, an)
     assert "An ESP in memory had stopped your address once, so it asks you itself" in far.page(an)
-    assert "vraagt het u daarom zelf" in far.page(an, "nl")
+    assert "vraagt het je daarom zelf" in far.page(an, "nl")
     far.happens(an, "confirm")
     far.tells(an)
     far.house.dispatch()

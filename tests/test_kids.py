@@ -15,8 +15,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from bridge.jobs.evidence import look as evidence_of
-from bridge.jobs.testimony import document
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,10 +24,13 @@ from adapters.memory import Person
 from bridge import tables
 from bridge.cli.main import main
 from bridge.decide import Grade, against_child, blocks, decide, gate, may_mail, settled, standing
+from bridge.evidence import look as evidence_of
 from bridge.jobs.doctor import ages
 from bridge.jobs.reconcile import Reconciler
+from bridge.jobs.retention import Purge
 from bridge.policy.ages import AGES, STRICT, age_of
 from bridge.policy.personal import forbidden_label, forbidden_name
+from bridge.testimony import document
 from bridge.vocabulary import (
     GUARDIAN,
     Block,
@@ -48,6 +49,7 @@ from tests.conftest import BASE_URL, Clock, House, Reader
 from tests.csv_lists import HEADER, Lists
 from tests.test_audit import rows_of
 from tests.test_decide import at, told
+from tests.test_my_data import Owner
 
 T, S, M = EventType, Status, Method
 LIMITS = Limits(notice_since={"club": 1, "news": 1}, for_children=frozenset({"club"}))
@@ -532,8 +534,12 @@ def test_a_form_of_somebody_else_silences_nobody(kim: Kid) -> None:
     assert an.may("newsletter").may
     assert an.is_on("newsletter")
     assert not kim.house.mailbox.to("vreemd@elders.example")
-    # Pressed in her own mailbox it is her own word: then nothing goes on without a guardian.
-    an.confirms()
+    # Pressed in her own mailbox it is her own word: then nothing goes on without a guardian, whom nobody asked yet.
+    link = an.link("/confirm/")
+    for page in (kim.house.client.post(link), kim.house.client.post(link)):
+        said = page.get_data(as_text=True)
+        assert "dus hebben we het je ouder of voogd nog niet gevraagd" in said
+        assert "We hebben het je ouder of voogd in een mail gevraagd" not in said
     kim.house.dispatch()
     assert not an.may("newsletter").may
     assert not an.may("club").may
@@ -778,6 +784,7 @@ def test_whose_guardian_or_self_never_answers_is_forgotten(kim: Kid, clock: Cloc
     kim.house.dispatch()
     assert kim.house.store.forget_requests() == 0
     clock.forward(hours=73)
+    assert Purge(kim.house.bridge).count()["pending"] == 1, "a dry run counts the very same"
     assert kim.house.store.forget_requests() == 1
     assert kim.house.store.person(kim.email) is None
 
@@ -964,6 +971,48 @@ def test_a_guardian_stops_it_under_a_new_address_too(kim: Kid) -> None:
     assert kim.may_club()
     assert kim.guardian_says("no", link).status_code == 200
     assert kim.status("club") is S.WITHDRAWN
+
+
+def test_a_child_stays_one_at_an_address_that_is_known_already(kim: Kid) -> None:
+    """R14, KID-01: she moves to an address with choices of its own: she is a child there too, her guardian's yes does
+    not go over, and the guardian's old link speaks for nobody there."""
+    other = Kid(kim.house, "kim.tweede@lezer.example")
+    other.has_consented("newsletter")
+    kim.asks()
+    kim.confirms()
+    link = kim.guardian_link()
+    kim.guardian_says("yes", link)
+    assert kim.may_club()
+    done = Owner(kim.house, kim.email).moves(other.email)
+    assert "al eigen keuzes" in done.get_data(as_text=True)
+    kim.house.clock.forward(minutes=2)
+    for purpose in ("club", "newsletter"):
+        assert not other.may(purpose).may
+        assert not kim.may(purpose).may
+    assert T.CHILD_DECLARED in {e.type for e in other.story()}
+    kim.guardian_says("yes", link)
+    assert not other.may("newsletter").may
+    assert not other.may_club()
+
+
+def test_a_strangers_form_goes_with_nobody(kim: Kid) -> None:
+    """R14, KID-01: what a stranger typed of an address she left does not silence her where she gets her mail."""
+    an = Kid(kim.house, "an@lezer.example", "vreemd@elders.example")
+    other = Kid(kim.house, "an.tweede@lezer.example")
+    for each in (an, other):
+        each.has_consented("newsletter")
+    an.one_click()
+    kim.house.clock.forward(days=2)
+    an.asks("club")
+    assert T.CHILD_DECLARED in {e.type for e in an.story()}
+    kim.house.clock.forward(days=2)
+    Owner(kim.house, an.email).moves(other.email)
+    assert T.CHILD_DECLARED not in {e.type for e in other.story()}
+    kim.house.clock.forward(minutes=2)
+    other.signs_up("newsletter")
+    kim.house.clock.forward(minutes=2)
+    other.confirms()
+    assert other.may("newsletter").may
 
 
 # -- the rules ---------------------------------------------------------------------------------------------------

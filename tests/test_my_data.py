@@ -17,11 +17,17 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from bridge.access import CSV, HTML, JSON
+from bridge.access import CSV, HTML, JSON, RECEIPTS, files
+from bridge.jobs import requests as jobs
 from bridge.links import Action, Claim
 from bridge.policy import Policy
+from bridge.receipts import about
+from bridge.store.case_files import Told
 from bridge.tables import corrections, looks, moves, stop_list
-from bridge.vocabulary import Block, EventType, Status
+from bridge.vault import new_key
+from bridge.verifier import check_receipt
+from bridge.vocabulary import Block, EventType, RequestKind, Status
+from tests.bulk import Bulk
 from tests.conftest import BASE_URL, House, Reader
 from tests.test_fields import FIELDS
 from tests.test_store import consents, disguises, person, stored, withdraws
@@ -182,6 +188,33 @@ def test_she_takes_all_of_it_with_her(house: House, an: Owner) -> None:
     assert (
         json.loads(an.does(link, "download", format="json").get_data())["you"]["number"] == person(house, an.email).id
     )
+
+
+def test_she_takes_her_receipts_with_her(make_house: Any, database_url: str) -> None:
+    """RGT-02, CON-07: with a seal key there is a file of signed receipts, at her page and in every answer; without a yes,
+    or a key, there is neither file nor button."""
+    house = make_house(database_url, BRIDGE_SEAL_KEYS=new_key("seal1"))
+    an = Owner(house, "an@lezer.example")
+    an.signs_up("newsletter")
+    link = an.opens()
+    assert 'value="receipts"' not in an.page(link)
+    assert an.does(link, "download", format="receipts").status_code == 400
+    an.confirms()
+    house.clock.forward(minutes=2)
+    link = an.opens()
+    an.saves(link.replace("/my-data/", "/preferences/"), "offers")
+    assert 'value="receipts"' in an.page(link)
+    answer = an.does(link, "download", format="receipts")
+    assert answer.headers["Content-Type"].startswith("application/ld+json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    told = json.loads(answer.get_data())
+    assert [about(one)[1] for one in told] == ["newsletter", "newsletter", "offers"]
+    for one in told:
+        check_receipt(one, house.bridge.seals.keys)
+    she = person(house, an.email)
+    assert {about(one)[0] for one in told} == {she.id}
+    assert files(house.bridge, she, "nl")[RECEIPTS] == answer.get_data()
+    assert an.email not in answer.get_data(as_text=True), "they are shown to others"
 
 
 def test_she_sees_what_each_platform_holds(house: House, an: Owner, bram: Owner) -> None:
@@ -493,6 +526,38 @@ def test_what_waited_for_the_old_address_is_void(house: House, an: Owner) -> Non
     assert not house.store.may_mail(NEW, "offers").may
 
 
+def test_a_link_that_was_used_says_nothing_of_a_later_move(house: House, an: Owner) -> None:
+    """R13, PRF-03: whoever reads the mailbox that she left since learns no newer address of hers from its old mail."""
+    an.does(an.opens(), "address", email=NEW)
+    house.clock.forward(minutes=2)
+    used = Owner(house, NEW).link("/my-data/")
+    an.does(used, "moved")
+    an.lands(NEW)
+    assert NEW in house.client.get(used).get_data(as_text=True)
+    an.moves("an.later@lezer.example")
+    for answer in (house.client.get(used), an.does(used, "moved")):
+        assert answer.status_code == 410
+        assert "later@" not in answer.get_data(as_text=True)
+
+
+def test_who_moves_on_at_once_leaves_each_mailbox_its_notice(house: House, an: Owner) -> None:
+    """R13: whoever stole her link and moves her twice, while her own mailbox is slow, does not keep it from her."""
+    first = an.email
+    an.does(an.opens(), "address", email=NEW)
+    house.clock.forward(minutes=2)
+    moving = Owner(house, NEW).link("/my-data/")
+    house.mailbox.later.add(first)
+    an.does(moving, "moved")
+    an.lands(NEW)
+    an.moves("an.later@lezer.example")
+    assert house.store.knows("an.later@lezer.example")
+    house.mailbox.later.clear()
+    house.clock.forward(hours=1)
+    house.dispatch()
+    for left in (first, NEW):
+        assert "gewijzigd" in str(house.mailbox.to(left)[-1]["Subject"]), left
+
+
 _EITHER = ("newsletter", "offers")
 _CHOICES: dict[str, tuple[str, ...]] = {"both": _EITHER, "news": ("newsletter",), "none": ()}
 _COUNT = count()
@@ -576,14 +641,67 @@ def test_what_is_restricted_is_kept_and_not_used(house: House, an: Owner) -> Non
     assert house.esp.people[an.email].on == {"newsletter"}
 
 
-def test_a_restricted_request_is_not_deleted(house: House) -> None:
-    """RGT-05: not even a request whose time is up, while she wants it kept."""
+def test_a_restricted_request_is_not_deleted_until_she_lifts_it(house: House) -> None:
+    """RGT-05, CON-06: not even a request whose time is up, while she wants it kept; then it is, as any other."""
     an = Owner(house, "an@lezer.example")
     an.signs_up()
     an.does(an.opens(), "restrict")
     house.clock.forward(days=30)
     house.store.forget_requests()
     assert house.store.knows(an.email)
+    an.does(an.opens(), "lift")
+    an.does(an.opens(), "restrict")
+    house.store.forget_requests()
+    assert house.store.knows(an.email), "restricted anew"
+    an.does(an.opens(), "lift")
+    house.store.forget_requests()
+    assert not house.store.knows(an.email)
+
+
+@pytest.mark.parametrize("back", [0, 3, 90])
+def test_a_clock_that_is_set_back_overtakes_no_restriction(house: House, an: Owner, back: int) -> None:
+    """RGT-05: what she pressed last counts, in the same second too, and with a clock that went back meanwhile."""
+    link = an.opens()
+    house.clock.forward(minutes=5)
+    for act, restricted in (("restrict", True), ("lift", False)) * 2:
+        assert an.does(link, act).status_code == 200
+        assert an.may().may is not restricted, act
+        house.clock.forward(seconds=-back)
+    house.clock.forward(minutes=20)
+    house.dispatch()
+    assert an.may().may
+    assert an.is_on()
+    an.does(an.opens(), "restrict")
+    assert not an.may().may
+
+
+@pytest.mark.parametrize("road", ["her page", "a letter"])
+def test_both_platforms_keep_her_on_hold_and_take_her_back(both: Bulk, road: str) -> None:
+    """RGT-05: restricted by her page or by letter, lifted on the same road: no stop there, and no new yes is needed."""
+    house = both.house
+    an = Owner(house, "an@lezer.example")
+    consents(house, an.email, "newsletter", "offers")
+    both.settle()
+    both.equal([an.email])
+    if road == "her page":
+        an.does(an.opens(), "restrict")
+    else:
+        case = jobs.open_request(house.bridge, Told(email=an.email), RequestKind.RESTRICT, own_mailbox=True)
+        jobs.answer(house.bridge, case)
+    house.clock.forward(hours=1)
+    both.settle()
+    assert not an.may().may
+    assert both.receives("mailchimp", an.email) == both.receives("sendgrid", an.email) == []
+    house.clock.forward(days=2)
+    if road == "her page":
+        an.does(an.opens(), "lift")
+    else:
+        case, why = house.store.cases.find(case.id), "What was in dispute is settled."
+        jobs.lift(house.bridge, case, why, None, carry_out=True)
+    both.settle()
+    assert an.may().may
+    both.equal([an.email])
+    assert both.receives("sendgrid", an.email) == ["newsletter", "offers"]
 
 
 def test_an_objection_stops_everything_and_is_weighed_against_nothing(house: House, an: Owner) -> None:

@@ -14,17 +14,19 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, update
 
 from bridge import vault, verifier
 from bridge.cli import main
 from bridge.jobs.pack import VERIFIER, pack
 from bridge.seals import Seals
+from bridge.store import schema
 from bridge.tables import events
 from bridge.vault import new_key, parse_keys
 from bridge.verifier import FORMAT, Bad, Keys, canonical, check_file, check_pack, strict
 from bridge.vocabulary import EventType
 from tests.conftest import House, Reader
+from tests.test_checkpoints import unkept
 from tests.test_store import person
 
 MakeHouse = Callable[..., House]
@@ -293,6 +295,30 @@ def test_base64_has_one_spelling() -> None:
             verifier._bytes(other)
 
 
+@pytest.mark.parametrize("signature", ["x", "!!!!", "YQ", "é", "", 7, None, [], {}, "A" * 88])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_signature_that_is_none_is_said_to_be_none(signature: Any, *, many: bool) -> None:
+    """Bad input, CON-07: a receipt or a checkpoint whose signature is not even base64: an answer and no crash."""
+    receipt = {"cb:proof": {"cb:signature": signature}}
+    files = [
+        [receipt, receipt] if many else receipt,
+        {"type": verifier.CHECKPOINT, "number": 1, "signature": signature},
+    ]
+    for file in files:
+        assert check_file(canonical(file), Keys([])).problems
+
+
+@pytest.mark.parametrize("name", ["subject", "made"])
+def test_a_forged_pack_cannot_steer_the_terminal(name: str) -> None:
+    """CAP-06: what is wrong stays readable, whatever a forger wrote into the head."""
+    hidden = {name: "x\neverything is as it was signed\x1b[8m\u202e" + "\n" * 500}
+    verdict = check_file(canonical({"part": "head", "format": FORMAT, **hidden}) + b"\n", Keys([]))
+    lines_ = verifier.told(verdict)
+    assert verdict.problems
+    assert all(line.isprintable() for line in lines_)
+    assert len(lines_[0]) < 200
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=60)
 def test_rubbish_is_said_to_be_rubbish(data: bytes) -> None:
@@ -334,6 +360,20 @@ def test_the_commands(sealed: House, an: Reader, tmp_path: Path) -> None:
     assert run(*alone, env={}).exit_code == 1
     assert run("verify", "--key", str(pem)).exit_code == 2
     assert run("evidence", an.email, "--out", str(folder)).exit_code == 1
+
+
+@pytest.mark.parametrize("change", [delete(events), update(events).values(digest=b"x" * 32)])
+def test_a_rewritten_history_makes_no_pack_and_is_named(sealed: House, an: Reader, tmp_path: Path, change: Any) -> None:
+    """CAP-06: somebody else's event is gone or another; hers would be in no history that was signed. The story is
+    written all the same, and it is said why nothing is signed."""
+    packed(sealed, an)
+    unkept(sealed)
+    with sealed.bridge.database.engine.begin() as db:
+        db.execute(change.where(events.c.id == 700))
+    schema.upgrade(sealed.bridge.database)
+    result = CliRunner().invoke(main, ["evidence", an.email, "--out", str(tmp_path / "case")], env=sealed.environment)
+    assert (result.exit_code, "consent-bridge verify" in result.stderr) == (0, True), result.output
+    assert {path.name for path in (tmp_path / "case").iterdir()} == {"evidence.json", "evidence.txt", "evidence.html"}
 
 
 def test_without_a_key_there_is_no_pack(house: House, tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ REFUSED = {
     "one bounce kills": (starter(("soft_bounces = 5", "soft_bounces = 1")), "limits.soft_bounces", "R7"),
     "bounces of a year": (starter(('"15 days"', '"12 months"')), "limits.soft_bounce_window", "R7"),
     "asks again at once": (starter(('"6 months"', '"1 month"')), "limits.ask_again_after", "R16"),
-    "a clock too long": (starter(("[limits]", '[limits]\nbreach_clock = "97 hours"')), "limits.breach_clock", "BRC-01"),
+    "a clock too long": (starter(('"72 hours"', '"97 hours"')), "limits.breach_clock", "BRC-01"),
     "asks the erased again": (starter(("[limits]", '[limits]\nerased_ask_again_after = "7 days"')), "limits.erased_ask_again_after", "R12"),
     "ten mails a day": (starter(("per_address_day = 1", "per_address_day = 10")), "sign_up.per_address_day", "CAP-10"),
     "month below day": (starter(("per_address_month = 3", "per_address_month = 0")), "sign_up.per_address_month", "CAP-10"),

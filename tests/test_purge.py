@@ -17,7 +17,9 @@ from sqlalchemy import event, func, select, text
 
 from bridge.cli import main
 from bridge.decide import Fate, Forget, Spans, blocks, fate, may_mail, pending
+from bridge.jobs.requests import answer, open_request
 from bridge.jobs.retention import RULES, Purge
+from bridge.store.case_files import Told
 from bridge.store.sql import Sql
 from bridge.store.staff import Deed, Stage
 from bridge.store.values import Person
@@ -29,6 +31,7 @@ from bridge.vocabulary import (
     ConsentEvent,
     EventType,
     Method,
+    RequestKind,
     Status,
 )
 from tests.conftest import House, Reader
@@ -270,6 +273,48 @@ def test_nobody_is_forgotten_whose_stop_has_not_reached_every_platform(house: Ho
     house.dispatch()
     assert not an.is_on()
     assert purges(house) == {"evidence": 1}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("kind", RequestKind)
+def test_nobody_is_forgotten_while_a_request_of_hers_waits(
+    house: House, an: Reader, kind: RequestKind, *, moved: bool
+) -> None:
+    """RGT-01, RGT-05: what she asks to see, to have corrected or kept is not deleted before she is answered."""
+    an.has_consented()
+    an.one_click()
+    house.dispatch()
+    house.clock.forward(days=1200)
+    asked_of, email = an.email, an.email
+    if moved:
+        email = "an.new@lezer.example"
+        house.hear(msgspec.structs.replace(an.told_by_esp(T.MOVED), to=email))
+        house.dispatch()
+    case = open_request(house.bridge, Told(email=asked_of), kind, own_mailbox=True)
+    waits = kind not in (RequestKind.WITHDRAW, RequestKind.OBJECT, RequestKind.ERASE)
+    house.dispatch()
+    house.clock.forward(days=1200)
+    purges(house)
+    assert house.store.knows(email) is waits
+    if waits and kind is not RequestKind.RESTRICT:
+        answer(house.bridge, case, own="We looked at it, and this is the answer.")
+        purges(house)
+        house.dispatch()
+        house.clock.forward(days=1)
+        purges(house)
+        assert not house.store.knows(email)
+
+
+@pytest.mark.parametrize("kind", RequestKind)
+def test_who_never_confirmed_is_kept_while_a_request_of_hers_waits(house: House, an: Reader, kind: RequestKind) -> None:
+    """RGT-01, CON-06: the same of a sign-up that nobody confirmed."""
+    an.signs_up()
+    house.dispatch()
+    open_request(house.bridge, Told(email=an.email), kind, own_mailbox=True)
+    house.clock.forward(hours=80)
+    purges(house)
+    keeps = kind not in (RequestKind.WITHDRAW, RequestKind.OBJECT, RequestKind.ERASE)
+    assert house.store.knows(an.email) is keeps or kind in (RequestKind.WITHDRAW, RequestKind.OBJECT, RequestKind.ERASE)
 
 
 # -- a no outlives her -------------------------------------------------------------------------------------------

@@ -257,6 +257,17 @@ def test_a_purpose_with_fields_and_a_sender_abroad(make_house: MakeHouse, sqlite
     assert places == ["loc:BE", "loc:US"]
 
 
+def test_a_sender_is_named_with_its_own_contact(make_house: MakeHouse, sqlite_url: str, policy_folder: Any) -> None:
+    """Section 5: address and contact of a third party, where its entry says them; else the controller's answer."""
+    policy = policy_folder / "policy.toml"
+    said = 'review_by = 2036-01-05\naddress = "Postlaan 1, 1000 Brussel"\ncontact = "privacy@post.example"'
+    policy.write_text(policy.read_text().replace("review_by = 2036-01-05", said))
+    home = make_house(sqlite_url, BRIDGE_SEAL_KEYS=new_key("seal1"))
+    (receipt,) = given_to(home, Reader(home, "an.vandenberg@lezer.example").has_consented())
+    sender = receipt[RECORD]["dpv:hasEntity"][1]
+    assert (sender["dpv:hasAddress"], sender["dpv:hasContact"]) == ("Postlaan 1, 1000 Brussel", "privacy@post.example")
+
+
 def test_no_address_is_in_it_but_in_the_long_form(home: House, an: Reader) -> None:
     """Section 5: only where she asks for it herself."""
     an.has_consented()
@@ -451,6 +462,8 @@ def test_the_page_says_whether_it_is_ours_and_still_stands(sealed: House) -> Non
     sealed.clock.forward(hours=30)
     an.has_consented()
     assert "Since then there was a new yes" in html(shown(sealed, no))
+    assert "Since then there was a new yes" in html(shown(sealed, yes)), "it ended all the same"
+    assert "That yes still stands." in html(shown(sealed, given_to(sealed, an)[-1]))
     both = html(shown(sealed, yes, no))
     assert both.count("nothing in it was changed") == 2
     sealed.clock.forward(days=1200)
@@ -490,7 +503,7 @@ def test_the_page_is_not_to_be_fooled(home: House, an: Reader) -> None:
         "[1]",
         '{"cb:proof": 1}',
         json.dumps([{"cb:proof": 1}] * 51),
-        "\ud800",
+        '"\\ud800"',
         '{"a":1,"a":2}',
     ):
         answer = shown(home, text=text)

@@ -366,7 +366,7 @@ def test_the_report_as_a_page_as_json_and_in_lines(office: House, tmp_path: Path
     assert run("report", "--out", str(out)).exit_code == 0
     html = out.read_text("utf-8")
     assert 'lang="nl"' in html
-    assert "Rapport voor marketing" in html
+    assert "Verslag voor marketing" in html
     lines, told = run("report", "--language", "en"), run("report", "--json")
     found = json.loads(told.stdout)
     assert found["hidden_below"] == FEW

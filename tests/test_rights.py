@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from bridge.bootstrap import read_env_file
+from bridge.bootstrap import read_env_file, write_private
 from bridge.cli.envfile import change
 from bridge.cli.main import main
 from bridge.tables import cases
@@ -85,6 +85,27 @@ def test_a_letter_from_the_first_line_to_the_answer(desk: Desk, tmp_path: Path) 
     assert "No request is open." in desk.types("rights", "list").stdout
     assert id_ in desk.types("rights", "list", "--all").stdout
     assert "closed already" in desk.fails("answer", id_, "--out", str(tmp_path / "again"))
+
+
+def test_an_answer_that_cannot_be_written_closes_nothing(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RGT-09: the disk is full: the request stays open, half an answer is left nowhere, and it is answered later."""
+    id_ = desk.opens("access", "--own-mailbox")["id"]
+    folder = tmp_path / "letter"
+    with monkeypatch.context() as patch:
+
+        def full(path: Path, text: str) -> None:
+            if path.name == "my-data.csv":
+                raise OSError(28, "No space left on device")
+            write_private(path, text)
+
+        patch.setattr("bridge.cli.rights.write_private", full)
+        assert "No space left" in desk.fails("answer", id_, "--out", str(folder))
+    assert list(folder.iterdir()) == []
+    assert desk.told("rights", "show", id_)["state"] == "open"
+    assert desk.told("rights", "answer", id_, "--out", str(folder))["state"] == "answered"
+    assert (folder / "my-data.csv").is_file()
 
 
 def test_an_erasure_by_letter_asks_first_and_prints_the_answer(desk: Desk) -> None:

@@ -239,6 +239,15 @@ def test_deleting_all_needs_two_and_both_stand_in_the_log(
     words = ("clean", "--from", str(auditor.told()), "--yes", "--json", "--reason", "audit of november")
     waits = json.loads(staff(*words).stdout)["waits"]
     assert staff("approve", waits).exit_code == 1
+    for spelling in (
+        "Carla",
+        "CARLA ",
+        "c\u0430rla".replace("\u0430", "\u00e1"),
+        "car\u200bla",
+        "\uff43arla",
+        "-carla.",
+    ):
+        assert staff("approve", waits, by=spelling, input="").exit_code == 1, "she herself, spelt otherwise"
     assert staff("approve", waits, by="dora", input="").exit_code == 0
     mine = [entry for entry in log(house) if entry[0] in ("clean", "approve")]
     assert [entry[:4] for entry in mine] == [
@@ -280,6 +289,7 @@ def test_a_restore_needs_two(
         waits = staff("restore", str(copy))
         assert (waits.exit_code, "second person" in waits.output) == (0, True)
     assert staff("db", "check").exit_code == 1
+    assert "second person" in staff("restore", str(copy), by="CARLA").output
     note = tmp_path / "copy.waits"
     forged = json.loads(note.read_text()) | {"asked_by": "nobody"}
     kept = note.read_text()

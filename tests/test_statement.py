@@ -119,6 +119,25 @@ def test_trn_01_each_item_taken_away_in_turn_is_named(language: str) -> None:
     assert taken >= sum(len(keys) for keys in REQUIRED.values())
 
 
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_trn_01_what_is_offered_to_children_is_told(language: str) -> None:
+    """TRN-01, KID-01, GDPR 13 and 14: how the age is asked, what is kept of it, and where a guardian's address is from;
+    a paper that offers children nothing says none of it."""
+    club = msgspec.structs.replace(DEMO.purposes["newsletter"], offered_to_children=True)
+    policy = demo(purposes={**DEMO.purposes, "newsletter": club})
+    told = content(policy, TEXTS, language)
+    assert lacks(policy, told, TODAY) == []
+    assert "children" in told["purposes"]["newsletter"]["facts"]
+    assert "children" not in told["purposes"]["offers"]["facts"]
+    without = content(DEMO, TEXTS, language)
+    for section, key in (("duties", "age"), ("data", "age"), ("source", "guardian"), ("retention", "guardian")):
+        assert told[section][key]["text"]
+        assert key not in without[section]
+        less = copy.deepcopy(told)
+        del less[section][key]
+        assert f"{section}.{key}" in {lack.where for lack in lacks(policy, less, TODAY)}
+
+
 def _source() -> Any:
     from bridge.policy.shapes import Source
 

@@ -195,6 +195,7 @@ def my_data(**changes: Any) -> dict[str, Any]:
         "email": "an@krant.example",
         "sections": [Section("Wat, what", [Entry("", ["een, one"])])],
         "more": [Section("Meer, more", [Entry("1", ["twee, two"], "woorden:", words)])],
+        "has_receipts": True,
         "asked": False,
         "waiting": False,
         "platforms": ["Mailchimp"],
@@ -217,7 +218,7 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     "my_data": [
         my_data(),
         my_data(restricted=True, objected=True, moving="an@nieuw.example", asked=True, waiting=True),
-        my_data(asked=True, platforms=[], fields=[]),
+        my_data(asked=True, platforms=[], fields=[], has_receipts=False),
         *(
             my_data(done=done, new_email="an@nieuw.example")
             for done in ("look", "corrected", "same", "asked", "restricted", "lifted", "objected")
@@ -289,13 +290,14 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     ],
     "confirm": [{"action": "/confirm/TOKEN", "masked": "a•••@krant.example", "purposes": [NEWS, OFFERS]}],
     "confirmed": [
-        {"purposes": [NEWS], "again": again, "waits": waits, "age": 13, "for_children": young}
+        {"purposes": [NEWS], "again": again, "waits": waits, "age": 13, "for_children": young, "unasked": unasked}
         | {"preferences_url": "/preferences", "subscribe_url": "/subscribe"}
-        for again, waits, young in (
-            (False, False, False),
-            (True, False, False),
-            (False, True, True),
-            (False, True, False),
+        for again, waits, young, unasked in (
+            (False, False, False, False),
+            (True, False, False, False),
+            (False, True, True, False),
+            (False, True, True, True),
+            (False, True, False, False),
         )
     ],
     "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],
@@ -308,6 +310,8 @@ PAGES: dict[str, list[dict[str, Any]]] = {
             "received": date(2026, 11, 27),
             "masked": "a•••@krant.example",
             "asked": "to see what we hold about you",
+            "stopped": said != "hers",
+            "link_url": "/preferences",
         }
         for said, closed in ((None, False), ("hers", False), ("denied", False), (None, True))
     ],
@@ -631,7 +635,9 @@ class TestConsent:
         """CAP-01: no box is ticked at load, no hidden field says yes, one box per purpose."""
         for state in PAGES[name]:
             found = page(texts, name, language, state)
-            assert not [e for e in found.elements if "checked" in e.attributes]
+            answered = [("at_least", state["at_least"])] if state.get("at_least") else []  # what she said of her age
+            checked = [e.attributes for e in found.elements if "checked" in e.attributes]
+            assert [(each["name"], each["value"]) for each in checked] == answered
             hidden = {e.attributes["name"] for e in found.all("input", type="hidden")}
             assert hidden <= {"channel", "language"}
             if name == "subscribe":
@@ -809,8 +815,8 @@ class TestMails:
     def test_how_long_the_link_lives(self, texts: Texts, language: str) -> None:
         """Days where they come out even, hours else, in the right number."""
         said = [texts.render("email/confirm/body.txt", language, **state) for state in MAILS["confirm"]]
-        wanted = {"en": ("3 days", "1 day.", "36 hours"), "nl": ("3 dagen", "1 dag.", "36 uur")}[language]
-        assert all(words in text for words, text in zip(wanted, said, strict=True))
+        wanted = {"en": ("3 days", "1 day.", "36 hours", "3 days"), "nl": ("3 dagen", "1 dag.", "36 uur", "3 dagen")}
+        assert all(words in text for words, text in zip(wanted[language], said, strict=True))
 
 
 class TestReceipt:

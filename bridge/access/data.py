@@ -10,8 +10,9 @@ from bridge.access.requests import as_rows
 from bridge.bootstrap import Bridge
 from bridge.decide import standing
 from bridge.policy import Policy
+from bridge.store.holding import Waiting
 from bridge.store.looks import Copy
-from bridge.vocabulary import PREFERENCES, rfc3339
+from bridge.vocabulary import PREFERENCES, MailKind, masked_email, rfc3339
 
 
 def as_data(bridge: Bridge, found: Collected, language: str) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def as_data(bridge: Bridge, found: Collected, language: str) -> dict[str, Any]:
         "waiting mails": _waiting(found),
         "requests by letter": as_rows(found.requests),
         "new address that has not confirmed": _moving(found),
+        "breaches": [
+            dict(zip(("number", "told"), one, strict=True)) for one in (found.held.breaches if found.held else ())
+        ],
         "requests counted": _counted(found),
     }
 
@@ -154,10 +158,15 @@ def _waiting(found: Collected) -> list[dict[str, Any]]:
             "due": rfc3339(mail.due),
             "tried": mail.attempts,
             "held up by": mail.reason or None,
-            "to": mail.to or None,
+            "to": _whose(mail),
         }
         for mail in (found.held.waiting if found.held else ())
     ]
+
+
+def _whose(mail: Waiting) -> str | None:
+    """Where a mail goes, if not to her address: a new one of hers; whoever else is asked is not hers to read."""
+    return (mail.to if mail.kind == MailKind.MOVE else masked_email(mail.to)) if mail.to else None
 
 
 def _counted(found: Collected) -> dict[str, list[str]]:

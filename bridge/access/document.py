@@ -41,6 +41,9 @@ MAILS = {
     MailKind.IDENTITY: mark("the question whether a request is yours"),
     MailKind.MOVE: mark("the question whether your new mailbox is yours"),
     MailKind.MOVED: mark("a notice to the address you left"),
+    MailKind.BREACH: mark("word of a breach of your data"),
+    MailKind.GUARDIAN: mark("the question to your parent or guardian"),
+    MailKind.OF_AGE: mark("the question whether you are old enough now"),
     MailKind.REPERMISSION: mark("the question whether you still want our mail"),
 }
 
@@ -61,6 +64,7 @@ COUNTED = {
     "preferences": mark("boxes ticked behind an older link"),
     "link": mark("links asked for"),
     "move": mark("moves to this address"),
+    "guardian": mark("questions to this address as that of a parent or guardian"),
 }
 
 
@@ -98,6 +102,10 @@ class _Speaker:
         ]
         if found.held and (found.held.waiting or found.held.counted):
             sections.append(Section(self._say("What waits, and what is counted"), [Entry("", [*self._waiting()])]))
+        if found.held and found.held.breaches:
+            numbers = ", ".join(str(number) for number, _ in found.held.breaches)
+            said = self._say("Breaches of data in our register that concern you: number %(numbers)s", numbers=numbers)
+            sections.append(Section(self._say("What went wrong with your data"), [Entry("", [said])]))
         if found.requests:
             asked = list(lines(self._bridge, found.requests, self._language))
             sections.append(Section(self._say("What you asked us by letter or phone"), [Entry("", asked)]))

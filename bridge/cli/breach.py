@@ -17,7 +17,7 @@ from bridge.store.breaches import Breach, Facts, Phase
 from bridge.vocabulary import rfc3339
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NUMBER = click.argument("number", type=click.IntRange(1))
+_NUMBER = click.argument("number", type=click.IntRange(1, 2**63 - 1))
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -114,7 +114,7 @@ def show_(number: int, *, json_: bool) -> None:
     click.echo(f"Breach {number}: {found.facts.what}")
     click.echo(f"  {'closed ' + rfc3339(found.closed) if found.closed else _left(bridge, found)}")
     for name, value in data.items():
-        if name not in ("number", "what", "overdue", "closed", "words") and value not in (None, [], ""):
+        if name not in ("number", "what", "overdue", "closed", "words", "approved") and value not in (None, [], ""):
             click.echo(f"  {name.replace('_', ' ')}: {_said(value)}")
     for note in notes:
         click.echo(f"  {rfc3339(note.time)} {note.by}: {note.text}")
@@ -253,13 +253,11 @@ def notify(number: int, ids: Path, *, json_: bool) -> None:
 def carry_out(bridge: Bridge, about: Mapping[str, Any], hash_: bytes, *, json_: bool) -> None:
     """The mails that another person asked for: to the very people, in the very words that she saw."""
     from bridge.jobs.breach.ids import checked
-    from bridge.jobs.breach.telling import subject_of, tell
+    from bridge.jobs.breach.telling import tell
 
     number = int(about["breach"])
     with checked(Path(about["ids"])) as kept, progress("promising mails", sys.stderr) as say:
-        if subject_of(bridge, number, kept) != hash_:
-            fail("the file or the words are others than those that were to be approved; ask for it again")
-        found = tell(bridge, number, kept, bridge.settings.operator, say)
+        found = tell(bridge, number, kept, bridge.settings.operator, approved=hash_, progress=say)
     tally(breach=number, people=found.listed)
     if json_:
         show(msgspec.structs.asdict(found))

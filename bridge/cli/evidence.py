@@ -10,6 +10,7 @@ from bridge.bootstrap import Bridge, write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
 from bridge.cli.staff import staff_act
 from bridge.evidence import Found, as_data, look
+from bridge.store import BadInput
 from bridge.testimony import document
 from bridge.vault import Sealed
 
@@ -80,7 +81,10 @@ def _write(bridge: Bridge, found: Found, out: Path, language: str, *, kantara: b
     if not without and found.person:
         from bridge.jobs.pack import VERIFIER, pack
 
-        files |= {_PACK: pack(bridge, found.person, language).decode(), _CHECKER: VERIFIER.read_text("utf-8")}
+        try:
+            files |= {_PACK: pack(bridge, found.person, language).decode(), _CHECKER: VERIFIER.read_text("utf-8")}
+        except BadInput as error:
+            without = str(error)
     if kantara and found.person:
         from bridge.receipts import kantara as older
 

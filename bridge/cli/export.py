@@ -18,7 +18,7 @@ from bridge.vault import Sealed
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help=f"Write {JSON}, {CSV} and {HTML} there.",
+    help=f"Write {JSON}, {CSV}, {HTML} and, where she has any, her receipts there.",
 )
 @click.option("--language", help="Of the page: by default the reader's own, else the policy's first.")
 @staff_act("export")

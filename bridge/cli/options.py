@@ -17,12 +17,14 @@ import click
 from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, MissingSetting, read_env_file
 from bridge.logs import start_logging
 from bridge.store import BadInput, OldSchema, StoreAway, StoreBroken, UnknownSubject
+from bridge.vault import Sealed
 
 #: What is called with the bridge once it is there and checked (`bridge.cli.staff`).
 READY = "bridge.cli.ready"
 
 #: Why the folder's own settings were left alone; said when one is missing.
 _UNREAD = "bridge.cli.unread"
+_WHO = "BRIDGE_OPERATOR"
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -42,9 +44,12 @@ def env_file(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_environment(file: Path | None) -> Path | None:
-    """Put the settings of a file into the environment; what is set there already wins. Gives the file that was read."""
+    """Put the settings of a file into the environment; what is set there already wins. Gives the file that was read.
+
+    `BRIDGE_OPERATOR` says who acts and nothing of the house: set alone, the folder's own `.env` is read all the same.
+    """
     if file is None and Path(".env").is_file():
-        ours = next((name for name in sorted(os.environ) if name.startswith("BRIDGE_")), None)
+        ours = next((name for name in sorted(os.environ) if name.startswith("BRIDGE_") and name != _WHO), None)
         if ours is None:
             file = Path(".env")
         else:
@@ -78,6 +83,8 @@ def errors_in_a_line(command: Callable[..., Any]) -> Callable[..., Any]:
             fail(str(error))
         except (OldSchema, BadInput, UnknownSubject) as error:
             fail(str(error))
+        except Sealed:
+            fail("something that is needed here cannot be opened: run consent-bridge verify")
         except StoreAway as error:
             fail(f"the store is away: {error}. Nothing was changed; try again in a moment")
         except StoreBroken as error:

@@ -25,9 +25,9 @@ from bridge.store import StoreAway
 def purge(*, dry_run: bool, keep: tuple[str, ...], json_: bool) -> None:
     """Forget what the policy's time is over for: line by line of the retention table, with counts.
 
-    The dispatcher does the same once a day. Nobody who may be mailed, waits for a confirmation or is restricted is
-    forgotten, nor anybody whose stop has not reached every platform. A stop stays a stop, as a keyed hash. Killed, it
-    goes on when run again; run twice, the second time changes nothing.
+    The dispatcher does the same once a day. Nobody who may be mailed, waits for a confirmation or for an answer to a
+    request, or is restricted is forgotten, nor anybody whose stop has not reached every platform. A stop stays a stop,
+    as a keyed hash. Killed, it goes on when run again; run twice, the second time changes nothing.
 
     \b
     Example: consent-bridge purge --dry-run

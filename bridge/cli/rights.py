@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,13 +10,13 @@ from typing import Any, TextIO
 import click
 from email_validator import EmailNotValidError, validate_email
 
+from bridge.access import NAMES
 from bridge.bootstrap import Bridge, write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
 from bridge.cli.staff import begin, staff_act, tally
 from bridge.jobs import requests as jobs
 from bridge.store import BadInput
-from bridge.store.case_files import Case, Proof, Told
-from bridge.store.cases import STOPPING
+from bridge.store.case_files import STOPPING, Case, Proof, Told
 from bridge.vault import Sealed
 from bridge.vocabulary import RequestKind, rfc3339
 
@@ -201,8 +201,8 @@ def verify(id: str, own_mailbox: bool, other_mailbox: bool, language: str | None
 def answer(id: str, json_: bool, **said: Any) -> None:  # noqa: A002  (as above)
     """Carry out what is asked, close the request, and give the letter for her; of her data also the files.
 
-    Access and port write letter.txt, my-data.json, my-data.csv and my-data.html into --out. The other kinds print the
-    letter. Erase cannot be undone.
+    Access and port write letter.txt, my-data.json, my-data.csv, my-data.html and, where she has any, her receipts into
+    --out. The other kinds print the letter. Erase cannot be undone.
 
     \b
     Example: consent-bridge rights answer 5hX0c1Yb2kQ8r9tUvWxYzA --out letter-12
@@ -219,14 +219,18 @@ def answer(id: str, json_: bool, **said: Any) -> None:  # noqa: A002  (as above)
             fail("nothing was erased: nobody can be asked here; look once more, then say --yes")
         click.confirm("Erase this person for good, with all proof, here and at each platform?", abort=True, err=True)
     begin(bridge, kind=case.kind.value)
+    written: list[str] = []
     try:
         done = jobs.answer(
             bridge, case, own=_text(said["text"]), language=_spoken(bridge, said["language"]),
-            changes=dict(_pairs(said["changes"])),
+            changes=dict(_pairs(said["changes"])), keep=lambda files: _write(out, files, written),
         )  # fmt: skip
-    except Sealed:
-        fail("what is kept of this person cannot be opened: run consent-bridge verify")
-    written = _write(out, done.files) if out else []
+    except BaseException as error:
+        for name in written:  # the answer of a request that is open still
+            Path(name).unlink(missing_ok=True)
+        if isinstance(error, Sealed):
+            fail("what is kept of this person cannot be opened: run consent-bridge verify")
+        raise
     if json_:
         data = _as_data(bridge, bridge.store.cases.find(case.id))
         letter = {} if out else {"letter": done.files[jobs.LETTER].decode()}
@@ -323,16 +327,22 @@ def _pairs(changes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _room(out: Path) -> None:
     """Before anything is carried out: what is there is never overwritten."""
-    for name in (jobs.LETTER, "my-data.json", "my-data.csv", "my-data.html"):
+    for name in (jobs.LETTER, *NAMES):
         if os.path.lexists(out / name):
             fail(f"{out / name} is there already and is never overwritten; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _write(out: Path, files: dict[str, bytes]) -> list[str]:
+def _write(out: Path | None, files: Mapping[str, bytes], written: list[str]) -> None:
+    if out is None:
+        return
     for name, content in files.items():
-        write_private(out / name, content.decode())
-    return [str(out / name) for name in files]
+        written.append(str(out / name))
+        try:
+            write_private(out / name, content.decode())
+        except FileExistsError:  # somebody else's
+            written.pop()
+            raise
 
 
 def _whose(case: Case) -> str:

@@ -10,6 +10,7 @@ import click
 from bridge.bootstrap import Bridge, write_private
 from bridge.cli.options import show
 from bridge.cli.staff import asked as note_asked
+from bridge.store.approvals import same_person
 
 
 def waits_for_another(
@@ -39,7 +40,7 @@ def waits_beside(bridge: Bridge, act: str, file: Path, hash_: bytes, *, json_: b
         return False
     note = file.with_name(f"{file.name}.waits")
     asked_by = _asked_by(bridge, act, note, hash_)
-    if asked_by not in (None, bridge.settings.operator):
+    if asked_by is not None and not same_person(asked_by, bridge.settings.operator):
         note.unlink()
         return False
     if asked_by is None:

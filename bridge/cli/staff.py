@@ -125,7 +125,8 @@ class _Doing:
         return write
 
     def asked(self, bridge: Bridge, approval: str) -> None:
-        self._open(bridge)
+        if self._bridge is None:  # else its entry is begun already, and goes on
+            self._open(bridge)
         bridge.store.staff.note(self._known, Stage.ASKED, {**self.about, "approval": approval})
         self._bridge = None
 

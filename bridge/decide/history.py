@@ -164,6 +164,11 @@ def closed_by(mine: Collection[ConsentEvent], limits: Limits) -> dict[Block, Con
     return found
 
 
+def after_restriction(restricted: ConsentEvent, now: datetime) -> datetime:
+    """When what lifts a restriction now counts from: within a second of it, or with a clock set back, it would win."""
+    return max(now, restricted.time + timedelta(seconds=1))
+
+
 def declared_child(mine: Collection[ConsentEvent]) -> ConsentEvent | None:
     """What says that she is below the national age, unless she has come of age since (KID-01, R15)."""
     declared = latest(mine, T.CHILD_DECLARED)

@@ -88,8 +88,9 @@ def missing(path: Path, told: Sequence[dict[str, Any]]) -> list[str]:
     before."""
     here = {checkpoint_hash(one) for one in told}
     lines = [canonical(one) for one in told]
-    found = []
-    for place, line in enumerate(path.read_bytes().splitlines(), start=1):
+    kept = path.read_bytes().splitlines()
+    found = [] if kept else ["holds no checkpoint, so nothing was compared"]
+    for place, line in enumerate(kept, start=1):
         try:
             one = strict(line)
             number = one["number"]

@@ -337,7 +337,7 @@ class Dispatcher:
         if kind is MailKind.GOODBYE:
             return goodbye(bridge, person, occasion)
         if kind is MailKind.BREACH:
-            told = bridge.store.breaches.find(int(mail.request)).facts.words
+            told = bridge.store.breaches.find(int(mail.request)).facts.approved
             words = told.get(language) or next(iter(told.values()))
             return msgspec.structs.replace(occasion, words=words)
         if kind is not MailKind.WELCOME:

@@ -1,7 +1,7 @@
 """Requests by letter or phone, from the first line to the answer: GDPR 12 to 22. Rows RGT-07, RGT-08, RGT-09."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -9,15 +9,16 @@ import msgspec
 
 from bridge.access import collect, written
 from bridge.bootstrap import Bridge
+from bridge.decide import after_restriction, blocks
 from bridge.decide.requests import EXTENDED, FIRST, Alert, alert, due
 from bridge.identity import ASKED
-from bridge.store import BadInput
+from bridge.store import BadInput, Plan
 from bridge.store.case_files import Case, Proof, Told
 from bridge.store.cases import Act
 from bridge.store.values import Person
 from bridge.texts import mark
 from bridge.vault import new_id
-from bridge.vocabulary import OPERATOR, ConsentEvent, EventType, Evidence, Method, RequestKind
+from bridge.vocabulary import OPERATOR, Block, ConsentEvent, EventType, Evidence, Method, RequestKind
 
 log = logging.getLogger("bridge.requests")
 
@@ -34,6 +35,11 @@ WITH_DATA = frozenset({RequestKind.ACCESS, RequestKind.PORT})
 COMPLAINT = mark(
     "You can complain about this to a data protection authority, such as that of the country where you live or work, "
     "and you can go to court."
+)
+#: The same where the policy names the authority (`statement.authority`).
+COMPLAINT_AT = mark(
+    "You can complain about this to %(name)s (%(address)s, %(website)s), or to the data protection authority of the "
+    "country where you live or work, and you can go to court."
 )
 
 
@@ -116,7 +122,7 @@ def refuse(bridge: Bridge, case: Case, reason: str, language: str | None) -> str
         raise BadInput(f"a request to {case.kind} cannot be refused: it was carried out when it was written down")
     told = bridge.store.cases.told(case)
     spoken = _language(bridge, told, language)
-    words, complaint = _words(reason), bridge.texts.gettext(spoken, COMPLAINT)
+    words, complaint = _words(reason), _where_to_complain(bridge, spoken)
     letter = _letter(bridge, "refusal", case, told, language, reason=words, complaint=complaint)
     told = told and msgspec.structs.replace(told, reason=words, complaint=complaint)
     bridge.store.cases.close(case, told, bridge.settings.operator, refused=True)
@@ -124,12 +130,19 @@ def refuse(bridge: Bridge, case: Case, reason: str, language: str | None) -> str
 
 
 def answer(
-    bridge: Bridge, case: Case, *, own: str = "", language: str | None = None, changes: Mapping[str, str] | None = None
+    bridge: Bridge,
+    case: Case,
+    *,
+    own: str = "",
+    language: str | None = None,
+    changes: Mapping[str, str] | None = None,
+    keep: Callable[[Mapping[str, bytes]], None] = lambda _files: None,
 ) -> Answered:
     """Carry out what is asked, through the one door, and give what she is answered with.
 
     `own`: words of the operator's own in the letter. `changes`: what is corrected (`language`, declared fields).
-    Raises `BadInput` where nobody knows yet that it is she who asks.
+    `keep` is given the files before the request is closed, so that none is closed whose answer was lost. Raises
+    `BadInput` where nobody knows yet that it is she who asks.
     """
     book, told = bridge.store.cases, bridge.store.cases.told(case)
     if case.closed is not None:
@@ -150,8 +163,9 @@ def answer(
         about["held"] = "nothing"
     elif case.kind is RequestKind.ERASE:
         # First, so that a kill before the file is closed forgets nothing: it is then answered once more.
-        platforms = tuple(bridge.adapters)
-        if told is not None and (book.is_here(told) or not told.subject):
+        if told is None:
+            platforms = tuple(bridge.adapters)
+        elif book.is_here(told) or not told.subject or not _is_anothers(bridge, told.email):
             platforms = bridge.store.erase_person(person.email if person else told.email).platforms
         about["senders"] = [bridge.policy.sender(name) for name in platforms]
         told = None
@@ -160,10 +174,11 @@ def answer(
     elif case.kind is RequestKind.RECTIFY and (changes or not own):
         act = _corrects(bridge, changes or {})
     letter = _letter(bridge, "answer", case, told, spoken, **about)
-    kept = told and msgspec.structs.replace(told, answer=own)
+    kept, files = told and msgspec.structs.replace(told, answer=own), {LETTER: letter.encode(), **files}
+    keep(files)
     book.close(case, kept, bridge.settings.operator, act=act, acted=case.kind is RequestKind.ERASE)
     bridge.store.nudge()
-    return Answered({LETTER: letter.encode(), **files}, platforms)
+    return Answered(files, platforms)
 
 
 def lift(bridge: Bridge, case: Case, reason: str, language: str | None, *, carry_out: bool) -> str:
@@ -172,16 +187,13 @@ def lift(bridge: Bridge, case: Case, reason: str, language: str | None, *, carry
     if case.kind is not RequestKind.RESTRICT or case.closed is None or case.refused:
         raise BadInput("that request brought no restriction that could be lifted")
     words = _words(reason)
-    complaint = bridge.texts.gettext(_language(bridge, told, language), COMPLAINT)
+    complaint = _where_to_complain(bridge, _language(bridge, told, language))
     letter = _letter(bridge, "lifted", case, told, language, reason=words, complaint=complaint)
     person = bridge.store.cases.person(told)
     if person is None:
         raise BadInput("nobody of that address is here any more")
     if carry_out:
-        event = _event(bridge, person, EventType.UNRESTRICTED)
-        since = case.closed + timedelta(seconds=1)  # within one second the restriction wins
-        ends = msgspec.structs.replace(event, time=max(event.time, since), evidence=Evidence(document=case.id))
-        bridge.store.record([ends])
+        bridge.store.act(person.id, _lifts(bridge, case))
         bridge.store.nudge()
     return letter
 
@@ -194,13 +206,11 @@ class RequestWatch:
         self._said: date | None = None
 
     def look(self) -> None:
-        """Raise the alarm of this day, and delete the files whose time is over."""
+        """Raise the alarm of this day."""
         bridge, now = self._bridge, self._bridge.clock()
         today = now.astimezone(bridge.policy.zone).date()
         if today == self._said:
             return
-        if gone := forget(bridge):
-            log.info("files of requests deleted: %d", gone)
         late, soon = bridge.store.cases.overdue(now), bridge.store.cases.due_soon(now)
         if late:
             log.error("requests overdue (RGT-07): %s; run consent-bridge rights list", in_words(late))
@@ -212,11 +222,6 @@ class RequestWatch:
 def in_words(counts: Mapping[str, int]) -> str:
     """Counts by kind in a line."""
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def forget(bridge: Bridge) -> int:
-    """Delete files of requests that were closed long enough ago (section 8); how many."""
-    return bridge.store.cases.forget(bridge.clock() - bridge.policy.retention.request_files.time)
 
 
 # -- inside -----------------------------------------------------------------------------------------------------
@@ -258,11 +263,33 @@ def _pack(bridge: Bridge, told: Told, person: Person | None, language: str) -> t
     return written(bridge, found, language), "person" if found.person else "stop list"
 
 
+def _is_anothers(bridge: Bridge, email: str) -> bool:
+    """Of an address whose reader is gone already: whether somebody else has it, or had it before she moved."""
+    return bridge.store.knows(email) or bridge.store.has_moved(email)
+
+
 def _marks(bridge: Bridge, kind: EventType) -> Act:
     def act(person: Person, _history: Sequence[ConsentEvent]) -> tuple[list[ConsentEvent], None]:
         return [_event(bridge, person, kind)], None
 
     return act
+
+
+def _lifts(bridge: Bridge, case: Case) -> Callable[[Person, list[ConsentEvent]], Plan]:
+    """The end of the restriction that this request brought, and of no other."""
+
+    def build(person: Person, story: list[ConsentEvent]) -> Plan:
+        now = bridge.clock()
+        standing = blocks(story, bridge.store.limits(now)).get(Block.RESTRICTED)
+        if standing is None:
+            raise BadInput("her data is not restricted any more: there is nothing to lift")
+        if standing.evidence.document != case.id:
+            raise BadInput("she had it restricted anew since, herself or by another request: this lifts only its own")
+        moment, seen = after_restriction(standing, now), Evidence(document=case.id)
+        event = _event(bridge, person, EventType.UNRESTRICTED)
+        return Plan(events=[msgspec.structs.replace(event, time=moment, received=moment, evidence=seen)])
+
+    return build
 
 
 def _corrects(bridge: Bridge, changes: Mapping[str, str]) -> Act:
@@ -274,14 +301,15 @@ def _corrects(bridge: Bridge, changes: Mapping[str, str]) -> Act:
         _check(bridge, name, value)
     fields = {name: value for name, value in changes.items() if name in policy.fields}
 
-    def act(person: Person, _history: Sequence[ConsentEvent]) -> tuple[list[ConsentEvent], Person]:
-        language = changes.get("language", person.language)
-        new = msgspec.structs.replace(person, language=language, fields={**person.fields, **fields})
-        events = [
-            msgspec.structs.replace(_event(bridge, person, EventType.CORRECTED), evidence=Evidence(detail=name))
-            for name in changes
-        ]
-        return events, new
+    def act(person: Person, _history: Sequence[ConsentEvent]) -> tuple[list[ConsentEvent], Person | None]:
+        known = {"language": person.language, **person.fields}
+        changed = [name for name, value in changes.items() if value != known.get(name, "")]
+        if not changed:
+            return [], None
+        kept = {name: value for name, value in {**person.fields, **fields}.items() if value}
+        new = msgspec.structs.replace(person, language=changes.get("language", person.language), fields=kept)
+        event = _event(bridge, person, EventType.CORRECTED)
+        return [msgspec.structs.replace(event, evidence=Evidence(detail=" ".join(changed)))], new
 
     return act
 
@@ -298,7 +326,7 @@ def _check(bridge: Bridge, name: str, value: str) -> None:
         raise BadInput(f"nothing called {name!r} is kept of anybody; what can be corrected: {there}")
     if len(value) > field.max_length or any(not char.isprintable() for char in value):
         raise BadInput(f"{name}: at most {field.max_length} printable characters")
-    if field.choices and value not in field.choices:
+    if value and field.choices and value not in field.choices:
         raise BadInput(f"{name}: one of {', '.join(field.choices)}")
 
 
@@ -311,6 +339,13 @@ def _event(bridge: Bridge, person: Person, kind: EventType) -> ConsentEvent:
 
 def _language(bridge: Bridge, told: Told | None, wanted: str | None) -> str:
     return bridge.texts.choose(wanted, told.language if told else None)
+
+
+def _where_to_complain(bridge: Bridge, spoken: str) -> str:
+    where, say = bridge.policy.statement.authority, bridge.texts.gettext
+    if where is None:
+        return say(spoken, COMPLAINT)
+    return say(spoken, COMPLAINT_AT, name=where.name, address=where.address, website=where.website)
 
 
 def _letter(bridge: Bridge, name: str, case: Case, told: Told | None, language: str | None, **about: Any) -> str:

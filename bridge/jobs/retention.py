@@ -77,6 +77,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule("webhook_bodies", "bodies of webhooks", "retention.webhook_bodies", "never stored", "MIN-05"),
     Rule("sign_up_limits", "keyed hashes that sign-up limits count", _COUNTED, "deleted", "CAP-10"),
+    Rule("request_files", "files of requests that were answered", "retention.request_files", "deleted", "RGT-09"),
     Rule("breaches", "breaches that were closed", "retention.breach_register", "deleted, with all notes", "BRC-01"),
     Rule("staff_log", "who did what", "retention.staff_log", "who, why and about what are blanked", "ORG-02"),
     Rule("approvals", "acts of staff that waited for approval", "retention.staff_log", "deleted", "ORG-02"),
@@ -124,13 +125,13 @@ class Purge:
     def count(self) -> dict[str, int]:
         """What `run` would do now, by rule; changes nothing."""
         store = self.store
-        late = [store.overdue_requests(self.now)]
-        if channels := self.bridge.third_parties:
-            late.append(store.overdue_quarantined(channels, self.now))
-        found = Counter(dict(zip(("pending", "quarantined"), map(store.count, late), strict=False)))
-        found += self._keeper().count(self._tell, late)
+        pending, channels = store.overdue_requests(self.now), self.bridge.third_parties
+        brought = [store.overdue_quarantined(channels, self.now)] if channels else []
+        found = Counter(pending=store.count(*pending), quarantined=store.count(*brought) if brought else 0)
+        found += self._keeper().count(self._tell, [*pending, *brought])
         for rule, before in self._aged().items():
             found[rule] = AGED[rule].due(store.database, before)
+        found["request_files"] = store.cases.count_late(self._before("request_files"))
         found["breaches"] = store.breaches.count_late(self._before("breaches"))
         found["staff_log"] = store.staff.count_late(self._before("staff_log"))
         return _whole(found)
@@ -143,6 +144,7 @@ class Purge:
         for rule, before in self._aged().items():
             if not self._halt():
                 found[rule] = AGED[rule].forget(self.store.database, before)
+        found["request_files"] = self.store.cases.forget(self._before("request_files"))
         found["breaches"] = self.store.breaches.forget(self._before("breaches"))
         found["staff_log"] = self.store.staff.forget(self._before("staff_log"))
         if +found:

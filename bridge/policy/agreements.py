@@ -40,7 +40,18 @@ def _said(policy: Policy, where: str, party: Processor) -> Problems:
     for key in ("service_text", "safeguard"):
         if texts := getattr(party, key):
             yield from every_language(policy, f"{where}.{key}", texts, most=400)
-    for key in ("region", "contract_version", "contract_file", "security", "breach_contact", "deletion_proof", "owner"):
+    if party.contact:
+        yield from mail_address(f"{where}.contact", party.contact, "CON-07")
+    for key in (
+        "address",
+        "region",
+        "contract_version",
+        "contract_file",
+        "security",
+        "breach_contact",
+        "deletion_proof",
+        "owner",
+    ):
         if text := getattr(party, key):
             yield from one_line(f"{where}.{key}", text, "REG-02", most=300)
     for kind in party.data:

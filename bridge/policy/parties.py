@@ -65,6 +65,8 @@ class Processor(_Entry, frozen=True, kw_only=True):
     service_text: dict[str, str] = {}  # the same by language, for the privacy statement
     data: tuple[str, ...] = ()  # what it gets, where no adapter says so
     purposes: tuple[str, ...] = ()  # what for, where no purpose lives there
+    address: str = ""  # by post, for receipts
+    contact: str = ""  # an e-mail address for questions about data, for receipts
     country: str
     region: str = ""  # where it keeps the data, where that can be chosen
     contract: date | None = None

@@ -114,6 +114,11 @@ def _purpose(policy: Policy, purpose: Purpose, texts: Texts, language: str) -> d
         often=[say(language, "How often"), purpose.frequency.get(language, "")],
         ground=[say(language, "Legal ground"), customer if soft else consent],
     )
+    if purpose.offered_to_children:
+        young = say(
+            language, "Younger than %(age)s: only when a parent or guardian says yes too.", age=policy.age.years
+        )
+        item["facts"]["children"] = [say(language, "Children"), young]
     sold = any(channel.sale and purpose.id in channel.purposes for channel in policy.channels.values())
     if soft or (policy.soft_opt_in and sold):
         item["facts"]["interest"] = [say(language, "Our interest"), policy.statement.interest.get(language, "")]
@@ -147,6 +152,17 @@ def _duties(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
             say(language, "We must answer, and show that we did (GDPR, articles 12 to 22)."),
         ),
     }
+    if policy.for_children:
+        found["age"] = _item(
+            say(language, "Whether you are old enough to decide alone"),
+            say(
+                language,
+                "For what is offered to children the form asks whether you are at least %(age)s. We keep only that yes "
+                "or no, never a birth date. Below %(age)s we ask a parent or guardian as well, by mail (GDPR, article "
+                "8). When their yes ends, we ask you yourself.",
+                age=policy.age.years,
+            ),
+        )
     if policy.evidence_ip:
         found["network"] = _item(
             say(language, "The network address of your yes"),
@@ -163,6 +179,10 @@ def _data(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
         "choices": _item("", say(language, "your choices: what you want to receive and what not")),
         "proof": _item("", say(language, "the proof of each choice: when, where, and which words you saw")),
     }
+    if policy.for_children:
+        age = policy.age.years
+        told = say(language, "where a form asks it: whether you are at least %(age)s, and a guardian's yes", age=age)
+        found["age"] = _item("", told)
     for field in policy.fields.values():
         found[field.id] = _item("", field.label.get(language, ""))
     return found
@@ -180,6 +200,15 @@ def _sources(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
             ),
         )
     }
+    if policy.for_children:
+        found["guardian"] = _item(
+            "",
+            say(
+                language,
+                "The e-mail address of a parent or guardian: from the child who asks for something. We send one mail "
+                "that asks for their yes, and use it for nothing else; when that mail has left, it is gone here.",
+            ),
+        )
     for channel in policy.channels.values():
         if channel.source:
             text = say(
@@ -246,7 +275,13 @@ def _retention(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
         "stop_list": (say(language, "A fingerprint of your address, so that a stop stays a stop"), kept.stop_list),
         "bounced": (say(language, "An address that no longer exists"), kept.bounced),
         "requests": (say(language, "What you asked of us about your data"), kept.request_files),
+        "backups": (say(language, "A copy in our backups, after it is gone here"), kept.backups),
     }
+    if policy.for_children:
+        spans["guardian"] = (
+            say(language, "The yes of a parent or guardian who does not say how long it counts"),
+            limits.guardian_lasts,
+        )
     return {key: _item(what, texts.length(language, span)) for key, (what, span) in spans.items()}
 
 

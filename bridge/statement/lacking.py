@@ -15,7 +15,7 @@ REQUIRED = {
     "data": ("address", "language", "choices", "proof"),
     "source": ("yourself",),
     "required": ("required",),
-    "retention": ("pending", "consent", "profile", "evidence", "stop_list", "bounced", "requests"),
+    "retention": ("pending", "consent", "profile", "evidence", "stop_list", "bounced", "requests", "backups"),
     "rights": ("access", "rectify", "erase", "restrict", "object", "port"),
     "withdrawal": ("withdrawal",),
     "complaint": ("complaint",),
@@ -58,6 +58,11 @@ def wanted(policy: Policy) -> dict[str, tuple[str, ...]]:
     found["purposes"] = tuple(policy.purposes)
     found["data"] += tuple(policy.fields)
     found["source"] += tuple(channel.id for channel in policy.channels.values() if channel.source)
+    if policy.for_children:
+        found["duties"] += ("age",)
+        found["data"] += ("age",)
+        found["source"] += ("guardian",)
+        found["retention"] += ("guardian",)
     found["recipients"] = tuple(party.key for party in told) or ("nobody",)
     found["transfers"] = tuple(party.key for party in told if party.abroad) or ("none",)
     if is_third_country(policy.country) or policy.statement.representative:

@@ -1,5 +1,6 @@
 """Acts of one operator that another must approve before they are carried out (decision 36, ORG-02)."""
 
+import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
@@ -52,7 +53,7 @@ class ApprovalBook:
             found = _approval(row)
             if found.done is not None:
                 raise BadInput("that act is done already")
-            if found.asked_by == by:
+            if same_person(found.asked_by, by):
                 raise BadInput(f"{by} asked for it: another person must approve it (set BRIDGE_OPERATOR to her name)")
             approved = update(approvals).where(approvals.c.id == id_, approvals.c.approved.is_(None))
             db.execute(approved.values(approved=self._clock(), approved_by=by))
@@ -68,6 +69,16 @@ class ApprovalBook:
         """It is done."""
         with self._database.writing() as db:
             db.execute(update(approvals).where(approvals.c.id == id_).values(done=self._clock()))
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names of operators may be one person's: only letters and digits count, without case or accents."""
+    return _letters(one) == _letters(other)
+
+
+def _letters(name: str) -> str:
+    told = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(char for char in told if char.isalnum())
 
 
 def _approval(row: object) -> Approval:

@@ -43,6 +43,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     told_at: datetime | None = None
     no_word: str = ""  # why people are not told (34(1), (3))
     words: dict[str, str] = {}  # what people are told, by language
+    approved: dict[str, str] = {}  # the same, as a second person let it go: what is mailed
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,10 +78,12 @@ class BreachBook:
         self._database, self._clock = database, clock
 
     def open(self, noticed: datetime, facts: Facts, by: str) -> Breach:
-        """Begin the register of a breach. Raises `BadInput` for a future moment, or where a text holds an address."""
+        """Begin the register of a breach. Raises `BadInput` for a future moment, no words, or an address in them."""
         now = self._clock()
         if noticed > now:
             raise BadInput("a breach cannot have been noticed in the future")
+        if not facts.what.strip():
+            raise BadInput("say in a sentence what happened")
         _without_addresses(facts)
         row = {"noticed": noticed, "facts": msgspec.json.encode(facts).decode()}
         with self._database.writing() as db:
@@ -129,6 +132,20 @@ class BreachBook:
             db.execute(update(breaches).where(breaches.c.number == number).values(after))
             _note(db, number, now, by, text)
         return msgspec.structs.replace(before, facts=facts, closed=now if close else None)
+
+    def let_go(self, number: int, words: dict[str, str]) -> None:
+        """From now on these words are mailed, whatever is noted later, until others are approved. Also of a closed one.
+
+        Raises `BadInput` where others were noted meanwhile.
+        """
+        with self._database.writing() as db:
+            row = db.execute(select(breaches).where(breaches.c.number == number).with_for_update()).first()
+            before = _breach(row)
+            if before.facts.words != words:
+                raise BadInput("other words were noted at this moment; ask for approval again")
+            facts = msgspec.structs.replace(before.facts, approved=words)
+            after = msgspec.json.encode(facts).decode()
+            db.execute(update(breaches).where(breaches.c.number == number).values(facts=after))
 
     def add(self, number: int, text: str, by: str) -> None:
         """Note what was done about a breach, also about a closed one."""

@@ -1,17 +1,17 @@
 """One request of a person as it is kept: what is clear, what is sealed, and how that is destroyed (RGT-09, SUP-04)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import CompoundSelect, Connection, and_, select, update
 
 from bridge.store.engine import Database
-from bridge.tables import cases, subjects
+from bridge.tables import cases, former, subjects
 from bridge.vault import Sealed, Vault, unseal
-from bridge.vocabulary import EVERY_PURPOSE, RequestKind
+from bridge.vocabulary import EVERY_PURPOSE, EventType, RequestKind
 
 
 class Proof(StrEnum):
@@ -59,6 +59,23 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def state(self) -> str:
         """Where it stands."""
         return "open" if self.closed is None else "refused" if self.refused else "answered"
+
+
+#: What is carried out when it is written down, and needs nothing of hers later.
+STOPPING: Mapping[RequestKind, EventType] = {
+    RequestKind.WITHDRAW: EventType.WITHDRAWN,
+    RequestKind.OBJECT: EventType.OBJECTED,
+    RequestKind.ERASE: EventType.WITHDRAWN,
+}
+
+
+def asking() -> CompoundSelect[int]:
+    """Numbers of people whose request waits for an answer that takes what is kept of them: nothing of theirs is
+    forgotten before, also where they ask of an address they had (RGT-01, RGT-05)."""
+    open_ = and_(cases.c.closed.is_(None), cases.c.lookup.is_not(None), cases.c.kind.not_in(list(STOPPING)))
+    lookups = select(cases.c.lookup).where(open_)
+    here = select(subjects.c.number).where(subjects.c.lookup.in_(lookups))
+    return here.union(select(former.c.subject).where(former.c.lookup.in_(lookups)))
 
 
 def darken(db: Connection, vault: Vault, lookups: Collection[bytes], numbers: Collection[int]) -> None:

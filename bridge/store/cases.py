@@ -5,7 +5,7 @@ which her request is written down (WDR-13). What names or describes her is seale
 is destroyed when she is erased.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,14 +13,14 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.decide import blocks
-from bridge.store.case_files import Case, Proof, Told, about_case, as_case, is_anothers, open_case
+from bridge.store.case_files import STOPPING, Case, Proof, Told, about_case, as_case, is_anothers, open_case
 from bridge.store.door import Batch, Stop
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput
 from bridge.store.rows import BEFORE, HERE, LOCKED, Opened, Rows, listed
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
-from bridge.tables import cases, former
+from bridge.tables import cases, former, moment
 from bridge.vault import new_id, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -36,13 +36,6 @@ from bridge.vocabulary import (
     micros,
 )
 
-#: What asks to be mailed no more, whatever else it asks: the event it is.
-STOPPING: Mapping[RequestKind, EventType] = {
-    RequestKind.WITHDRAW: EventType.WITHDRAWN,
-    RequestKind.OBJECT: EventType.OBJECTED,
-    RequestKind.ERASE: EventType.WITHDRAWN,
-}
-
 #: She is asked again from her mailbox at most so often.
 _ASK_AGAIN = timedelta(days=1)
 
@@ -53,8 +46,9 @@ _WRITE = Sql(
     "INSERT INTO cases (id, kind, received, due, opened, opened_by, kid, lookup, wrapped, sealed, acted, verified, "
     "how) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_OPEN = Sql("SELECT id, kid, wrapped FROM cases WHERE id = ? AND closed IS NULL [FOR UPDATE]")
+_OPEN = Sql("SELECT id, kid, wrapped, asked FROM cases WHERE id = ? AND closed IS NULL [FOR UPDATE]")
 _CLOSE = Sql("UPDATE cases SET closed = ?, closed_by = ?, refused = ?, acted = COALESCE(acted, ?) WHERE id = ?")
+_DARKEN = Sql("UPDATE cases SET kid = NULL, lookup = NULL, wrapped = NULL, sealed = NULL WHERE id = ?")
 _BY_ID = Sql("SELECT number FROM subjects WHERE id = ?")
 _ASKED = Sql("UPDATE cases SET asked = ? WHERE id = ?")
 _SEAL = Sql("UPDATE cases SET sealed = ? WHERE id = ?")
@@ -186,8 +180,8 @@ class CaseBook:
             opened = self._load(batch, told)
             if opened is None:
                 raise BadInput("nobody of that address is here, so no mail goes there")
-            self._hold(batch, case)
-            if case.asked is not None and batch.now - case.asked < _ASK_AGAIN:
+            _, _, asked = self._hold(batch, case)
+            if asked is not None and batch.now - asked < _ASK_AGAIN:
                 raise BadInput("she was asked less than a day ago: let her answer")
             batch.mail(opened, MailKind.IDENTITY.value, (), language=language, request=case.id)
             _ASKED.run(batch.db, (micros(batch.now), case.id))
@@ -199,17 +193,22 @@ class CaseBook:
         self._change(case, asked=self._clock())
 
     def verify(self, case: Case, how: Proof) -> None:
-        """Note how we know that it is she, or that it is not. What is known already stays."""
+        """Note how we know that it is she, or that it is not. What is known already stays; but a no of hers may be a
+        slip, which she may take back there. Raises `BadInput` where somebody else would.
+        """
         known = {"verified": self._clock()} if how is not Proof.DENIED else {}
         with self._database.writing() as db:
             mine = (cases.c.id == case.id, cases.c.closed.is_(None), cases.c.verified.is_(None))
+            said = select(cases.c.how).where(*mine).with_for_update()
+            if how is Proof.OWN_MAILBOX and db.scalar(said) == Proof.DENIED:
+                raise BadInput("she said, from her mailbox, that she did not ask this: only she can say otherwise")
             db.execute(update(cases).where(*mine).values(how=how.value, **known))
 
     def extend(self, case: Case, told: Told, due: date) -> None:
         """It takes longer, and she was told why (GDPR 12(3)). Once."""
 
         def carry_out(batch: Batch) -> None:
-            kid, wrapped = self._hold(batch, case)
+            kid, wrapped, _ = self._hold(batch, case)
             extend = Sql("UPDATE cases SET due = ?, extended = ? WHERE id = ? AND extended IS NULL")
             if not extend.run(batch.db, (due.isoformat(), micros(batch.now), case.id)):
                 raise BadInput("it was extended already: the law gives two months more, once")
@@ -242,25 +241,32 @@ class CaseBook:
                     batch.add(opened, msgspec.structs.replace(event, evidence=_with(event.evidence, case)))
                 if person is not None:
                     batch.correct(opened, person)
-            kid, wrapped = self._hold(batch, case)
+            kid, wrapped, _ = self._hold(batch, case)
             now = micros(batch.now)
             _CLOSE.run(batch.db, (now, by, refused, now if act or acted else None, case.id))
+            if case.kind is RequestKind.ERASE and not refused:  # also of one who was forgotten before her letter came
+                _DARKEN.run(batch.db, (case.id,))
             if told is not None:
                 self._seal(batch, case, told, kid, wrapped)
 
         self._write(carry_out)
+        if case.kind is RequestKind.ERASE:
+            self._database.forget_log()
+
+    def count_late(self, before: datetime) -> int:
+        """How many files `forget` would delete."""
+        with self._database.reading() as db:
+            return len(self._late(db, before))
 
     def forget(self, before: datetime) -> int:
         """Delete what was closed before then (section 8), but nothing of whoever had her data restricted (RGT-05)."""
-        query = select(cases.c.id, cases.c.lookup).where(cases.c.closed < before).order_by(cases.c.closed)
         with self._database.reading() as db:
-            late = {row.id: row.lookup for row in db.execute(query)}
-            kept = self._restricted(db, [lookup for lookup in late.values() if lookup is not None])
-        gone = [id_ for id_, lookup in late.items() if lookup is None or bytes(lookup) not in kept]
-        if gone:
+            gone = self._late(db, before)
+        for first in range(0, len(gone), 500):
+            self._database.give_way()
             with self._database.writing() as db:
-                for first in range(0, len(gone), 500):
-                    db.execute(delete(cases).where(cases.c.id.in_(gone[first : first + 500])))
+                db.execute(delete(cases).where(cases.c.id.in_(gone[first : first + 500])))
+        if gone:
             self._database.forget_log()
         return len(gone)
 
@@ -284,12 +290,13 @@ class CaseBook:
         batch.load_numbers(list(self._rows.readable(batch.db, self._meant(batch.db, told))))
         return next(iter(batch.people.values()), None)
 
-    def _hold(self, batch: Batch, case: Case) -> tuple[str, bytes]:
+    def _hold(self, batch: Batch, case: Case) -> tuple[str, bytes, datetime | None]:
         """Lock a case that is open still; always after the person, as erasing does."""
         found = _OPEN.rows(batch.db, (case.id,))
         if not found:
             raise BadInput("that request is closed already: see consent-bridge rights list --all")
-        return found[0][1], found[0][2]
+        _, kid, wrapped, asked = found[0]
+        return kid, wrapped, None if asked is None else moment(asked)
 
     def _seal(self, batch: Batch, case: Case, told: Told, kid: str | None, wrapped: bytes | None) -> None:
         if kid is None or wrapped is None:  # she was erased meanwhile
@@ -302,12 +309,20 @@ class CaseBook:
         with self._database.writing() as db:
             db.execute(update(cases).where(cases.c.id == case.id, cases.c.closed.is_(None)).values(**values))
 
+    def _late(self, db: Connection, before: datetime) -> list[str]:
+        query = select(cases.c.id, cases.c.lookup).where(cases.c.closed < before).order_by(cases.c.closed)
+        late = {row.id: row.lookup and bytes(row.lookup) for row in db.execute(query)}
+        kept = self._restricted(db, [lookup for lookup in late.values() if lookup])
+        return [id_ for id_, lookup in late.items() if not lookup or lookup not in kept]
+
     def _restricted(self, db: Connection, lookups: Collection[bytes]) -> set[bytes]:
-        """Which of these addresses are of people who had their data restricted."""
-        numbers = {number: bytes(lookup) for lookup, number in listed(HERE, db, list(lookups))}
-        people = [opened.person for opened in self._rows.readable(db, list(numbers)).values()]
+        """Which of these are, or were, addresses of people who had their data restricted, or who cannot be read."""
+        whose = [(bytes(lookup), n) for sql in (HERE, BEFORE) for lookup, n in listed(sql, db, list(lookups))]
+        numbers = {number for _, number in whose}
+        people = [opened.person for opened in self._rows.readable(db, sorted(numbers)).values()]
         limits, told = self._limits(self._clock()), self._rows.histories(db, people)
-        return {numbers[n] for n, history in told.items() if Block.RESTRICTED in blocks(history, limits)}
+        free = {number for number, history in told.items() if Block.RESTRICTED not in blocks(history, limits)}
+        return {lookup for lookup, number in whose if number not in free}
 
 
 def typed_id() -> str:

@@ -11,14 +11,34 @@ from enum import StrEnum
 import msgspec
 from sqlalchemy import Connection, delete
 
-from bridge.decide import LISTED, MAILABLE, SAID_NO, blocks, standing
+from bridge.decide import (
+    LISTED,
+    MAILABLE,
+    SAID_NO,
+    blocks,
+    declared_child,
+    has_guardian,
+    proven_child,
+    settled,
+    standing,
+)
 from bridge.store.door import Batch
 from bridge.store.moving import Mover
 from bridge.store.rows import Opened
 from bridge.store.sql import Hand, Sql
 from bridge.tables import moment, moves
 from bridge.vault import new_id, seal, unseal
-from bridge.vocabulary import EVERY_PURPOSE, Block, ConsentEvent, EventType, MailKind, Method, micros, normal_email
+from bridge.vocabulary import (
+    EVERY_PURPOSE,
+    Block,
+    ConsentEvent,
+    EventType,
+    Limits,
+    MailKind,
+    Method,
+    micros,
+    normal_email,
+)
 
 _WAITING = Sql("SELECT request, asked, sealed FROM moves WHERE subject = ?")
 _ASK = Sql(
@@ -28,9 +48,6 @@ _ASK = Sql(
 _TAKE = Sql("DELETE FROM moves WHERE subject = ? AND request = ?")
 
 _NOT_ERASED = Sql("UPDATE stop_list SET reason = 'withdrawn' WHERE reason = 'erased' AND hash IN ({})")
-
-#: What holds her back and stays with her wherever she goes.
-_HELD = {Block.RESTRICTED: EventType.RESTRICTED, Block.CHILD_UNVERIFIED: EventType.CHILD_DECLARED}
 
 
 class Moved(StrEnum):
@@ -123,12 +140,21 @@ def _join(batch: Batch, opened: Opened, there: Opened, event: ConsentEvent) -> M
         for purpose, status in stands.items()
         if status in SAID_NO and (by := standing(history, purpose).by)
     ]
-    held = blocks(history, batch.limits).keys() & _HELD.keys()
     _stop(batch, there, stops, event)
-    for block in sorted(held - blocks(batch.history[there.number], batch.limits).keys()):
-        batch.add(there, _as(event, there, _HELD[block], EVERY_PURPOSE))
+    for kind in sorted(_stays(history, batch.limits) - _stays(batch.history[there.number], batch.limits)):
+        batch.add(there, _as(event, there, kind, EVERY_PURPOSE))
     batch.add(opened, _as(event, opened, EventType.WITHDRAWN, EVERY_PURPOSE))
     return Moved.JOINED
+
+
+def _stays(history: Sequence[ConsentEvent], limits: Limits) -> set[EventType]:
+    """What stays with her wherever she goes. A child stays one, by her own word or her guardian's: an unconfirmed form
+    is anybody's. What her guardian agreed to was for another address.
+    """
+    held = {EventType.RESTRICTED} if Block.RESTRICTED in blocks(history, limits) else set()
+    mine = settled(history)
+    is_child = declared_child(mine) and (proven_child(mine) or has_guardian(mine))
+    return held | ({EventType.CHILD_DECLARED} if is_child else set())
 
 
 def _stop(batch: Batch, opened: Opened, stops: Collection[tuple[EventType, str]], event: ConsentEvent) -> None:

@@ -150,7 +150,10 @@ def check(db: Connection, seals: Seals | None) -> Checked:
 
 
 def prove(db: Connection, ids: Sequence[int]) -> dict[int, Place]:
-    """Where each of these events stands; one that no checkpoint covers yet is left out. One pass for each tree."""
+    """Where each of these events stands; one that no checkpoint covers yet is left out. One pass for each tree.
+
+    Raises `BadInput` where the history is not what a checkpoint signed: then nothing proves where they stand.
+    """
     places: dict[int, Place] = {}
     for one in statements(db):
         spans = _ranges(one["leaves"])
@@ -160,8 +163,8 @@ def prove(db: Connection, ids: Sequence[int]) -> dict[int, Place]:
         tree = Tree(keep=wanted)
         for _, digests in _rows(db, spans):
             tree.add(digests)
-        if tree.count != one["count"]:
-            continue  # `verify` names it
+        if (tree.count, tree.root().hex()) != (one["count"], one["root"]):
+            raise BadInput(f"the history is not what checkpoint {one['number']} signed: run consent-bridge verify")
         places |= {id_: Place(one["number"], index, tree.path(index)) for index, id_ in wanted.items()}
     return places
 

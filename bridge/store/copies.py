@@ -37,11 +37,15 @@ from bridge.store.door import Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase, trace
 from bridge.store.erasing import LONGEST_JOB
+from bridge.store.forgetting import restricted
 from bridge.store.funnel import forget
 from bridge.store.rows import open_person
 from bridge.store.sql import Hand
 from bridge.tables import (
     asked,
+    breach_notes,
+    breach_told,
+    breaches,
     campaigns,
     cases,
     comparisons,
@@ -64,7 +68,7 @@ from bridge.tables import (
     waves,
 )
 from bridge.vault import Hash, Sealed, Vault
-from bridge.vocabulary import EventType, Status, micros, rfc3339
+from bridge.vocabulary import EventType, MailKind, Status, micros, rfc3339
 
 Progress = Callable[[int, int], None]
 
@@ -76,10 +80,12 @@ _STORE, _KEYS = "store", "keys"
 _AT_ONCE = 500
 _LIVE = (Status.GIVEN, Status.SOFT_OPT_IN)
 #: A section of the keys' file that is no table: by which event of theirs, and when, the addresses of people changed
-#: last, in microseconds since 1970. Either may mislead alone: numbers after a restore, times where the clock was off.
+#: last, or their data was restricted that still is, in microseconds since 1970. Either may mislead alone: numbers after
+#: a restore, times where the clock was off.
 _MOVED = "moved"
 #: Sent again after a restore, with the same Message-ID: the question she asked for herself (decision 25).
 _REPEATED = "mail:confirm"
+_BREACH = f"mail:{MailKind.BREACH}"
 
 
 class Copied(NamedTuple):
@@ -214,12 +220,13 @@ def _rows(db: Connection, name: str, columns: Sequence[str]) -> Iterator[list[li
 
 
 def _moved() -> Any:
-    """People whose address changed, and when we heard of it last."""
+    """People whose address changed, or whose data is restricted, and when we heard of it last."""
     heard = cast(func.coalesce(events.c.received, events.c.time), BigInteger)
     last = select(subjects.c.id, func.max(events.c.number), func.max(heard)).join(
         subjects, subjects.c.number == events.c.subject
     )
-    return last.where(events.c.type == EventType.MOVED).group_by(subjects.c.id)
+    held = and_(events.c.type == EventType.RESTRICTED, restricted(events.c.subject))
+    return last.where(or_(events.c.type == EventType.MOVED, held)).group_by(subjects.c.id)
 
 
 def _is_boolean(name: str, each: str) -> bool:
@@ -306,7 +313,7 @@ def _count_on(db: Connection, each: RealTable) -> None:
 
 def _load_keys(db: Connection, keys: Reader) -> tuple[int, dict[str, tuple[int, int]]]:
     """Stops, journal and keys as they were last; how many people signed up after the backup and are not in it, and
-    whose address changed when."""
+    whose address changed, or data was restricted, when."""
     later, moved = 0, dict[str, tuple[int, int]]()
     for name, rows in keys.rows():
         if name == _MOVED:
@@ -349,7 +356,8 @@ def _darken(db: Connection, now: datetime) -> tuple[int, int]:
 def _open_all(db: Connection, vault: Vault, left: Collection[str], now: datetime, progress: Progress) -> int:
     """Open everybody: wrong keys show here, and who stands under a root that is gone is found again by a newer one.
 
-    Who has `left` her address after the backup is here under that one, and the new one is lost: her yes ends.
+    Who has `left` her address after the backup is here under that one, and the new one is lost; of who had her data
+    restricted after it, that is lost: her yes ends.
     """
     total, done, last = _count(db, subjects), 0, 0
     questions = list(db.scalars(select(asked.c.purpose).where(asked.c.campaign.is_not(None)).distinct()))
@@ -394,7 +402,7 @@ def _bind(db: Connection, questioned: Mapping[bytes, int]) -> None:
 
 
 def _left(db: Connection, moved: Mapping[str, tuple[int, int]], made: int) -> set[str]:
-    """Whose address changed after the backup."""
+    """Whose address changed, or whose data was restricted, after the backup."""
     last = select(subjects.c.id, func.max(events.c.number)).join(events, events.c.subject == subjects.c.number)
     found = set()
     for first in range(0, len(moved), _AT_ONCE):
@@ -437,6 +445,7 @@ def _calm(db: Connection, now: datetime) -> int:
         "why": "a backup was restored: plan it anew; who was asked is not asked again",
     }
     db.execute(update(campaigns).where(asking).values(**over))
+    _list_nobody(db, now)
     # Jobs and calls that nobody follows now are waited for as long as one may last.
     waits = or_(erase_work.c.jobs != "", erase_work.c.held.is_not(None))
     db.execute(update(erase_work).where(waits).values(calm=now + LONGEST_JOB, jobs="", held=None))
@@ -444,6 +453,19 @@ def _calm(db: Connection, now: datetime) -> int:
     dropped = db.execute(delete(outbox).where(or_(outbox.c.work != _REPEATED, outbox.c.handed.is_not(None)))).rowcount
     db.execute(update(outbox).values(leased=None, lease=None, reason=None))
     return int(dropped)
+
+
+def _list_nobody(db: Connection, now: datetime) -> None:
+    """Whoever was to be mailed of a breach then may have been since: nobody is by itself, whoever asks anew is told."""
+    mails = select(outbox.c.subject).where(outbox.c.work == _BREACH)
+    open_ = select(breaches.c.number).where(breaches.c.closed.is_(None))
+    waits = or_(breach_told.c.state == 0, and_(breach_told.c.subject.in_(mails), breach_told.c.breach.in_(open_)))
+    query = select(breach_told.c.breach, func.count()).where(waits).group_by(breach_told.c.breach)
+    found = db.execute(query.order_by(breach_told.c.breach)).all()
+    db.execute(delete(breach_told).where(waits))
+    for number, people in found:
+        text = f"a backup was restored: whether {people} were mailed since is not known; breach notify lists them anew"
+        db.execute(insert(breach_notes).values(breach=number, time=now, by="restore", text=text))
 
 
 def _tell_all(db: Connection, adapters: Sequence[str], now: datetime) -> int:

@@ -32,6 +32,7 @@ from bridge.tables import STATUSES, corrections, events, outbox, pushes, records
 from bridge.vault import Hash, about_event, canonical, digest, encode, new_id, pack, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
+    OPERATOR,
     PREFERENCES,
     READER,
     REPORTED,
@@ -39,6 +40,7 @@ from bridge.vocabulary import (
     ConsentEvent,
     EventType,
     Limits,
+    MailKind,
     Method,
     Status,
     micros,
@@ -76,7 +78,8 @@ _FORMER = Sql(
     "INSERT INTO former (lookup, kid, subject, stop) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (lookup) DO UPDATE SET subject = excluded.subject, stop = excluded.stop"
 )
-_VOID = Sql("DELETE FROM outbox WHERE subject = ?")
+#: But for the notice to an address she left before, which is for nobody else.
+_VOID = Sql(f"DELETE FROM outbox WHERE subject = ? AND work <> 'mail:{MailKind.MOVED}'")
 #: What platforms hold of an address that was left is not what they hold of her.
 _UNSEEN = Sql("DELETE FROM looks WHERE subject = ?")
 #: Nor does a link to another new address count any more.
@@ -222,7 +225,7 @@ class Batch:
         """Take one event in: what it changes is decided on everything known so far. None = it says nothing new."""
         history = self.history[opened.number]
         check(event, self.limits, history)
-        if event.type in STOPS or event.type is EventType.BOUNCED:
+        if event.type in STOPS or event.type in (EventType.BOUNCED, EventType.RESTRICTED):
             event = self._not_before(history, event)
         if event.by_reader and event.type in STOPS and not is_news(history, event):
             return None
@@ -463,7 +466,8 @@ class Batch:
             self._complaints.update((day, p) for p, status in decision.before.items() if status in MAILABLE)
         if Work.STOP in work or Work.PUSH in work:
             self._pushes[opened.number] = self._pushes.get(opened.number, False) or Work.STOP in work
-        if event.type in _CORRECTED and event.by_reader and (Work.PUSH in work or Work.STOP in work):
+        ours = event.by_reader or event.source == OPERATOR  # a platform that tells of a move knows it
+        if event.type in _CORRECTED and ours and (Work.PUSH in work or Work.STOP in work):
             one = (self._tails[opened.number][0], micros(event.time))
             self._corrections += [(opened.number, name, *one) for name in self.adapters]
         if Work.STOP in work and event.type in STOPS:

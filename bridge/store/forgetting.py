@@ -4,7 +4,7 @@ without a proof (CHN-04). Of a request only a number is left."""
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, and_, exists, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, exists, func, select, text, type_coerce
 
 from bridge.store.sql import Sql
 from bridge.tables import EVENT_TYPES, METHODS, events, records
@@ -26,7 +26,10 @@ _NO_BASIS = (
     EventType.MOVED.value,
     EventType.CHILD_DECLARED.value,
     EventType.GUARDIAN_CONFIRMED.value,
+    EventType.RESTRICTED.value,
+    EventType.UNRESTRICTED.value,
 )
+_RESTRICTED, _UNRESTRICTED = EventType.RESTRICTED.value, EventType.UNRESTRICTED.value
 _CHILD, _GIVEN_WORD, _GUARDIAN = (
     each.value for each in (EventType.CHILD_DECLARED, EventType.GIVEN, EventType.GUARDIAN_CONFIRMED)
 )
@@ -58,7 +61,7 @@ def unconfirmed(cutoff: datetime) -> _People:
     requested = and_(records.c.status == Status.REQUESTED.value, records.c.since < cutoff)
     fresh = and_(events.c.type == EventType.REQUESTED.value, events.c.time >= cutoff)
     kept = exists().where(events.c.subject == records.c.subject, events.c.type.not_in(_NO_BASIS) | fresh)
-    return select(records.c.subject).where(requested, ~kept).distinct()
+    return select(records.c.subject).where(requested, ~kept, ~restricted(records.c.subject)).distinct()
 
 
 def unguarded(cutoff: datetime) -> _People:
@@ -71,7 +74,8 @@ def unguarded(cutoff: datetime) -> _People:
     fresh = and_(told.c.type.in_((EventType.REQUESTED.value, _CHILD)), told.c.time >= cutoff)
     own = and_(told.c.type == _GIVEN_WORD, told.c.time < events.c.time)  # from before: not a child's
     kept = exists().where(told.c.subject == events.c.subject, told.c.type.not_in(no_ground) | fresh | own)
-    return select(events.c.subject).where(events.c.subject.is_not(None), said, ~kept).distinct()
+    late = select(events.c.subject).where(events.c.subject.is_not(None), said, ~kept)
+    return late.where(~restricted(events.c.subject)).distinct()
 
 
 def quarantined(channels: Collection[int], asked_since: datetime, before: datetime | None = None) -> _People:
@@ -85,7 +89,21 @@ def quarantined(channels: Collection[int], asked_since: datetime, before: dateti
     own = and_(told.c.type == _IMPORTED, func.coalesce(told.c.channel, 0).not_in(channels))
     asks = and_(told.c.type == EventType.REQUESTED.value, told.c.time >= asked_since)
     kept = exists().where(told.c.subject == events.c.subject, other | own | asks)
-    return select(events.c.subject).where(events.c.subject.is_not(None), brought, ~kept).distinct()
+    late = select(events.c.subject).where(events.c.subject.is_not(None), brought, ~kept)
+    return late.where(~restricted(events.c.subject)).distinct()
+
+
+def restricted(subject: ColumnElement[int]) -> ColumnElement[bool]:
+    """Who had her data restricted, and has not lifted it since (RGT-05): as `decide.blocks`, by whole seconds."""
+    closed, opened = events.alias("closed"), events.alias("opened")
+    few = text("closed.type IN (11, 12, 14, 16, 23, 24)")  # by the small index of these
+    later = _second(opened.c.time) > _second(closed.c.time)
+    lifted = exists().where(opened.c.subject == closed.c.subject, opened.c.type == _UNRESTRICTED, later)
+    return exists().where(few, closed.c.subject == subject, closed.c.type == _RESTRICTED, ~lifted)
+
+
+def _second(moment: ColumnElement[datetime]) -> ColumnElement[int]:
+    return type_coerce(moment, BigInteger) // 1_000_000
 
 
 def note_answers(db: Connection, numbers: Sequence[int]) -> None:

@@ -17,12 +17,16 @@ from bridge.store.changing import waiting_move
 from bridge.store.engine import Database
 from bridge.store.looks import Copy, copies
 from bridge.store.rows import Opened, Rows
-from bridge.tables import former, outbox, pushes, throttle, unproven
+from bridge.tables import breach_told, former, outbox, pushes, throttle, unproven
 from bridge.vault import unseal
 from bridge.vocabulary import normal_email
 
 #: Kinds of requests that limits count by address (CAP-10).
-COUNTED = ("sign-up", "preferences", "link", "move")
+COUNTED = ("sign-up", "preferences", "link", "move", "guardian")
+
+
+#: `breach_told.state` in words.
+_HOW_FAR = ("a mail will be promised", "a mail was promised", "no mail may go to this address")
 
 
 class Told(NamedTuple):
@@ -61,6 +65,7 @@ class Holding(NamedTuple):
     counted: Mapping[str, Sequence[datetime]]  # when her address asked for mail, by kind
     copies: Sequence[Copy] = ()  # what platforms said that they hold
     moving: tuple[str, datetime] | None = None  # a new address that has not confirmed, and when she asked
+    breaches: Sequence[tuple[int, str]] = ()  # of her data, by number, and how far telling her of each is
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -85,7 +90,13 @@ def holding(database: Database, rows: Rows, number: int, now: datetime) -> Holdi
             counted=_counted(db, rows, opened),
             copies=copies(db, opened, now),
             moving=waiting_move(db, opened),
+            breaches=_breaches(db, number),
         )
+
+
+def _breaches(db: Connection, number: int) -> list[tuple[int, str]]:
+    mine = select(breach_told.c.breach, breach_told.c.state).where(breach_told.c.subject == number)
+    return [(breach, _HOW_FAR[state]) for breach, state in db.execute(mine.order_by(breach_told.c.breach))]
 
 
 def _told(db: Connection, rows: Rows, opened: Opened) -> list[Told]:

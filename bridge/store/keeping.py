@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Select, Table, and_, delete, func, or_, select, tuple_
 
 from bridge.decide import ENDED, Fate, Forget, Spans, fate
+from bridge.store.case_files import asking
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.engine import Database
 from bridge.store.erase import erase
@@ -117,7 +118,8 @@ class Keeper:
         return fates
 
     def _waiting(self, db: Connection, numbers: Sequence[int]) -> set[int]:
-        """Who has something on its way to an ESP that is switched on, or a question of ours that she may answer."""
+        """Who has something on its way to an ESP that is switched on, a question of ours that she may answer, or an
+        open request of her own."""
         on_its_way = or_(pushes.c.job.is_not(None), and_(pushes.c.due.is_not(None), _unsaid()))
         mine = and_(pushes.c.subject.in_(numbers), pushes.c.adapter.in_(self.adapters))
         running = and_(stop_clocks.c.subject.in_(numbers), stop_clocks.c.adapter.in_(self.adapters))
@@ -126,6 +128,9 @@ class Keeper:
             *db.scalars(select(pushes.c.subject).where(mine, on_its_way)),
             *db.scalars(select(stop_clocks.c.subject).where(running, stop_clocks.c.confirmed.is_(None))),
             *db.scalars(select(asked.c.subject).where(asked.c.subject.in_(numbers), open_)),
+            *db.scalars(
+                select(subjects.c.number).where(subjects.c.number.in_(numbers), subjects.c.number.in_(asking()))
+            ),
         }
 
     # -- counting -----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select, union
 
 from bridge.decide import Decision, Spans, gate, has_guardian, is_live, settled, stands_alone
 from bridge.notices import Wording
@@ -18,7 +18,7 @@ from bridge.store.approvals import ApprovalBook
 from bridge.store.bought import brought, note, noted
 from bridge.store.breaches import BreachBook
 from bridge.store.campaigns import Campaign, Campaigns
-from bridge.store.case_files import darken
+from bridge.store.case_files import asking, darken
 from bridge.store.cases import CaseBook
 from bridge.store.departments import Departments
 from bridge.store.door import Batch, Stop, remember_stops
@@ -335,14 +335,15 @@ class Store(Reads):
         """What taking in a list would do."""
         return Rehearsal(self.database, self.rows, begun)
 
-    def overdue_requests(self, now: datetime) -> Select[int]:
-        """Whose request is too old; for counting."""
-        return unconfirmed(now - self.limits(now).pending_ttl)
+    def overdue_requests(self, now: datetime) -> list[Select[int]]:
+        """Whose request is too old: who never confirmed, and children whose guardian never did (CON-06, R9, KID-01)."""
+        cutoff = now - self.limits(now).pending_ttl
+        return [_not_asking(late) for late in (unconfirmed(cutoff), unguarded(cutoff))]
 
     def overdue_quarantined(self, channels: Collection[str], now: datetime) -> Select[int]:
-        """Whom only these channels brought, too long ago; for counting."""
+        """Whom only these channels brought, too long ago."""
         asked = now - self.limits(now).pending_ttl
-        return quarantined(self.numbers(channels), asked, now - QUARANTINE)
+        return _not_asking(quarantined(self.numbers(channels), asked, now - QUARANTINE))
 
     def forget_requests(self) -> int:
         """Delete people who never confirmed, with their address, once their request is too old (CON-06, R9).
@@ -350,9 +351,7 @@ class Store(Reads):
         A child counts as confirmed when her guardian has confirmed too (KID-01).
         """
         now = self.clock()
-        cutoff = now - self.limits(now).pending_ttl
-        return self._forget(unconfirmed(cutoff), now) + self._forget(unguarded(cutoff), now)
-        return self._forget(self.overdue_requests(now), now)
+        return sum(self._forget(late, now) for late in self.overdue_requests(now))
 
     def forget_quarantined(self, channels: Collection[str]) -> int:
         """Delete people whom only somebody else's lists brought, by these channels, and who have no proof (CHN-04)."""
@@ -380,10 +379,10 @@ class Store(Reads):
         limits = self.limits(now)
         return Keeper(self.rows, self.adapters, database=self.database, now=now, limits=limits, spans=spans)
 
-    def count(self, people: Select[int]) -> int:
-        """How many these are."""
+    def count(self, *people: Select[int]) -> int:
+        """How many these are, each once."""
         with self.database.reading() as db:
-            return db.scalar(select(func.count()).select_from(people.subquery())) or 0
+            return db.scalar(select(func.count()).select_from(union(*people).subquery())) or 0
 
     def ask_once_more(self, campaign: Campaign, size: int, *, confirmed: bool, new: bool) -> int:
         """Come to some contacts of a campaign and promise each who may be asked her one mail, in one transaction (R11).
@@ -400,7 +399,7 @@ class Store(Reads):
         now = self.clock()
         self.rows.names.catch_up()
         with self.database.reading() as db:
-            late = select(asked.c.subject).where(asked.c.due <= now, asked.c.subject.is_not(None))
+            late = _not_asking(select(asked.c.subject).where(asked.c.due <= now, asked.c.subject.is_not(None)))
             found = sorted(set(db.scalars(late.order_by(asked.c.due).limit(100))))
         if not found:
             return 0
@@ -620,6 +619,11 @@ class Store(Reads):
                 by_hash.setdefault(entry.value, []).append(email)
         rows = listed(_IDS, batch.db, tuple(by_hash))
         return {email: subject for subject, lookup in rows for email in by_hash[lookup]}
+
+
+def _not_asking(people: Select[int]) -> Select[int]:
+    """Those of them who wait for no answer that takes what is kept of them."""
+    return people.where(people.selected_columns[0].not_in(asking()))
 
 
 def _may_be_told(batch: Batch, number: int) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from bridge.decide import as_bits, common, concerns, lacking, standing
 from bridge.seals import Seals
@@ -15,7 +15,19 @@ from bridge.store.rows import COLUMNS, Opened, Rows, clear_event, listed, open_e
 from bridge.store.sql import AnyRow, Sql
 from bridge.store.triggers import missing_triggers
 from bridge.store.values import Person
-from bridge.tables import STATUSES, asked, breach_told, cases, corrections, events, looks, moves, person_keys, subjects
+from bridge.tables import (
+    STATUSES,
+    asked,
+    breach_told,
+    cases,
+    corrections,
+    events,
+    looks,
+    moves,
+    person_keys,
+    pushes,
+    subjects,
+)
 from bridge.tables import moment as moment_of
 from bridge.vault import FIRST, Sealed, Vault, digest
 from bridge.vocabulary import EVERY_PURPOSE, ConsentEvent, EventType
@@ -267,6 +279,13 @@ def _strays(db: Connection, vault: Vault) -> Iterator[Problem]:
             open_case(vault, row)
         except Sealed as error:
             yield Problem(f"request {row.id}", f"cannot be opened: {error}")
+    last = select(func.coalesce(func.max(events.c.number), 0)).where(events.c.subject == pushes.c.subject)
+    told = select(subjects.c.id, last.scalar_subquery().label("last")).join(
+        pushes, pushes.c.subject == subjects.c.number
+    )
+    later = or_(pushes.c.wanted > last.scalar_subquery(), pushes.c.put > last.scalar_subquery())
+    for row in db.execute(told.where(later).distinct()):  # blanked, as only an erasure may be
+        yield Problem(f"{row.id}/{row.last + 1}", "this event is missing: a platform was to be told of it")
     keys = select(person_keys.c.subject)
     for row in db.execute(select(subjects.c.id).where(subjects.c.number.not_in(keys))):
         yield Problem(row.id, "the key of this person is gone: nothing of her can be opened")

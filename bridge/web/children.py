@@ -136,14 +136,14 @@ def answer_of_age(token: str) -> Response:
         done, words = bridge().guardians.say_of_age(token)
     except (ExpiredLink, Late) as error:
         return confirm_late(error)
-    return confirmed(words, again=done is Confirmed.AGAIN)
+    return confirmed(words, done)
 
 
 def _of_age_page(token: str, *, missing: bool = False) -> Response:
     house = bridge()
     _person, words, answered = house.guardians.asked_of_age(token)
     if answered:
-        return confirmed(words, again=True)
+        return confirmed(words, Confirmed.AGAIN)
     age = house.policy.age.years
     spoken = language(words[0].language)
     say = house.texts.gettext

@@ -24,6 +24,7 @@ _TYPES: Mapping[str, tuple[str, str]] = {
     "json": (access.JSON, "application/json"),
     "csv": (access.CSV, "text/csv"),
     "html": (access.HTML, "text/html"),
+    "receipts": (access.RECEIPTS, "application/ld+json"),
 }
 
 #: Sections that stand open: the rest of the page is long.
@@ -60,6 +61,8 @@ def _download(_token: str, own: Own) -> Response:
     if not name:
         abort(400)
     made = access.files(bridge(), own.person, _spoken(own))
+    if name not in made:
+        abort(400)
     response = make_response(made[name])
     response.headers["Content-Type"] = f"{kind}; charset=utf-8"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -208,7 +211,7 @@ def _page(
     house = bridge()
     spoken = own.language if switch else _spoken(own)
     found = access.collect(house, own.person.email)
-    if found is None or found.held is None:
+    if found is None or found.held is None or found.person is None or found.person.id != own.person.id:
         raise UnknownSubject("erased at this moment")
     sections = access.document(house, found, spoken).sections
     return page(
@@ -220,6 +223,7 @@ def _page(
         email=own.person.email,
         sections=sections[:_OPEN],
         more=sections[_OPEN:],
+        has_receipts=access.has_receipts(house, found),
         asked=bool(found.held.copies),
         waiting=any(copy.facts is None for copy in found.held.copies),
         platforms=_platforms(house.store.adapters),

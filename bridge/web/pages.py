@@ -179,7 +179,7 @@ def confirm(token: str) -> Response:
         answer, words = bridge().acts.confirm(token)
     except (ExpiredLink, Late) as error:
         return confirm_late(error)
-    return confirmed(words, again=answer is Confirmed.AGAIN, waits=answer is Confirmed.WAITS)
+    return confirmed(words, answer)
 
 
 # -- the question that is put once ------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def ask_question(token: str) -> Response:
     except (ExpiredLink, Late) as error:
         return confirm_late(error)
     if not no:
-        return confirmed([words], again=True)
+        return confirmed([words], Confirmed.AGAIN)
     return page(
         "question",
         lang=language(words.language),
@@ -211,7 +211,7 @@ def answer_question(token: str) -> Response:
         answer, words = bridge().acts.say_yes(token)
     except (ExpiredLink, Late) as error:
         return confirm_late(error)
-    return confirmed([words], again=answer is Confirmed.AGAIN)
+    return confirmed([words], answer)
 
 
 # -- unsubscribe ------------------------------------------------------------------------------------------------

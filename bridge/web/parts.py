@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from bridge.acts import Ended
+from bridge.acts import Confirmed, Ended
 from bridge.links import ExpiredLink
 from bridge.notices import Wording
 from bridge.web.app import bridge, language, page
@@ -26,14 +26,15 @@ def shown(words: Wording) -> dict[str, object]:
     }
 
 
-def confirmed(words: Sequence[Wording], *, again: bool, waits: bool = False) -> Response:
-    """What she receives from now on; `waits`: once her parent or guardian has agreed as well (KID-01)."""
+def confirmed(words: Sequence[Wording], answer: Confirmed) -> Response:
+    """What she receives from now on; of a child once her parent or guardian has agreed as well (KID-01)."""
     return page(
         "confirmed",
         lang=language(words[0].language),
         purposes=[shown(one) for one in words],
-        again=again,
-        waits=waits,
+        again=answer is Confirmed.AGAIN,
+        waits=answer in (Confirmed.WAITS, Confirmed.UNASKED),
+        unasked=answer is Confirmed.UNASKED,
         for_children=all(one.purpose in bridge().policy.for_children for one in words),
         age=bridge().policy.age.years,
         preferences_url="/preferences",

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, abort, make_response, request
 
 from bridge import receipts
-from bridge.decide import is_live, standing
+from bridge.decide import STOPS, concerns, is_live, standing
 from bridge.verifier import Bad, check_receipt, receipts_in
-from bridge.vocabulary import Status
+from bridge.vocabulary import ConsentEvent, Status
 from bridge.web.app import bridge, language, page
 
 bp = Blueprint("receipts", __name__)
@@ -94,8 +94,15 @@ def _judge(receipt: dict[str, Any], spoken: str) -> Judged:
     now, limits = house.clock(), house.store.limits_now(house.clock())
     status, by = standing(found[1], purpose)
     given = status is Status.GIVEN
-    if yes:
-        told = "ended" if not given else "stands" if is_live(found[1], purpose, now, limits) else "old"
+    if yes and given and is_live(found[1], purpose, now, limits):
+        told = "again" if any(_ends(event, purpose, time) for event in found[1]) else "stands"
+    elif yes:
+        told = "old" if given else "ended"
     else:
         told = "again" if given and by and by.key != str(number) else "stands"
     return Judged(ours=True, purpose=name, yes=yes, time=time, now=told, since=by.time if by else None)
+
+
+def _ends(event: ConsentEvent, purpose: str, given: datetime) -> bool:
+    """Whether this ended the yes of that moment; within one second a stop wins."""
+    return event.type in STOPS and concerns(event, purpose) and event.time.replace(microsecond=0) >= given

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, abort
 
 from bridge import identity
 from bridge.store.case_files import Case, Proof, Told
+from bridge.store.cases import STOPPING
 from bridge.vocabulary import masked_email
 from bridge.web import forms
 from bridge.web.app import bridge, language, page
@@ -36,6 +37,8 @@ def _page(token: str, case: Case, told: Told | None, *, said: Proof | None) -> R
         action=f"/requests/{token}",
         said={Proof.LINK: "hers", Proof.DENIED: "denied", Proof.OWN_MAILBOX: "hers", None: None}[known],
         closed=case.closed is not None or told is None,
+        stopped=case.kind in STOPPING and told is not None,
+        link_url="/preferences",
         due=case.due,
         received=case.received,
         masked=masked_email(told.email) if told else "",

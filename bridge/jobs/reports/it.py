@@ -51,6 +51,7 @@ def figures(bridge: Bridge, language: str) -> dict[str, Any]:  # noqa: ARG001  (
         "schema": revision.head(),
         "adapters": list(bridge.settings.adapters),
         "last": {act: rfc3339(done[act]) if act in done else None for act in _ACTS},
+        "verified": None,  # `verify` writes nothing anywhere, so nobody knows
     }
 
 
@@ -88,6 +89,7 @@ def sections(bridge: Bridge, language: str, found: dict[str, Any]) -> list[Secti
         )
     days = {f"{key['ring']} {key['key']}": key["days"] for key in found["keys"] if key["days"] is not None}
     last = [[say(words), _moment(bridge, language, found["last"][act])] for act, words in _ACTS.items()]
+    last.append(["consent-bridge verify", say(mark("not known"))])
     aged = say(mark("Days since each key was first used"))
     when = say(mark("When it was last done, by the staff log"))
     return [
@@ -134,8 +136,8 @@ def _name(bridge: Bridge, language: str, name: str) -> str:
     if name == "mail":
         return bridge.texts.gettext(language, mark("mails"))
     adapter, _, erasures = name.partition(" ")
-    sender = bridge.policy.sender(adapter)
-    return f"{sender}, {bridge.texts.gettext(language, mark('erasures'))}" if erasures else sender
+    sender, kind = bridge.policy.sender(adapter), bridge.texts.gettext(language, mark("erasures"))
+    return f"{sender}, {kind}" if erasures else sender
 
 
 def _span(bridge: Bridge, language: str, seconds: float) -> str:

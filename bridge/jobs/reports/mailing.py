@@ -52,6 +52,7 @@ def _letter(bridge: Bridge, found: dict[str, Any], page: str, address: str, now:
         "postal_address": policy.mail.postal_address,
         "unsubscribe_url": None,
         "preferences_url": None,
+        "statement": None,
     }
     return Letter(
         sender=str(Address(display_name=policy.mail.sender_name, addr_spec=policy.mail.sender_address)),

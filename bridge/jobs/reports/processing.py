@@ -184,9 +184,13 @@ def _categories(policy: Policy, texts: Texts, language: str, told: Content) -> l
         people.append(say(language, "customers"))
     if any(channel.kind is ChannelKind.THIRD_PARTY for channel in policy.channels.values()):
         people.append(say(language, "people on lists of third parties, for at most a month"))
+    if policy.for_children:
+        people.append(say(language, "children, and a parent or guardian for as long as the mail to them waits"))
     data = [say(language, words) for key, words in KINDS_OF_DATA.items() if key != "link"]
     data += [field.label[language] for field in policy.fields.values()]
     data.append(say(language, "proof of each choice: when, where, which words were shown"))
+    if "age" in told["data"]:
+        data.append(told["data"]["age"]["text"])
     if "network" in told["duties"]:
         data.append(told["duties"]["network"]["title"])
     return [(say(language, "People"), "; ".join(people)), (say(language, "Data"), "; ".join(data))]
