@@ -387,6 +387,6 @@ def test_an_overdue_review_of_a_form_is_named(home: House) -> None:
 
 def test_an_old_key_is_a_hint_to_make_a_new_one(home: House) -> None:
     """KEY-03."""
-    assert not any("key" in subject for subject in notes(at_home(home)))
+    assert not any("link key" in subject for subject in notes(at_home(home)))
     home.clock.forward(days=800)
     assert "keys rotate link" in notes(at_home(home))["link key link1"]

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from bridge.bootstrap import Bridge, write_private
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, look_up, make_bridge, show
 from bridge.cli.staff import staff_act
 from bridge.evidence import Found, as_data, look
 from bridge.store import BadInput
 from bridge.testimony import document
-from bridge.vault import Sealed
 
 _NAMES = ("evidence.json", "evidence.txt", "evidence.html")
 _PACK, _CHECKER, _KANTARA = "evidence-pack.jsonl", "verify_pack.py", "receipts-kantara.json"
@@ -45,21 +44,8 @@ def evidence(email: str, out: Path | None, kantara: bool, language: str | None, 
     if kantara and out is None:
         raise click.UsageError("--kantara needs --out")
     bridge = make_bridge()
-    languages = bridge.policy.languages
-    if language is not None and language not in languages:
-        fail(f"no language {language!r} in the policy; there are: {', '.join(languages)}")
-    email = address(email)
-    try:
-        found = look(bridge, email)
-    except Sealed:
-        fail("what is kept of this person cannot be opened: run consent-bridge verify")
-    if found is None:
-        moved = bridge.store.has_moved(email)
-        fail(
-            "whoever had this address is here under a newer one: ask with that"
-            if moved
-            else "no such person here, and nothing on the stop list: never signed up, or forgotten"
-        )
+    languages, email = bridge.policy.languages, address(email)
+    found = look_up(look, bridge, email, language)
     if out:
         _write(bridge, found, out, language or languages[0], kantara=kantara)
     elif json_:

@@ -8,9 +8,8 @@ import click
 
 from bridge.access import CSV, HTML, JSON, as_data, collect, document, written
 from bridge.bootstrap import write_private
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, look_up, make_bridge, show
 from bridge.cli.staff import staff_act
-from bridge.vault import Sealed
 
 
 @click.command()
@@ -36,21 +35,8 @@ def export(email: str, out: Path | None, language: str | None, json_: bool) -> N
              consent-bridge export - --json < letter-12.txt
     """
     bridge = make_bridge()
-    languages = bridge.policy.languages
-    if language is not None and language not in languages:
-        fail(f"no language {language!r} in the policy; there are: {', '.join(languages)}")
-    email = address(email)
-    try:
-        found = collect(bridge, email)
-    except Sealed:
-        fail("what is kept of this person cannot be opened: run consent-bridge verify")
-    if found is None:
-        moved = bridge.store.has_moved(email)
-        fail(
-            "whoever had this address is here under a newer one: ask with that"
-            if moved
-            else "no such person here, and nothing on the stop list: never signed up, or forgotten"
-        )
+    languages, email = bridge.policy.languages, address(email)
+    found = look_up(collect, bridge, email, language)
     own = found.person.language if found.person else ""
     spoken = language or (own if own in languages else languages[0])
     if found.person is None and bridge.store.has_moved(email):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -27,6 +27,8 @@ _UNREAD = "bridge.cli.unread"
 _WHO = "BRIDGE_OPERATOR"
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_Found = TypeVar("_Found")
 
 
 def env_file(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,3 +195,24 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
     return True
+
+
+def look_up(
+    look: Callable[[Bridge, str], _Found | None], bridge: Bridge, email: str, language: str | None = None
+) -> _Found:
+    """What `look` finds of an address; ends the command with what to do where that is nothing, or no such language."""
+    languages = bridge.policy.languages
+    if language is not None and language not in languages:
+        fail(f"no language {language!r} in the policy; there are: {', '.join(languages)}")
+    try:
+        found = look(bridge, email)
+    except Sealed:
+        fail("what is kept of this person cannot be opened: run consent-bridge verify")
+    if found is None:
+        moved = bridge.store.has_moved(email)
+        fail(
+            "whoever had this address is here under a newer one: ask with that"
+            if moved
+            else "no such person here, and nothing on the stop list: never signed up, or forgotten"
+        )
+    return found

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -16,6 +17,10 @@ from bridge.files import whole
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
 _LANGUAGE = click.option("--language", help="One of your policy's languages; else its first.")
+
+#: How a register may be written: to print and for a spreadsheet; and for programs too.
+_PRINTED = (".html", ".csv")
+_KEPT = (*_PRINTED, ".json")
 
 #: Departments that have a report.
 _DEPARTMENTS = ("marketing", "sales", "support", "it", "management")
@@ -39,17 +44,10 @@ def channels(language: str | None, out: Path | None, json_: bool) -> None:
     Example: consent-bridge register channels
              consent-bridge register channels --out channels.html
     """
-    from bridge.jobs.reports.register import as_csv, as_html, as_text, collect
+    from bridge.jobs.reports import register as paper
 
     bridge = make_bridge()
-    found = collect(bridge, _spoken(bridge, language))
-    _tell(
-        found,
-        json_=json_,
-        text=lambda: as_text(found),
-        out=out,
-        kinds={".html": lambda: as_html(bridge, found, bridge.clock()), ".csv": lambda: as_csv(found)},
-    )
+    _show(bridge, paper, paper.collect(bridge, _spoken(bridge, language)), json_=json_, out=out, kinds=_PRINTED)
 
 
 @register.command()
@@ -65,21 +63,10 @@ def processors(language: str | None, out: Path | None, json_: bool) -> None:
     Example: consent-bridge register processors
              consent-bridge register processors --out processors.html
     """
-    from bridge.jobs.reports.parties import as_csv, as_html, as_text, collect
+    from bridge.jobs.reports import parties as paper
 
     bridge = make_bridge()
-    found = collect(bridge, _spoken(bridge, language))
-    _tell(
-        found,
-        json_=json_,
-        text=lambda: as_text(found),
-        out=out,
-        kinds={
-            ".html": lambda: as_html(bridge, found, bridge.clock()),
-            ".csv": lambda: as_csv(found),
-            ".json": lambda: _json(found),
-        },
-    )
+    _show(bridge, paper, paper.collect(bridge, _spoken(bridge, language)), json_=json_, out=out, kinds=_KEPT)
 
 
 @register.command()
@@ -96,21 +83,11 @@ def processing(processor: bool, language: str | None, out: Path | None, json_: b
     Example: consent-bridge register processing
              consent-bridge register processing --processor --out record.html
     """
-    from bridge.jobs.reports.processing import as_csv, as_html, as_text, collect
+    from bridge.jobs.reports import processing as paper
 
     bridge = make_bridge()
-    found = collect(bridge, _spoken(bridge, language), processor=processor)
-    _tell(
-        found,
-        json_=json_,
-        text=lambda: as_text(found),
-        out=out,
-        kinds={
-            ".html": lambda: as_html(bridge, found, bridge.clock()),
-            ".csv": lambda: as_csv(found),
-            ".json": lambda: _json(found),
-        },
-    )
+    found = paper.collect(bridge, _spoken(bridge, language), processor=processor)
+    _show(bridge, paper, found, json_=json_, out=out, kinds=_KEPT)
 
 
 @register.command()
@@ -153,17 +130,10 @@ def staff(since: datetime | None, language: str | None, out: Path | None, json_:
     Example: consent-bridge register staff --since 2026-11-01
              consent-bridge register staff --out staff.html
     """
-    from bridge.jobs.reports.staff import as_csv, as_html, as_text, collect
+    from bridge.jobs.reports import staff as paper
 
     bridge = make_bridge()
-    found = collect(bridge, _spoken(bridge, language), since)
-    _tell(
-        found,
-        json_=json_,
-        text=lambda: as_text(found),
-        out=out,
-        kinds={".html": lambda: as_html(bridge, found, bridge.clock()), ".csv": lambda: as_csv(found)},
-    )
+    _show(bridge, paper, paper.collect(bridge, _spoken(bridge, language), since), json_=json_, out=out, kinds=_PRINTED)
 
 
 @click.command()
@@ -225,8 +195,16 @@ def _mail(bridge: Bridge, departments: list[str], language: str | None) -> None:
         fail("\n".join(wrong))
 
 
-def _json(found: dict[str, Any]) -> str:
-    return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+def _show(
+    bridge: Bridge, paper: ModuleType, found: dict[str, Any], *, json_: bool, out: Path | None, kinds: Sequence[str]
+) -> None:
+    """A register, by the module that knows how it is written."""
+    ways: dict[str, Callable[[], str]] = {
+        ".html": lambda: paper.as_html(bridge, found, bridge.clock()),
+        ".csv": lambda: paper.as_csv(found),
+        ".json": lambda: json.dumps(found, ensure_ascii=False, indent=2) + "\n",
+    }
+    _tell(found, json_=json_, text=lambda: paper.as_text(found), out=out, kinds={kind: ways[kind] for kind in kinds})
 
 
 def _spoken(bridge: Bridge, language: str | None) -> str:

@@ -3,8 +3,7 @@
 from flask import Blueprint, Response, abort
 
 from bridge import identity
-from bridge.store.case_files import Case, Proof, Told
-from bridge.store.cases import STOPPING
+from bridge.store.case_files import STOPPING, Case, Proof, Told
 from bridge.vocabulary import masked_email
 from bridge.web import forms
 from bridge.web.app import bridge, language, page
