@@ -765,6 +765,7 @@ def test_she_is_erased_in_two_steps_and_nothing_is_left(house: House, an: Owner)
     assert "Wat blijft" in first.get_data(as_text=True)
     assert house.store.knows(an.email)
     done = an.does(link, "erase", sure="yes")
+    assert "?language=" not in done.text, "nobody can open this page once more"
     assert done.status_code == 200
     page = done.get_data(as_text=True)
     assert an.email not in page

@@ -54,7 +54,9 @@ KEPT = {
     "proof of your choices, after you left": mark(
         "The proof of your choices with your address, sealed and for nothing else, after you left"
     ),
-    "code on the stop list": mark("A fingerprint of your address, so that a stop stays a stop"),
+    "code on the stop list": mark(
+        "A fingerprint of your address, so that a stop stays a stop: as long as we mail anybody, and at least"
+    ),
     "backups": mark("A copy in our backups, after it is gone here"),
 }
 

@@ -272,7 +272,13 @@ def _retention(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
             say(language, "The proof of your choices with your address, sealed and for nothing else, after you left"),
             kept.evidence,
         ),
-        "stop_list": (say(language, "A fingerprint of your address, so that a stop stays a stop"), kept.stop_list),
+        "stop_list": (
+            say(
+                language,
+                "A fingerprint of your address, so that a stop stays a stop: as long as we mail anybody, and at least",
+            ),
+            kept.stop_list,
+        ),
         "bounced": (say(language, "An address that no longer exists"), kept.bounced),
         "requests": (say(language, "What you asked of us about your data"), kept.request_files),
         "backups": (say(language, "A copy in our backups, after it is gone here"), kept.backups),

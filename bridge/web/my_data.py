@@ -144,6 +144,7 @@ def _erase(token: str, own: Own) -> Response:
         platforms=_platforms(erased.platforms),
         backups=house.policy.retention.backups,
         stop_list=house.policy.retention.stop_list,
+        languages=(),  # this page cannot be opened again
     )
 
 
