@@ -575,6 +575,8 @@ _COUNT = count()
 @example(["news", "move", "both", "move", "none", "move"])
 @example(["object", "move", "both", "move", "restrict", "move", "lift"])
 @example(["left there", "move", "news", "move", "object", "move"])
+@example(["none", "restrict", "both", "lift"])
+@example(["restrict", "none", "both", "left there", "lift"])
 def test_in_any_order_her_last_word_counts_at_whichever_address(home: House, acts: list[str]) -> None:
     """R1 to R6, R13, R14, RGT-05, RGT-06: she is mailed for what she last said yes to, and for nothing else, wherever
     she is; no stop is lost and none overtaken by a move, there or back."""

@@ -101,8 +101,19 @@ def _new_yes(push: Push, purposes: Collection[str], limits: Limits) -> frozenset
         purpose
         for purpose, by in yes.items()
         if by is not None and by.confirmed and by.type is EventType.GIVEN
-        if revived or by.key in new or _is_agreed(push, new, purpose)
+        if revived or by.key in new or _is_agreed(push, new, purpose) or _is_released(push, new, by, limits)
     )
+
+
+def _is_released(push: Push, new: Collection[str], yes: ConsentEvent, limits: Limits) -> bool:
+    """Whether she said this yes while her data was restricted, and lifts that by these events of hers: until now the
+    ESP was told to hold her, so that the yes is news there (RGT-05)."""
+    if not any(event.type is EventType.UNRESTRICTED and event.key in new for event in push.history):
+        return False
+    said = next(place for place, event in enumerate(push.history) if event.key == yes.key)
+    if any(event.type is EventType.UNRESTRICTED for event in push.history[said : push.put]):
+        return False  # it was lifted before, and told then
+    return Block.RESTRICTED in blocks(push.history[:said], limits)
 
 
 def _is_agreed(push: Push, new: Collection[str], purpose: str) -> bool:
