@@ -28,7 +28,7 @@ from bridge.decide import (
 from bridge.decide import (
     guardian as guardians_yes,
 )
-from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links
+from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links, fingerprint
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
 from bridge.policy import Policy
@@ -50,7 +50,6 @@ from bridge.vocabulary import (
     Report,
     Status,
     masked_email,
-    short_hash,
 )
 
 log = logging.getLogger("bridge.acts")
@@ -205,7 +204,9 @@ class Acts:
             kind, moment = EventType.OF_AGE, now
         else:
             return []
-        proof = Evidence(request=claim.request, token=_short(token), at_least=answer, language=asked.evidence.language)
+        proof = Evidence(
+            request=claim.request, token=fingerprint(token), at_least=answer, language=asked.evidence.language
+        )
         event = ConsentEvent(
             type=kind,
             subject=asked.subject,
@@ -243,13 +244,13 @@ class Acts:
             self._in_time(story, claim)
             if _answered(story, claim.request):
                 return Plan(answer=Confirmed.AGAIN)
-            given = self._event(EventType.GIVEN, holder, claim.purpose, Method.CONFIRM_PAGE, self.clock())
+            given = by_reader(EventType.GIVEN, holder, claim.purpose, Method.CONFIRM_PAGE, self.clock())
             evidence = Evidence(
                 wording=words.sha256,
                 language=words.language,
                 request=claim.request,
                 template=claim.template or self._question,
-                token=_short(token),
+                token=fingerprint(token),
             )
             channel = proof(story, claim.purpose).channel  # where her address came from
             told = msgspec.structs.replace(
@@ -299,7 +300,7 @@ class Acts:
     def _stop(self, claim: Claim, purpose: str, method: Method, token: str) -> tuple[str, Person | None]:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
         if claim.request and purpose == claim.purpose:
-            stop = msgspec.structs.replace(stop, request=claim.request, token=_short(token))
+            stop = msgspec.structs.replace(stop, request=claim.request, token=fingerprint(token))
         try:
             return purpose, self._write_stop(stop)
         except (StoreAway, StoreBroken) as error:
@@ -431,7 +432,7 @@ class Acts:
         on = [p for p in on if p not in by_form]
 
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
-            events = [self._event(EventType.WITHDRAWN, holder, p, method, now) for p in off]
+            events = [by_reader(EventType.WITHDRAWN, holder, p, method, now) for p in off]
             for purpose in on if fresh else ():
                 given = self._chosen(holder, self.notices.wording(purpose, language), asked, now, token)
                 if _is_late([*story, *events], given):
@@ -462,7 +463,7 @@ class Acts:
         def build(holder: Person, _story: list[ConsentEvent]) -> Plan:
             if holder.language == language:
                 return Plan()
-            event = self._event(EventType.CORRECTED, holder, EVERY_PURPOSE, _road(claim), now)
+            event = by_reader(EventType.CORRECTED, holder, EVERY_PURPOSE, _road(claim), now)
             detail = msgspec.structs.replace(event, evidence=Evidence(detail="language", language=language))
             return Plan(events=[detail], person=msgspec.structs.replace(holder, language=language))
 
@@ -475,7 +476,7 @@ class Acts:
         if until is None and claim.action is not Action.FRESH:
             raise NotByThisLink  # mails are forwarded: an old link may lower, never raise (decision 8)
         kind = EventType.PAUSED if until else EventType.RESUMED
-        event = self._event(kind, person, EVERY_PURPOSE, _road(claim), now)
+        event = by_reader(kind, person, EVERY_PURPOSE, _road(claim), now)
         if until:
             event = msgspec.structs.replace(event, until=datetime.combine(until, time(), self.policy.zone))
         self.store.record([event])
@@ -568,34 +569,22 @@ class Acts:
         return waiting or asked
 
     def _given(self, person: Person, asked: ConsentEvent, claim: Claim, token: str) -> ConsentEvent:
-        event = self._event(EventType.GIVEN, person, asked.purpose, Method.CONFIRM_PAGE, self.clock())
-        evidence = msgspec.structs.replace(asked.evidence, template=self._template, token=_short(token))
+        event = by_reader(EventType.GIVEN, person, asked.purpose, Method.CONFIRM_PAGE, self.clock())
+        evidence = msgspec.structs.replace(asked.evidence, template=self._template, token=fingerprint(token))
         return msgspec.structs.replace(
             event, asked=claim.made, channel=asked.channel, notice=asked.notice, evidence=evidence
         )
 
     def _chosen(self, person: Person, words: Wording, asked: datetime, now: datetime, token: str) -> ConsentEvent:
-        event = self._event(EventType.GIVEN, person, words.purpose, Method.PREFERENCE_PAGE, now)
-        evidence = Evidence(wording=words.sha256, language=words.language, box="ticked", token=_short(token))
+        event = by_reader(EventType.GIVEN, person, words.purpose, Method.PREFERENCE_PAGE, now)
+        evidence = Evidence(wording=words.sha256, language=words.language, box="ticked", token=fingerprint(token))
         return msgspec.structs.replace(event, asked=asked, channel=PREFERENCES, notice=words.version, evidence=evidence)
-
-    def _event(self, kind: EventType, person: Person, purpose: str, method: Method, now: datetime) -> ConsentEvent:
-        return ConsentEvent(
-            type=kind,
-            subject=person.id,
-            time=now,
-            received=now,
-            source=READER,
-            method=method,
-            key=new_id(),
-            purpose=purpose,
-        )
 
     def _write_stop(self, stop: Parked) -> Person | None:
         def event(person: Person) -> ConsentEvent:
             if not stop.request:
-                return self._event(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
-            no = self._event(EventType.REFUSED, person, stop.purpose, stop.method, stop.time)
+                return by_reader(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
+            no = by_reader(EventType.REFUSED, person, stop.purpose, stop.method, stop.time)
             evidence = Evidence(request=stop.request, template=self._question, token=stop.token)
             return msgspec.structs.replace(no, evidence=evidence)
 
@@ -686,6 +675,15 @@ def _parked(adapter: str, news: Sequence[News]) -> ParkedNews:
     return ParkedNews(adapter=adapter, news=msgspec.Raw(msgspec.json.encode(news)))
 
 
-def _short(token: str) -> str:
-    """Which link was used, without keeping the link."""
-    return short_hash(token.encode())
+def by_reader(kind: EventType, person: Person, purpose: str, method: Method, now: datetime) -> ConsentEvent:
+    """What she does at this moment, as an event."""
+    return ConsentEvent(
+        type=kind,
+        subject=person.id,
+        time=now,
+        received=now,
+        source=READER,
+        method=method,
+        key=new_id(),
+        purpose=purpose,
+    )

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bridge.acts import Acts, Confirmed, Ended, Late
+from bridge.acts import Acts, Confirmed, Ended, Late, by_reader
 from bridge.decide import (
     STOPS,
     concerns,
@@ -20,22 +20,21 @@ from bridge.decide import (
     settled,
     whole,
 )
-from bridge.links import Action, BadLink, Claim
+from bridge.links import Action, BadLink, Claim, fingerprint
 from bridge.mailer import template_hash
 from bridge.notices import Wording
 from bridge.store import Plan
 from bridge.store.values import Person
 from bridge.vault import new_id
 from bridge.vocabulary import (
+    EVERY_PURPOSE,
     GUARDIAN,
-    READER,
     ConsentEvent,
     EventType,
     Evidence,
     MailKind,
     Method,
     masked_email,
-    short_hash,
 )
 
 T = EventType
@@ -179,7 +178,7 @@ class Guardians:
             language=seen.language,
             request=claim.request,
             template=self._asks,
-            token=_short(token),
+            token=fingerprint(token),
         )
         now = self.acts.clock()
         return ConsentEvent(
@@ -220,18 +219,11 @@ class Guardians:
                 return Plan(answer=Confirmed.AGAIN)
             now = self.acts.clock()
             answer = f"{self.policy.age.years} yes"
-            told = Evidence(request=claim.request, token=_short(token), at_least=answer, template=self._asks_of_age)
-            grown = ConsentEvent(
-                type=T.OF_AGE,
-                subject=holder.id,
-                time=now,
-                received=now,
-                source=READER,
-                method=Method.CONFIRM_PAGE,
-                key=new_id(),
-                asked=claim.made,
-                evidence=told,
+            told = Evidence(
+                request=claim.request, token=fingerprint(token), at_least=answer, template=self._asks_of_age
             )
+            grown = by_reader(T.OF_AGE, holder, EVERY_PURPOSE, Method.CONFIRM_PAGE, now)
+            grown = msgspec.structs.replace(grown, asked=claim.made, evidence=told)
             if not may_come_of_age(settled(story), now, self.store.limits(now)):
                 raise Ended
             channels = {e.purpose: e.channel for e in story if e.type is T.GIVEN and e.channel}
@@ -277,8 +269,3 @@ class Guardians:
 
 def _answered(story: Sequence[ConsentEvent], claim: Claim) -> bool:
     return any(e.type is T.GIVEN and e.evidence.request == claim.request for e in story)
-
-
-def _short(token: str) -> str:
-    """Which link was used, without keeping the link."""
-    return short_hash(token.encode())

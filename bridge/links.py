@@ -18,7 +18,7 @@ import msgspec
 from itsdangerous import BadData, URLSafeSerializer, base64_decode, base64_encode
 
 from bridge.mac import mac
-from bridge.vocabulary import EVERY_PURPOSE, normal_email
+from bridge.vocabulary import EVERY_PURPOSE, normal_email, short_hash
 
 _VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,3 +141,8 @@ def _claim(action: Action, payload: object) -> Claim:
 
 def _moment(seconds: int) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)  # `fromtimestamp` has an error of its own on each system
+
+
+def fingerprint(token: str) -> str:
+    """Which link was used, for the evidence of what it did, without keeping the link."""
+    return short_hash(token.encode())

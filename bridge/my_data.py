@@ -9,22 +9,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from bridge.acts import Acts, Late
+from bridge.acts import Acts, Late, by_reader
 from bridge.decide import FOR_ALL, MAILABLE, after_restriction, blocks, standing
-from bridge.links import Action, Claim
+from bridge.links import Action, Claim, fingerprint
 from bridge.store import Erased, Moved, Plan
 from bridge.store.values import Person
-from bridge.vault import new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
-    READER,
     Block,
     ConsentEvent,
     EventType,
     Evidence,
     Method,
     normal_email,
-    short_hash,
 )
 
 #: The detail of a correction: what was changed, never to what.
@@ -93,7 +90,7 @@ class MyData:
             changed += [name for name in told if told[name] != holder.fields.get(name, "")]
             if not changed:
                 return Plan()
-            evidence = Evidence(detail=" ".join(changed), language=language, token=_short(token))
+            evidence = Evidence(detail=" ".join(changed), language=language, token=fingerprint(token))
             event = msgspec.structs.replace(_event(EventType.CORRECTED, holder, now), evidence=evidence)
             return Plan(events=[event], person=after, answer="changed")
 
@@ -132,7 +129,7 @@ class MyData:
             return Moved.MOVED, asked
         claim = self._acts.links.read(Action.MOVE, token, self._acts.clock())
         event = _event(EventType.MOVED, asked.person, self._acts.clock(), Method.CONFIRM_PAGE)
-        evidence = Evidence(request=claim.request, token=_short(token))
+        evidence = Evidence(request=claim.request, token=fingerprint(token))
         told = msgspec.structs.replace(event, asked=claim.made, evidence=evidence)
         came = self._store.move(asked.person, told, anew=self._anew)
         if came is Moved.VOID:
@@ -176,16 +173,7 @@ class MyData:
 
 
 def _event(kind: EventType, person: Person, now: datetime, method: Method = Method.PREFERENCE_PAGE) -> ConsentEvent:
-    return ConsentEvent(
-        type=kind,
-        subject=person.id,
-        time=now,
-        received=now,
-        source=READER,
-        method=method,
-        key=new_id(),
-        purpose=EVERY_PURPOSE,
-    )
+    return by_reader(kind, person, EVERY_PURPOSE, method, now)
 
 
 def _on(history: list[ConsentEvent]) -> list[str]:
@@ -195,8 +183,3 @@ def _on(history: list[ConsentEvent]) -> list[str]:
 
 def _is_on(history: list[ConsentEvent]) -> bool:
     return bool(_on(history))
-
-
-def _short(token: str) -> str:
-    """Which link was used, without keeping the link."""
-    return short_hash(token.encode())

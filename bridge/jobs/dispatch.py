@@ -118,13 +118,7 @@ class Dispatcher:
         self._threads.append(thread)
 
     def _replay(self) -> None:
-        while not self._stop.wait(_IDLE_SECONDS):
-            try:
-                self.bridge.acts.replay()
-            except StoreAway:
-                continue
-            except Exception as error:  # the stops stay parked
-                log.error("parked stops: %s, tried again later", type(error).__name__)
+        self._each(_IDLE_SECONDS, "parked stops", self.bridge.acts.replay)
 
     def stop(self, seconds: float = 10.0) -> None:
         """Let each lane finish what it holds, then end."""
@@ -152,56 +146,50 @@ class Dispatcher:
                 self._wake.wait(_IDLE_SECONDS)
                 self._wake.clear()
 
-    def _look_at_the_clock(self) -> None:
-        while not self._stop.wait(60.0):
+    def _each(self, seconds: float, what: str, chore: Callable[[], object]) -> None:
+        """Do a chore every so many seconds, until `stop`. What fails now is done later: such a thread must not end."""
+        while not self._stop.wait(seconds):
             try:
-                self._watch.look()
-                self._requests.look()
+                chore()
             except StoreAway:
                 continue
-            except Exception as error:  # an alarm that could not be raised now is raised later
-                log.error("withdrawal clock: %s, looked at again later", type(error).__name__)
+            except Exception as error:
+                log.error("%s: %s, tried again later", what, type(error).__name__)
+
+    def _look_at_the_clock(self) -> None:
+        self._each(60.0, "withdrawal clock", self._raise_alarms)
+
+    def _raise_alarms(self) -> None:
+        self._watch.look()
+        self._requests.look()
 
     def _ask(self) -> None:
-        while not self._stop.wait(60.0):
-            try:
-                while self._asker.look() and not self._stop.is_set():
-                    pass
-            except StoreAway:
-                continue
-            except Exception as error:  # whoever was not asked or let go now is later
-                log.error("asking once more: %s, tried again later", type(error).__name__)
+        self._each(60.0, "asking once more", lambda: self._until_done(self._asker.look))
 
     def _seal(self) -> None:
-        while not self._stop.wait(60.0):
-            try:
-                self._notary.look()
-            except StoreAway:
-                continue
-            except Exception as error:  # what is not covered now is covered by the next one
-                log.error("checkpoint: %s, tried again later", type(error).__name__)
+        self._each(60.0, "checkpoint", self._notary.look)
+
+    def _until_done(self, look: Callable[[], int]) -> None:
+        while look() and not self._stop.is_set():
+            pass
 
     def _purge(self) -> None:
         rounds, daily = count(), 0
-        while not self._stop.wait(60.0):
+
+        def chore() -> None:
+            nonlocal daily
             number = next(rounds)
-            try:
-                while self.bridge.store.end_guardians() and not self._stop.is_set():
-                    pass
-                gone = self.bridge.store.forget_requests()
-                self.bridge.store.forget_wishes()
-                if number % _EACH_HOUR == 0:
-                    self._purge_quarantine()
-                if number >= daily:
-                    self.purge()
-                    daily = number + _EACH_DAY
-            except StoreAway:
-                continue
-            except Exception as error:  # what was not forgotten now is forgotten later: this thread must not end
-                log.error("retention: %s, tried again later", type(error).__name__)
-                continue
-            if gone:
+            self._until_done(self.bridge.store.end_guardians)
+            if gone := self.bridge.store.forget_requests():
                 log.info("unconfirmed requests deleted: %d", gone)
+            self.bridge.store.forget_wishes()
+            if number % _EACH_HOUR == 0:
+                self._purge_quarantine()
+            if number >= daily:
+                self.purge()
+                daily = number + _EACH_DAY
+
+        self._each(60.0, "retention", chore)
 
     def _purge_quarantine(self) -> None:
         """Whom somebody else's list brought without a proof is kept for less than a month (CHN-04)."""

@@ -27,10 +27,8 @@ class Looker:
         pusher, queue = self.pusher, self.pusher.bridge.store.queue
         if not queue.looks.has_due(pusher.name):
             return 0
-        if pusher.circuit.is_open and queue.has_pushes(pusher.name, stops=True):
-            return 0  # an ESP that is away is probed with a stop first
-        with pusher.circuit.turn(urgent=False) as turn, pusher.connection(turn) as free:
-            if not free:
+        with pusher.spare_turn() as turn:
+            if turn is None:
                 return 0
             found = queue.looks.claim(pusher.name, turn.most or _AT_ONCE)
             if found:

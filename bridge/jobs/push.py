@@ -112,6 +112,16 @@ class Pusher:
         with book.one(self.name, self.adapter.connections, urgent=turn.urgent) as free:
             yield free
 
+    @contextmanager
+    def spare_turn(self) -> Iterator[Turn | None]:
+        """A turn with a connection for what may wait; None when there is none. An ESP that is away is probed with a
+        stop first."""
+        if self.circuit.is_open and self.bridge.store.queue.has_pushes(self.name, stops=True):
+            yield None
+            return
+        with self.circuit.turn(urgent=False) as turn, self.connection(turn) as free:
+            yield turn if free else None
+
     # -- telling ------------------------------------------------------------------------------------------------
 
     def _tell(self, *, stops: bool, most: int) -> int:
