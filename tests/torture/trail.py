@@ -75,8 +75,7 @@ class Trail:
 
     def follow_mails(self) -> None:
         """From now on this process says what it does with each mail."""
-        claim, finish, send = WorkQueue.claim_mails, WorkQueue.finish_mail, Smtp.send
-        put_off = WorkQueue.put_off_mail
+        claim, put_off, send = WorkQueue.claim_mails, WorkQueue.put_off_mail, Smtp.send
 
         def claimed(queue: WorkQueue, most: int = 20) -> Any:
             since = self.clock.lived()
@@ -96,13 +95,16 @@ class Trail:
                 found: str | None = db.scalar(select(outbox.c.lease).where(outbox.c.id == mail.id))
                 return found
 
-        def finished(queue: WorkQueue, mail: Any) -> None:
-            before = holder(queue, mail)
-            self.say("ends", id=mail.id)  # whoever is killed before the next line may have done it
-            finish(queue, mail)
-            with suppress(StoreAway):  # then nobody knows, and it counts as cut
-                after = holder(queue, mail)
-                self.say("done" if before == mail.lease and after is None else "lost", id=mail.id)
+        def ending(end: Callable[[WorkQueue, Any], None]) -> Callable[[WorkQueue, Any], None]:
+            def ended(queue: WorkQueue, mail: Any) -> None:
+                before = holder(queue, mail)
+                self.say("ends", id=mail.id)  # whoever is killed before the next line may have done it
+                end(queue, mail)
+                with suppress(StoreAway):  # then nobody knows, and it counts as cut
+                    after = holder(queue, mail)
+                    self.say("done" if before == mail.lease and after is None else "lost", id=mail.id)
+
+            return ended
 
         def sent(road: Smtp, letter: Letter, ready: Callable[[], None]) -> None:
             say = partial(self.say, id=letter.message_id[1:].partition("@")[0])
@@ -121,8 +123,9 @@ class Trail:
                 raise
             say("sent")
 
-        WorkQueue.claim_mails, WorkQueue.finish_mail = claimed, finished  # type: ignore[method-assign]
-        WorkQueue.put_off_mail, Smtp.send = later, sent  # type: ignore[method-assign]
+        for end in (WorkQueue.finish_mail, WorkQueue.drop_mail):
+            setattr(WorkQueue, end.__name__, ending(end))
+        WorkQueue.claim_mails, WorkQueue.put_off_mail, Smtp.send = claimed, later, sent  # type: ignore[method-assign]
 
 
 class Reading:
