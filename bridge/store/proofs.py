@@ -31,29 +31,65 @@ def _types(*kinds: EventType) -> str:
 _MAY = f"{_NUMBERS[Status.GIVEN]}, {_NUMBERS[Status.SOFT_OPT_IN]}"
 _YES = _types(EventType.GIVEN, EventType.ENROLLED)
 _SAY_YES = _types(EventType.REQUESTED, EventType.GIVEN, EventType.ENROLLED, EventType.IMPORTED)
-#: Stops that lie before what a record says, a question that is asked anew, a move, a child: her whole story is needed.
-_SPECIAL = (
-    f"(r.status IN ({_NUMBERS[Status.REQUESTED]}, {_NUMBERS[Status.EXPIRED]}) "
-    "OR EXISTS (SELECT 1 FROM events q WHERE q.subject = r.subject "
-    f"AND (q.type IN ({_types(EventType.MOVED, EventType.CHILD_DECLARED)}) "
-    f"OR (q.type = {_TYPES[EventType.REQUESTED]} AND q.purpose = r.purpose AND q.time > r.since))))"
+#: Who is read one by one: stops that lie before what a record says, a question that is asked anew, a move, a child.
+_WHOLE = f"r.status IN ({_NUMBERS[Status.REQUESTED]}, {_NUMBERS[Status.EXPIRED]})"
+_TURNED = f"q.type IN ({_types(EventType.MOVED, EventType.CHILD_DECLARED)})"
+_ANEW = f"q.type = {_TYPES[EventType.REQUESTED]} AND q.purpose = r.purpose AND q.time > r.since"
+#: The event that says yes, or only says so.
+_SAID = (
+    f"{{0}}.subject = r.subject AND {{0}}.purpose = r.purpose AND {{0}}.type IN ({_SAY_YES}) "
+    f"AND (r.status NOT IN ({_MAY}) OR ({{0}}.time = r.since AND {{0}}.type IN ({_YES})))"
 )
-#: Each person's purposes, each with the event that says yes, or only says so.
-_EACH = (
-    "SELECT {columns} FROM records r LEFT JOIN events p ON p.subject = r.subject AND p.number = ("
-    "SELECT x.number FROM events x WHERE x.subject = r.subject AND x.purpose = r.purpose "
-    f"AND x.type IN ({_SAY_YES}) AND (r.status NOT IN ({_MAY}) OR (x.time = r.since AND x.type IN ({_YES}))) "
-    "ORDER BY x.time DESC, x.number DESC LIMIT 1) "
-    "LEFT JOIN unproven u ON u.subject = r.subject AND u.purpose = r.purpose "
-    f"WHERE r.subject > ? AND r.subject <= ? AND NOT {_SPECIAL}"
+_STANDS = "r.subject, r.purpose, r.status, r.since, p.time, p.channel, p.notice"
+
+
+class _Way(NamedTuple):
+    """How a database is asked best: SQLite looks each of them up, PostgreSQL reads a range of each table once."""
+
+    each: str  # people's purposes with their events, as `e`, but for those who are read one by one
+    special: str  # these, as `r`
+    ranges: tuple[int, int]  # how often each of the two is told from which number to which
+
+
+_SPECIAL = f"({_WHOLE} OR EXISTS (SELECT 1 FROM events q WHERE q.subject = r.subject AND ({_TURNED} OR ({_ANEW}))))"
+_SQLITE = _Way(
+    each=f"(SELECT {_STANDS} FROM records r LEFT JOIN events p ON p.subject = r.subject AND p.number = ("
+    f"SELECT x.number FROM events x WHERE {_SAID.format('x')} ORDER BY x.time DESC, x.number DESC LIMIT 1) "
+    f"WHERE r.subject > ? AND r.subject <= ? AND NOT {_SPECIAL}) e",
+    special=f"records r WHERE r.subject > ? AND r.subject <= ? AND {_SPECIAL}",
+    ranges=(1, 1),
 )
+_FOUND = "SELECT r.subject, r.purpose FROM records r "
+_ONES = (
+    f"({_FOUND} WHERE r.subject > ? AND r.subject <= ? AND {_WHOLE} "
+    f"UNION {_FOUND} JOIN events q ON q.subject = r.subject WHERE q.subject > ? AND q.subject <= ? AND {_TURNED} "
+    f"UNION {_FOUND} JOIN events q ON q.subject = r.subject WHERE q.subject > ? AND q.subject <= ? AND {_ANEW}) "
+)
+_POSTGRESQL = _Way(
+    each=f"(SELECT DISTINCT ON (r.subject, r.purpose) {_STANDS} FROM records r "
+    f"LEFT JOIN events p ON {_SAID.format('p')} AND p.subject > ? AND p.subject <= ? "
+    f"LEFT JOIN {_ONES} s ON s.subject = r.subject AND s.purpose = r.purpose "
+    "WHERE r.subject > ? AND r.subject <= ? AND s.subject IS NULL "
+    "ORDER BY r.subject, r.purpose, p.time DESC, p.number DESC) e",
+    special=f"{_ONES} r",
+    ranges=(5, 3),
+)
+_WAYS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
+
 #: When it was said, whatever it is.
-_TIME = f"CASE WHEN r.status = {_NUMBERS[Status.UNKNOWN]} THEN p.time ELSE r.since END"
-_SEEN = "(SELECT max(y.number) FROM events y WHERE y.subject = r.subject)"
-_ONE_BY_ONE = Sql(
-    f"SELECT r.subject, r.purpose, {_SEEN} FROM records r WHERE r.subject > ? AND r.subject <= ? AND {_SPECIAL}"
-)
-_LISTED = Sql(_EACH.format(columns=f"r.subject, r.purpose, {_SEEN}, r.status, u.missing, p.channel, p.notice, {_TIME}"))
+_TIME = f"CASE WHEN e.status = {_NUMBERS[Status.UNKNOWN]} THEN e.time ELSE e.since END"
+_SEEN = "(SELECT max(y.number) FROM events y WHERE y.subject = {}.subject)"
+_UNPROVEN = "LEFT JOIN unproven u ON u.subject = e.subject AND u.purpose = e.purpose"
+_ONE_BY_ONE = {
+    name: Sql(f"SELECT r.subject, r.purpose, {_SEEN.format('r')} FROM {way.special}") for name, way in _WAYS.items()
+}
+_LISTED = {
+    name: Sql(
+        f"SELECT e.subject, e.purpose, {_SEEN.format('e')}, e.status, u.missing, e.channel, e.notice, {_TIME} "
+        f"FROM {way.each} {_UNPROVEN}"
+    )
+    for name, way in _WAYS.items()
+}
 _GAPS = Sql("SELECT subject, purpose, missing FROM unproven WHERE subject IN ({})")
 _LAST = Sql("SELECT coalesce(max(number), 0) FROM subjects")
 
@@ -102,15 +138,15 @@ class Proofs:
         of one."""
         cuts = [micros(each) for each in moments]
         age = " + ".join(f"CASE WHEN {_TIME} <= ? THEN 1 ELSE 0 END" for _ in cuts) or "0"
-        columns = (
-            f"r.purpose AS a, r.status AS b, u.missing AS c, p.channel AS d, p.notice AS e, max({_TIME}), {age} AS f, "
-            "count(*)"
+        way = _WAYS[self._database.dialect]
+        query = Sql(
+            f"SELECT e.purpose AS a, e.status AS b, u.missing AS c, e.channel AS d, e.notice AS n, max({_TIME}), "
+            f"{age} AS f, count(*) FROM {way.each} {_UNPROVEN} GROUP BY a, b, c, d, n, f"
         )
-        query = Sql(_EACH.format(columns=columns) + " GROUP BY a, b, c, d, e, f")
         with self._database.looking() as db:
             found = [
                 Alike(self._text(db, purpose), self._proof(db, about), age, count)
-                for purpose, *about, age, count in query.rows(db, (*cuts, after, until))
+                for purpose, *about, age, count in query.rows(db, (*cuts, *(after, until) * way.ranges[0]))
             ]
             for contact in self._special(db, after, until):
                 time = contact.proof.time
@@ -120,10 +156,12 @@ class Proofs:
 
     def contacts(self, after: int, until: int) -> tuple[list[Contact], dict[int, str]]:
         """The same, each by itself, and everybody's address by number, of whoever can be read and is still here."""
+        name = self._database.dialect
         with self._database.looking() as db:
+            told = _LISTED[name].rows(db, (after, until) * _WAYS[name].ranges[0])
             found = [
                 Contact(number, self._text(db, purpose), self._proof(db, about), seen)
-                for number, purpose, seen, *about in _LISTED.rows(db, (after, until))
+                for number, purpose, seen, *about in told
             ]
             found = sorted([*found, *self._special(db, after, until)], key=lambda each: (each.number, each.purpose))
             people = self._rows.readable(db, sorted({contact.number for contact in found}))
@@ -135,7 +173,7 @@ class Proofs:
             return known_by(db, self._rows, emails)
 
     def _special(self, db: Hand, after: int, until: int) -> Iterator[Contact]:
-        pairs = _ONE_BY_ONE.rows(db, (after, until))
+        pairs = _ONE_BY_ONE[db.dialect].rows(db, (after, until) * _WAYS[db.dialect].ranges[1])
         if not pairs:
             return
         numbers = sorted({number for number, *_ in pairs})
