@@ -140,6 +140,46 @@ def test_a_stop_of_hers_that_we_wrote_there_is_no_news(far: Bulk, an: Reader, *,
     assert not compares(far)
 
 
+def test_what_we_wrote_there_after_her_complaint_is_no_news(far: Bulk, an: Reader) -> None:
+    """R6, ESP-03: she complains there and asks anew here; then we hear of it and write it there: her yes stands."""
+    complaint, link = complains_and_asks_anew(far, an)
+    far.house.store.hear(far.names[0], [complaint])
+    far.house.dispatch()
+    far.house.clock.forward(minutes=30)
+    far.house.client.post(link)
+    far.settle()
+
+    assert {p for p in ("newsletter", "offers") if an.may(p).may} == {"newsletter", "offers"}
+    if far.names == ["sendgrid"]:  # Mailchimp waits for her own answer to its mail
+        assert receives(far, an) == ["newsletter", "offers"]
+        assert not compares(far)
+
+
+@pytest.mark.parametrize("far", ["sendgrid"], indirect=True)  # at Mailchimp who complained cannot leave once more
+def test_a_stop_there_that_we_did_not_write_counts_beside_a_complaint(far: Bulk, an: Reader) -> None:
+    """ESP-02, R2: her complaint is heard and not written there yet; what she left there by herself since is a no."""
+    complaint, link = complains_and_asks_anew(far, an)
+    far.house.store.hear(far.names[0], [complaint])
+    leaves(far, an, purpose="newsletter")
+    far.house.client.post(link)
+    far.settle()
+
+    assert not an.may("newsletter").may
+
+
+def complains_and_asks_anew(far: Bulk, reader: Reader) -> tuple[Report, str]:
+    """The complaint that nobody has told us yet, and the link that confirms what she asked for since."""
+    reader.has_consented("newsletter")
+    far.settle()
+    leaves(far, reader, act="complain")
+    complaint = reader.told_by_esp(EventType.COMPLAINED)
+    far.house.clock.forward(days=2)
+    reader.signs_up("newsletter", "offers")
+    link = reader.link("/confirm/")
+    far.house.clock.forward(minutes=30)
+    return complaint, link
+
+
 def test_while_nobody_can_say_only_stops_are_sent(far: Bulk, an: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail closed, decision 23: the platform does not say what it holds: a yes waits, a no goes, nothing is lost."""
     an.has_consented("newsletter")

@@ -69,12 +69,20 @@ def is_explained(adapter: Adapter, look: Look, theirs: Stands) -> bool:
         for event in look.push.history
         if event.type is NEWS[there] and event.source == look.push.adapter and event.purpose in (EVERY_PURPOSE, purpose)
     ]
+    if there is There.LEFT:
+        heard += [(time, True) for time in _followed(look, look.push.put)]
     told = _told(look, shared) if there is There.LEFT else []
     stops = [stop for stop in heard + told if (taken is None or taken < stop[0]) and stop[0] <= by.time]
     _, is_done = max(stops, key=lambda stop: stop[0], default=(None, False))
     if not is_done or not _may_be_taken(look, shared):
         return is_done
     return since is not None and whole(since) < whole(by.time)  # had that yes been taken, this one would be lifted
+
+
+def _followed(look: Look, last: int | None = None) -> list[datetime]:
+    """Complaints that the ESP told, up to an event: it keeps them in a list of their own, and we wrote a stop there."""
+    told = look.push.history[:last]
+    return [e.time for e in told if e.type is EventType.COMPLAINED and e.source == look.push.adapter]
 
 
 def _told(look: Look, shared: Collection[str]) -> list[tuple[datetime, bool]]:
@@ -152,7 +160,7 @@ def _is_echo(adapter: Adapter, look: Look, by: ConsentEvent | None, theirs: Stan
     elif theirs.since > by.time + LEASE:
         return False
     taken = _taken(look, shared)
-    acted = [stop.acted for stop in look.stops if stop.confirmed is None] if look.push.shaken else []
+    acted = [stop.acted for stop in look.stops if stop.confirmed is None] + _followed(look) if look.push.shaken else []
     acted += [e.time for e in look.push.history if e.time <= theirs.since and _switches_off(e, look, shared)]
     return any(moment <= by.time and (taken is None or taken < moment) for moment in acted)
 
