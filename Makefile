@@ -5,11 +5,19 @@ PORT ?= 8080
 # make torture: SEED is drawn when left out.
 SEED ?=
 KILLS ?= 2000
+# make load: how long readers act on each database.
+SECONDS ?= 120
 # Tests wait for servers and programs half of the time: half as many again as there are cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 1) * 3 // 2))')
 DATABASE ?= both
 
-.PHONY: demo test test-browser torture lint bench bench-full pins clean
+# make test-browser HEADED=1: the journeys in a window, slowly enough to watch.
+HEADED ?=
+# make lambda: the zip for AWS, of the policy in this folder
+POLICY ?= my-list
+ARCH ?= arm64
+
+.PHONY: lambda demo test test-browser torture load lint bench bench-full pins clean
 
 .venv/run.stamp: pins/run.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -18,11 +26,15 @@ DATABASE ?= both
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/test.stamp: .venv/run.stamp pins/test.txt
+.venv/test.stamp: .venv/run.stamp pins/test.txt pins/lambda.txt package-lock.json
 	@echo "installing what the tests need into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r pins/test.txt
-	@$(BIN)/python scripts/chromium.py
+	@$(BIN)/python scripts/osls.py & \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r pins/test.txt \
+	  && $(BIN)/python scripts/chromium.py; told=$$?; wait; exit $$told
 	@touch $@
+
+lambda: .venv/run.stamp
+	@$(BIN)/python scripts/lambda_zip.py --policy $(POLICY) --arch $(ARCH)
 
 demo: .venv/run.stamp
 	@$(BIN)/consent-bridge demo --port $(PORT)
@@ -32,10 +44,13 @@ test: .venv/test.stamp lint
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-browser: .venv/test.stamp
-	@$(BIN)/python -m pytest -m browser
+	@HEADED=$(HEADED) $(BIN)/python -m pytest -m "browser$(if $(HEADED), and not gallery)"
 
 torture: .venv/test.stamp
 	@$(BIN)/python -m tests.torture --kills $(KILLS) --database $(DATABASE) $(if $(SEED),--seed $(SEED))
+
+load: .venv/test.stamp
+	@$(BIN)/python -m tests.load --seconds $(SECONDS) --database $(DATABASE) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/test.stamp
 	@$(BIN)/ruff check --quiet .
@@ -53,4 +68,4 @@ pins:
 	@scripts/pin
 
 clean:
-	rm -rf .venv build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules .serverless build dist demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -137,6 +136,8 @@ class MailchimpApi:
     @cached_property
     def _line(self) -> Any:
         """A line that stays open from call to call: the SDK's new one for each costs more than a batch's people."""
+        from http.cookiejar import DefaultCookiePolicy
+
         from requests import Session
 
         line = Session()

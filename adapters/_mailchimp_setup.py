@@ -1,6 +1,7 @@
 """What Mailchimp needs before anybody is told to it, made where it is missing; and what usually goes wrong there."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -51,9 +52,12 @@ class MailchimpSetup:
         settings: Mapping[str, str],
         audiences: Mapping[str, Purposes],
         permissions: Permissions,
+        declared: Collection[str] = (),
     ) -> None:
+        """`declared`: the merge fields by their tags that the policy's own fields go to."""
         self._api, self._settings, self._audiences, self._permissions = api, settings, audiences, permissions
         self._signing = signing_secrets(settings, audiences)
+        self._declared = tuple(declared)
 
     # -- making ---------------------------------------------------------------------------------------------------
 
@@ -65,6 +69,7 @@ class MailchimpSetup:
 
     def _at(self, audience: str, purposes: Purposes, webhook: str) -> Iterator[Step]:
         yield self._field(audience)
+        yield from self._declared_fields(audience)
         yield from self._groups(audience, purposes)
         if webhook:
             yield self._hook(audience, webhook)
@@ -80,6 +85,23 @@ class MailchimpSetup:
         body = {"name": "Preference link", "type": "text", "tag": PREFS, "public": False}
         self._do("adding the merge field", lambda: self._api.call(self._api.lists.add_list_merge_field, audience, body))
         return Step(subject, made=True)
+
+    def _declared_fields(self, audience: str) -> Iterator[Step]:
+        missing = self._missing(audience)
+        for tag in self._declared:
+            if tag in missing:
+                body = {"name": tag, "type": "text", "tag": tag, "public": False}
+                make = partial(self._api.call, self._api.lists.add_list_merge_field, audience, body)
+                self._do(f"adding the merge field {tag}", make)
+            yield Step(f"merge field {tag} of audience {audience}", made=tag in missing)
+
+    def _missing(self, audience: str) -> list[str]:
+        """Declared merge fields that an audience lacks: whoever has a value for one would be refused there."""
+        if not self._declared:
+            return []
+        fields = self._do("reading the merge fields", lambda: self._fields(audience))
+        there = {str(one.get("tag", "")).upper() for one in fields}
+        return [tag for tag in self._declared if tag.upper() not in there]
 
     def _groups(self, audience: str, purposes: Purposes) -> Iterator[Step]:
         """A group for each purpose whose id in the policy is none of Mailchimp's; named after the purpose."""
@@ -219,6 +241,8 @@ class MailchimpSetup:
         fix = _RUN if kind is None else f"it is of type {kind}, a link needs text: delete it and {_RUN}"
         right = kind in ("text", "url")
         yield Finding(f"{subject}, merge field {PREFS}", right, "" if right else fix)
+        for tag in self._missing(audience):
+            yield Finding(f"{subject}, merge field {tag}", False, _RUN)
         there = self.interests(audience) if any(purposes.values()) else {}
         for purpose, interest in purposes.items():
             if interest and (interest not in there or there[interest].shown):

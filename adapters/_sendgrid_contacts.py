@@ -37,6 +37,11 @@ class Fields:
         self._declared = declared
         self._ids: dict[str, str] = {}
 
+    @property
+    def custom(self) -> list[str]:
+        """The custom fields that are needed: the reader's link, and what the policy declares beyond reserved ones."""
+        return [PREFS, *(name for name in self._declared.values() if name not in RESERVED)]
+
     def contact(self, member: Member) -> bytes:
         """All that leaves the house for one member (MIN-04), as it goes over the wire."""
         return self._made(member, self.id)

@@ -7,7 +7,7 @@ from typing import Any
 from adapters._outcomes import Told
 from adapters._plans import contacts_of_plan
 from adapters._sendgrid_api import SendGridApi, mapping
-from adapters._sendgrid_contacts import PREFS, Fields
+from adapters._sendgrid_contacts import Fields
 from bridge.adapter import AdapterError, Misconfigured
 from bridge.vocabulary import Finding, Step
 
@@ -55,19 +55,20 @@ class SendGridSetup:
 
     def _steps(self, webhook: str) -> Iterator[Step]:
         if not self._api.eu:  # no contacts there, so neither fields nor lists
-            yield self._field()
+            yield from self._custom_fields()
             yield from self._lists()
         yield from self._groups()
         if webhook:
             yield from self._hook(webhook)
 
-    def _field(self) -> Step:
-        subject = f"custom field {PREFS}"
-        if PREFS in self._fields.read():
-            return Step(subject, made=False)
-        body = {"name": PREFS, "field_type": "Text"}
-        self._do(f"adding the field {PREFS}", lambda: self._api.post("marketing", "field_definitions", body=body))
-        return Step(subject, made=True)
+    def _custom_fields(self) -> Iterator[Step]:
+        there = self._fields.read()
+        for name in self._fields.custom:
+            if name.lower() not in there:
+                body = {"name": name, "field_type": "Text"}
+                make = partial(self._api.post, "marketing", "field_definitions", body=body)
+                self._do(f"adding the field {name}", make)
+            yield Step(f"custom field {name}", made=name.lower() not in there)
 
     def _lists(self) -> Iterator[Step]:
         read = partial(self._api.get, "marketing", "lists", query={"page_size": _MOST_PAGE})
@@ -151,7 +152,8 @@ class SendGridSetup:
         yield Finding("sendgrid webhook key", key, "" if key else f"{_RUN}, or set {PUBLIC_KEY}")
         yield from self._check_places()
         if not self._api.eu:
-            yield self._look(f"sendgrid custom field {PREFS}", _RUN, lambda: self._fields.id(PREFS))
+            for name in self._fields.custom:
+                yield self._look(f"sendgrid custom field {name}", _RUN, partial(self._fields.id, name))
         if webhook:
             yield self.check_hook(webhook)
         if not self._api.eu:

@@ -85,6 +85,7 @@ class Mailchimp(Adapter):
     bulk = batches.MOST
     connections = 10
     after_erasure = "an address that was erased comes back only through Mailchimp's own sign-up form, by no import."
+    link_place = f"*|{PREFS}|*"
     dkim_selectors = ("k2", "k3", "k1")
     signs_webhooks = False  # only webhooks made since 2026 are signed, so the secret in the path always counts
 
@@ -103,7 +104,7 @@ class Mailchimp(Adapter):
         self._audiences = _by_audience(places)
         self._purposes = tuple(self._audiences.values())
         self._permissions = Permissions(self._api, places)
-        self._needs = MailchimpSetup(self._api, settings, self._audiences, self._permissions)
+        self._needs = MailchimpSetup(self._api, settings, self._audiences, self._permissions, fields.values())
         plan_limit(self.name, settings)
         self._webhooks = MailchimpWebhooks(settings, self._audiences, lambda: type(self).clock())
 

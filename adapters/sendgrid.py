@@ -14,7 +14,7 @@ from adapters._held import facts
 from adapters._outcomes import Round, Told, later, refused
 from adapters._plans import plan_limit
 from adapters._sendgrid_api import SECONDS, SendGridApi, mapping
-from adapters._sendgrid_contacts import Contact, Fields, found
+from adapters._sendgrid_contacts import PREFS, Contact, Fields, found
 from adapters._sendgrid_events import SendGridEvents
 from adapters._sendgrid_setup import SendGridSetup
 from bridge.adapter import Adapter, AdapterError, Misconfigured
@@ -48,6 +48,7 @@ class SendGrid(Adapter):
     bulk_bytes = _BYTES - 1500  # so that the last contact, a longer one than most, and the frame still fit
     after_erasure = "its suppression lists keep an address that left or bounced; they are what stops its mail there."
     signs_webhooks = True
+    link_place = f"{{{{{PREFS}}}}}"
     dkim_selectors = ("s1", "s2")
 
     #: Limit of each call; the SDK has none.

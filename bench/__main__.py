@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from bench import clients, figures, lists, machine, pages, places, push, reconcile, room, webhooks
+from bench import clients, cold, figures, growing, lists, machine, pages, places, push, reconcile, room, webhooks
 from bench.run import FULL, SMALL, TINY, Run
 
 SECTIONS: dict[str, Callable[[Run], list[figures.Row]]] = {
@@ -20,6 +20,8 @@ SECTIONS: dict[str, Callable[[Run], list[figures.Row]]] = {
     "import": lists.lists,
     "bytes": room.room,
     "webhooks": webhooks.webhooks,
+    "growing": growing.growing,
+    "cold": cold.cold,
 }
 SIZES = {"tiny": TINY, "small": SMALL, "full": FULL}
 DATABASES = ("sqlite", "postgresql")
@@ -41,6 +43,7 @@ def _some(_context: click.Context, option: click.Parameter, value: str) -> list[
 @click.option("--databases", callback=_some, default="", help=f"Some databases: {','.join(DATABASES)}.")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds of each side instead of the size's own.")
 @click.option("--pushes", type=click.IntRange(1), help="People told to both ESPs, instead of the size's own.")
+@click.option("--people", type=click.IntRange(100), help="People of growing, instead of the size's own.")
 @click.option("--connections", type=click.IntRange(1, 64), default=8, show_default=True, help="For pages.")
 @click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where SQLite files go.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
@@ -53,6 +56,7 @@ def main(
     *,
     rounds: int | None,
     pushes: int | None,
+    people: int | None,
     connections: int,
     folder: Path | None,
     json_: bool,
@@ -69,6 +73,8 @@ def main(
         wanted = msgspec.structs.replace(wanted, rounds=rounds)
     if pushes:
         wanted = msgspec.structs.replace(wanted, pushes=pushes)
+    if people:
+        wanted = msgspec.structs.replace(wanted, growing=people)
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cb-bench-", dir=folder)))
         where: list[places.Place] = [places.Sqlite(home)] if "sqlite" in databases else []

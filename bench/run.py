@@ -25,6 +25,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     pushes: int  # people told to both ESPs
     direct: int  # SDK calls, one person each, that a bulk push is compared with
     batches: int  # of a platform's events
+    growing: int  # people, on PostgreSQL only
 
 
 SMALL = Size(
@@ -38,6 +39,7 @@ SMALL = Size(
     pushes=20_000,
     direct=300,
     batches=10,
+    growing=100_000,
 )
 
 FULL = Size(
@@ -51,6 +53,7 @@ FULL = Size(
     pushes=1_000_000,
     direct=500,
     batches=40,
+    growing=10_000_000,
 )
 
 #: So small that a test can run it.
@@ -65,6 +68,7 @@ TINY = Size(
     pushes=60,
     direct=5,
     batches=1,
+    growing=400,
 )
 
 
@@ -73,14 +77,14 @@ class Pair:
 
     def __init__(self, place: Place, folder: Path, name: str, people: int) -> None:
         self.place, self.people = place, people
-        url, self._floor_url = place.url(name), place.url(f"{name}_floor")
+        url, self.floor_url = place.url(name), place.url(f"{name}_floor")
         self.settings = house.environment(folder, url)
         self.bridge = house.open_house(self.settings)
         self.empty = house.size(self.bridge)
         crowd.fill(self.bridge, people)
         self.filled, self.parts = house.size(self.bridge), house.parts(self.bridge)
         self.proven = crowd.prove(self.bridge, place.url(f"{name}_proof"))
-        floor.fill(self._floor_url, people)
+        floor.fill(self.floor_url, people)
         self._floor_key, self._used = new_key("floor"), 0
 
     def unused(self, count: int) -> list[int]:
@@ -123,8 +127,8 @@ class Pair:
     @contextmanager
     def serve_floor(self, threads: int) -> Iterator[load.Server]:
         """The floor's pages."""
-        settings = {"FLOOR_DATABASE": self._floor_url, "FLOOR_KEY": self._floor_key}
-        seen = partial(self.place.backends, self._floor_url)
+        settings = {"FLOOR_DATABASE": self.floor_url, "FLOOR_KEY": self._floor_key}
+        seen = partial(self.place.backends, self.floor_url)
         with load.server("bench.floor:application", settings, threads=threads, backends=seen) as theirs:
             yield theirs
 

@@ -98,7 +98,7 @@ def _on(run: Run, place: Place) -> list[Row]:
     crowd.fill(few, people)
     about = [spread(people, n * RELEVANT, RELEVANT) for n in range(batches)]
     told = [sender.batch(f"few-{n}", who) for n, who in enumerate(about)]
-    ours = _measure(place, few.settings.database_url, partial(_hear, few, _adapter(few, sender)), told)
+    ours = _measure(place, few.settings.database_url, partial(hear, few, adapter(few, sender)), told)
     few.database.engine.dispose()
     theirs = _floor(place, sender, told)
     bytes_each = sum(len(call.body) for call in told) / batches / BATCH
@@ -119,8 +119,8 @@ def _on(run: Run, place: Place) -> list[Row]:
     many = run.pair(place, run.size.large)
     if many.left() >= batches * RELEVANT:
         drawn = [sender.batch(f"many-{n}", many.unused(RELEVANT)) for n in range(batches)]
-        hear = partial(_hear, many.bridge, _adapter(many.bridge, sender))
-        large = _measure(place, many.bridge.settings.database_url, hear, drawn)
+        hears = partial(hear, many.bridge, adapter(many.bridge, sender))
+        large = _measure(place, many.bridge.settings.database_url, hears, drawn)
         rate = large.rate(batches)
         rows.append(
             line(f"CPU with {many.people:,} people, beside {people:,}", at_most(rates / rate, 1.15), rate, rates)
@@ -128,15 +128,16 @@ def _on(run: Run, place: Place) -> list[Row]:
     return rows
 
 
-def _adapter(bridge: Bridge, sender: Sender) -> SendGrid:
+def adapter(bridge: Bridge, sender: Sender) -> SendGrid:
+    """What takes the sender's calls in."""
     settings = {"SENDGRID_API_KEY": "SG.only-for-figures", "SENDGRID_WEBHOOK_PUBLIC_KEY": sender.public}
     return SendGrid(settings, bridge.policy.places("sendgrid"), {})
 
 
-def _hear(bridge: Bridge, adapter: SendGrid, call: Incoming) -> int:
+def hear(bridge: Bridge, told: SendGrid, call: Incoming) -> int:
     """What the webhook's address does between the server and Flask's answer."""
-    adapter.verify(call)
-    return bridge.store.hear("sendgrid", adapter.parse(call))
+    told.verify(call)
+    return bridge.store.hear("sendgrid", told.parse(call))
 
 
 def _measure(place: Place, url: str, hear: Callable[[Incoming], int], calls: Sequence[Incoming]) -> Told:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -31,9 +32,10 @@ from bridge.decide import (
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links, fingerprint
 from bridge.mailer import template_hash
 from bridge.notices import Notices, Wording
-from bridge.policy import Policy
-from bridge.spool import Parked, ParkedNews, Spool
+from bridge.policy import USUAL, Policy
+from bridge.spool import Parked, ParkedNews, Spool, SpoolWaits
 from bridge.store import Confirmation, Plan, SignUp, Store, StoreAway, StoreBroken
+from bridge.store.answering import HELD, WRONG, Asked, Press
 from bridge.store.values import News, Person
 from bridge.vault import Sealed, new_id
 from bridge.vocabulary import (
@@ -56,8 +58,15 @@ log = logging.getLogger("bridge.acts")
 
 LONGEST_PAUSE = timedelta(days=366)
 
+#: A yes with nothing beside it.
+ANY_PRESS = Press()
+
 #: Links that put a question which waits for its answer.
 _ASKING = (Action.CONFIRM, Action.MOVE)
+
+#: Pieces of news in one parked line: at some 250 bytes, and half as much again for each old vault key, far from the
+#: 256 KiB that every queue takes. A webhook may bring thousands.
+_PARKED_AT_ONCE = 250
 
 
 class Late(BadLink):
@@ -79,6 +88,16 @@ class Confirmed(StrEnum):
     AGAIN = "again"
     WAITS = "waits"  # for her guardian: said by a child (KID-01)
     UNASKED = "unasked"  # the same, where no guardian could be asked before she said so herself
+    HELD = HELD  # nothing was written: it may not have been a person, and waits for the code of the mail
+    WRONG = WRONG  # nor now: those were not the digits
+
+
+class How(StrEnum):
+    """What the page behind a confirm link shows."""
+
+    PRESS = "press"  # a button
+    BY_ITSELF = "by itself"  # it is the browser that sent the form: the page presses the button
+    TYPE = "type"  # a press was held: it asks for the code
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +113,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     guardian_waits: bool = False  # a child's yes, without her guardian's (KID-01)
     asks_age: bool = False  # only a form that asks her age can switch it on
     by_guardian: bool = False  # her guardian said so
+    rhythm: str = USUAL  # how often she wants it, where she may choose that
     waits: tuple[tuple[str, str, str], ...] = ()  # a yes: who waits for an act of hers, for which, and their form
 
 
@@ -145,13 +165,17 @@ class Acts:
         fields: Mapping[str, str],
         old_enough: bool | None = None,
         guardian: str = "",
+        place: str = "",
+        work: str = "",
+        versions: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Take a form that was sent with these boxes ticked.
+        """Take a form that was sent with these boxes ticked. `place`: the browser it came from (`Links.place`); `work`:
+        what it counted before; `versions`: of the words beside the boxes, where those were not the ones in use.
 
         `old_enough`: her answer where the form asks whether she is of the national age; a child names a guardian.
         """
         answer = None if old_enough is None else f"{self.policy.age.years} {'yes' if old_enough else 'no'}"
-        shown = {purpose: self.notices.wording(purpose, language) for purpose in purposes}
+        shown = {purpose: self.notices.wording(purpose, language, versions.get(purpose)) for purpose in purposes}
         form = SignUp(
             email=email,
             channel=channel,
@@ -161,6 +185,8 @@ class Acts:
             evidence={p: self._ticked(p, words, answer) for p, words in shown.items()},
             notices={p: words.version for p, words in shown.items()},
             guardian="" if old_enough else guardian,
+            place=place,
+            worked=work.rpartition(":")[0] if self.links.is_worked(work, self.clock()) else "",
         )
         self.store.sign_up(form)
 
@@ -171,11 +197,49 @@ class Acts:
         waiting = self._waiting(person, self.store.story(person), claim)
         return person, [self.words(event) for event in waiting]
 
-    def confirm(self, token: str) -> tuple[Confirmed, list[Wording]]:
+    def how_asked(self, token: str, place: str) -> How:
+        """How a confirm link's question stands for a browser with this place."""
+        claim = self._claim(Action.CONFIRM, token)
+        waiting = self.store.question(self._person(claim), Asked(MailKind.CONFIRM, claim.request))
+        if waiting is None:
+            return How.PRESS
+        return How.BY_ITSELF if place and place == waiting.place else How.TYPE if waiting.held else How.PRESS
+
+    def confirm(self, token: str, press: Press = ANY_PRESS) -> tuple[Confirmed, list[Wording]]:
         """The reader pressed the button: her yes, once. A second press says it was done (CON-04)."""
         claim = self._claim(Action.CONFIRM, token)
         person = self._person(claim)
         done: list[ConsentEvent] = []
+        build = self._confirming(claim, fingerprint(token), done)
+        plan = self.store.answer(person.id, Asked(MailKind.CONFIRM, claim.request), press, build)
+        return Confirmed(plan.answer), [self.words(event) for event in done]
+
+    def type_code(self, press: Press) -> tuple[Confirmed, list[Wording]]:
+        """The digits of the mail were typed in the browser that sent the form. All that is wrong is `WRONG`."""
+        done: list[ConsentEvent] = []
+
+        def answers(mark: str, asked: datetime, request: str) -> Callable[[Person, list[ConsentEvent]], Plan]:
+            made = whole(asked)
+            claim = Claim(action=Action.CONFIRM, subject="", address=mark, made=made, request=request)
+            return self._confirming(claim, None, done)
+
+        plan = self.store.answer_at(press, answers)
+        return Confirmed(plan.answer), [self.words(event) for event in done]
+
+    def press(self, place: str, code: str, network: str) -> Press:
+        """What came with a yes, as the store judges it. `code`: what was typed; empty = nothing was."""
+
+        def is_code(subject: str, asked: Asked) -> bool:
+            return self.links.is_code(code, asked.kind, subject, asked.request)
+
+        chosen = self.policy.sign_up
+        typed = is_code if code else None
+        return Press(place, typed, chosen.hold, network, most_wrong=chosen.per_network_hour)
+
+    def _confirming(
+        self, claim: Claim, token: str | None, done: list[ConsentEvent]
+    ) -> Callable[[Person, list[ConsentEvent]], Plan]:
+        """Her yes to one request. `token`: the fingerprint of the link, where one was used; `done` is what is asked."""
 
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
             done[:] = self._waiting(holder, story, claim)
@@ -188,11 +252,10 @@ class Acts:
             turn = _whose_turn(settled([*story, *given]), done, claim.request)
             return Plan(events=given, person=moved, answer=turn or Confirmed.NOW)
 
-        plan = self.store.act(person.id, build)
-        return Confirmed(plan.answer), [self.words(event) for event in done]
+        return build
 
     def _of_her_age(
-        self, story: Sequence[ConsentEvent], done: Sequence[ConsentEvent], claim: Claim, token: str
+        self, story: Sequence[ConsentEvent], done: Sequence[ConsentEvent], claim: Claim, token: str | None
     ) -> list[ConsentEvent]:
         """What her answer about her age says, now that it is known to be hers (KID-01)."""
         asked, mine, now = done[0], settled(story), self.clock()
@@ -204,9 +267,7 @@ class Acts:
             kind, moment = EventType.OF_AGE, now
         else:
             return []
-        proof = Evidence(
-            request=claim.request, token=fingerprint(token), at_least=answer, language=asked.evidence.language
-        )
+        proof = Evidence(request=claim.request, token=token, at_least=answer, language=asked.evidence.language)
         event = ConsentEvent(
             type=kind,
             subject=asked.subject,
@@ -234,7 +295,7 @@ class Acts:
         no = self.links.token(stop) if asked else ""
         return person, self.notices.wording(claim.purpose, self._language(person), version), no
 
-    def say_yes(self, token: str) -> tuple[Confirmed, Wording]:
+    def say_yes(self, token: str, press: Press = ANY_PRESS) -> tuple[Confirmed, Wording]:
         """The reader pressed the button: her yes, once, with the campaign that asked in its proof (AUD-05)."""
         claim, version = self._put_once(token)
         person = self._person(claim)
@@ -258,7 +319,8 @@ class Acts:
             )
             return Plan(events=[told], answer=Confirmed.NOW)
 
-        return Confirmed(self.store.act(person.id, build).answer), words
+        asked = Asked(MailKind.REPERMISSION, claim.request)
+        return Confirmed(self.store.answer(person.id, asked, press, build).answer), words
 
     def _put_once(self, token: str) -> tuple[Claim, int]:
         """What a question's link says, and the version of the words it was about."""
@@ -295,7 +357,7 @@ class Acts:
     def stop_everything(self, token: str) -> None:
         """Stop all mail, from the preference page (PRF-05)."""
         claim = self._preferences_claim(token)
-        self._stop(claim, EVERY_PURPOSE, _road(claim), token)
+        self._stop(claim, EVERY_PURPOSE, road(claim), token)
 
     def _stop(self, claim: Claim, purpose: str, method: Method, token: str) -> tuple[str, Person | None]:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
@@ -315,7 +377,8 @@ class Acts:
             news = self.store.news(adapter, reports)
             if not news or any(one.to for one in news):  # nothing to keep, or an address that must not lie on disk
                 raise
-            self._park_for(error, "news", _parked(adapter, news))
+            for start in range(0, len(news), _PARKED_AT_ONCE):  # told again from the start where one fails: heard once
+                self._park_for(error, "news", _parked(adapter, news[start : start + _PARKED_AT_ONCE]))
             return None
 
     def _take_in(self, adapter: str, news: Sequence[News]) -> int:
@@ -329,31 +392,48 @@ class Acts:
             if news[0].to:  # an address must not lie on disk
                 raise
             self._kept_aside(f"news of {adapter}", error)
-            self._park(Spool(self.spool.aside), _parked(adapter, news))
+            self._park(self.spool.put_aside, _parked(adapter, news))
             return 0
 
     def _park_for(self, error: StoreAway | StoreBroken, what: str, line: Parked | ParkedNews) -> None:
         """Keep what the store could not take; weather ends by itself, a broken statement needs a person."""
         if isinstance(error, StoreBroken):
             log.error("%s cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", what, error)
-        self._park(self.spool, line)
+        self._park(self.spool.park, line)
 
-    def _park(self, spool: Spool, line: Parked | ParkedNews) -> None:
+    def _park(self, keep: Callable[[Parked | ParkedNews], None], line: Parked | ParkedNews) -> None:
         """Keep it beside the store; `StoreAway` where that fails too, for then it is not done."""
         try:
-            spool.park(line)
+            keep(line)
         except OSError as error:
             raise StoreAway(f"the spool: {type(error).__name__}") from None
 
     def replay(self) -> int:
         """Write what was parked while the store was away; before anything is sent."""
-        return self.spool.replay(self._write_parked)
+        try:
+            return self.spool.replay(self._write_parked)
+        except SpoolWaits as error:
+            raise StoreAway(str(error)) from None
+
+    def take_parked(self, line: Parked | ParkedNews) -> bool:
+        """Write one parked line, or raise what keeps it waiting; False for one that nobody can write, now or later."""
+        told = self._write_parked(line)
+        if isinstance(told, StoreBroken):
+            raise told
+        return told
+
+    def is_over(self, line: Parked | ParkedNews) -> bool:
+        """The same, and whether it is set aside where nobody can write it: then it holds up nothing any more."""
+        return self.take_parked(line) or self.spool.is_set_aside(line)
 
     def _write_parked(self, line: Parked | ParkedNews) -> bool | StoreBroken:
         """False for one whose person cannot be read: she must not keep the stops of others from being carried out."""
         try:
             if isinstance(line, ParkedNews):
-                self._take_in(line.adapter, msgspec.json.decode(line.news, type=list[News]))
+                news = msgspec.json.decode(line.news, type=list[News])
+                # One piece alone is not parked anew: in a queue it would come again at once, for ever.
+                take = self.store.take_in if len(news) == 1 else self._take_in
+                take(line.adapter, news)
             else:
                 self._write_stop(line)
         except StoreBroken as error:
@@ -364,7 +444,7 @@ class Acts:
         return True
 
     def _kept_aside(self, what: str, error: Exception) -> None:
-        kept, why = self.spool.aside.name, type(error).__name__
+        kept, why = self.spool.aside_name, type(error).__name__
         log.error("%s cannot be written (%s) and is kept in %s: run consent-bridge verify", what, why, kept)
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
@@ -416,19 +496,21 @@ class Acts:
         shown: str | None = None,
     ) -> str:
         """Carry out what she changed on the page, and nothing else. Gives `saved`, `mailed` when she must
-        confirm by mail, `full` when she should but too many mails went to her already, or `late` when she stopped
-        something after the page was made: then she should look again.
+        confirm by mail, `full` when she should but too many mails went to her already, `late` when she stopped
+        something after the page was made (then she should look again), `age` where only a form may switch it on, or
+        `link` where that is so for a reason that an old mail's link does not tell.
         """
         claim = self._preferences_claim(token)
         person, now = self._person(claim), self.clock()
         asked = max(claim.made, min(made, now)) if made else claim.made
         on = [p for p in wanted if p in self.policy.purposes and p not in was]
         off = [p for p in was if p in self.policy.purposes and p not in wanted]
-        fresh, method = claim.action is Action.FRESH, _road(claim)
+        fresh, method = claim.action is Action.FRESH, road(claim)
         language = shown or self._language(person)
         late: list[str] = []
         mine = settled(self.store.history(person))
-        by_form = [p for p in on if self._asks_age(mine, p)]
+        by_form = [p for p in on if self.needs_form(mine, p)]
+        form = "age" if fresh or set(by_form) <= self.policy.for_children else "link"
         on = [p for p in on if p not in by_form]
 
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
@@ -445,25 +527,32 @@ class Acts:
         if late:
             return "late"
         if on and not fresh:
-            self.sign_up(person.email, on, channel=PREFERENCES, language=language, network=network, fields={})
-            answer = "mailed" if self._all_asked(person, on) else "full"
-            return "age" if by_form else answer
-        return "age" if by_form else "saved"
+            answer = "mailed" if self.ask_by_mail(person, on, network=network, language=shown) else "full"
+            return form if by_form else answer
+        return form if by_form else "saved"
 
-    def _asks_age(self, mine: Sequence[ConsentEvent], purpose: str) -> bool:
+    def ask_by_mail(self, person: Person, purposes: Sequence[str], *, network: str, language: str | None) -> bool:
+        """Mail her the question about these. False where no mail goes: so many went to her already."""
+        spoken = language or self._language(person)
+        self.sign_up(person.email, purposes, channel=PREFERENCES, language=spoken, network=network, fields={})
+        return self._all_asked(person, purposes)
+
+    def needs_form(self, mine: Sequence[ConsentEvent], purpose: str) -> bool:
         """Whether only a form may switch this on: it asks her age and, of a child, for her guardian (KID-01)."""
         about_age = purpose in self.policy.for_children or declared_child(mine) is not None
         return about_age and guardians_yes(mine, purpose) is None
 
     def set_language(self, token: str, language: str) -> None:
-        """Write to her in another language from now on (PRF-02)."""
+        """Write to her in another language from now on (PRF-02); not by an old mail's link, which may be anybody's."""
         claim = self._preferences_claim(token)
         person, now = self._person(claim), self.clock()
+        if claim.action is not Action.FRESH:
+            raise NotByThisLink
 
         def build(holder: Person, _story: list[ConsentEvent]) -> Plan:
             if holder.language == language:
                 return Plan()
-            event = by_reader(EventType.CORRECTED, holder, EVERY_PURPOSE, _road(claim), now)
+            event = by_reader(EventType.CORRECTED, holder, EVERY_PURPOSE, road(claim), now)
             detail = msgspec.structs.replace(event, evidence=Evidence(detail="language", language=language))
             return Plan(events=[detail], person=msgspec.structs.replace(holder, language=language))
 
@@ -473,13 +562,20 @@ class Acts:
         """No mail until a day, or the end of a pause. Touches no purpose."""
         claim = self._preferences_claim(token)
         person, now = self._person(claim), self.clock()
-        if until is None and claim.action is not Action.FRESH:
+        fresh = claim.action is Action.FRESH
+        if until is None and not fresh:
             raise NotByThisLink  # mails are forwarded: an old link may lower, never raise (decision 8)
         kind = EventType.PAUSED if until else EventType.RESUMED
-        event = by_reader(kind, person, EVERY_PURPOSE, _road(claim), now)
+        event = by_reader(kind, person, EVERY_PURPOSE, road(claim), now)
         if until:
             event = msgspec.structs.replace(event, until=datetime.combine(until, time(), self.policy.zone))
-        self.store.record([event])
+
+        def build(_holder: Person, story: list[ConsentEvent]) -> Plan:
+            known = paused_until(story, EVERY_PURPOSE)
+            is_sooner = known is not None and event.until is not None and event.until < known
+            return Plan() if is_sooner and not fresh else Plan(events=[event])  # nor make a pause shorter
+
+        self.store.act(person.id, build)
 
     def ask_link(self, email: str, *, network: str, language: str) -> None:
         """Mail her a fresh link to her preferences; the same answer and work for every address."""
@@ -498,6 +594,11 @@ class Acts:
         """Whom a freshly mailed link means, and what happened to her; an old mail's link opens nothing (PRF-03)."""
         claim = self._claim(Action.FRESH, token)
         return *self._meant(claim), claim
+
+    def holder(self, token: str) -> tuple[Claim, Person]:
+        """What a fresh link, or an old mail's, says, and whom it means."""
+        claim = self._preferences_claim(token)
+        return claim, self._person(claim)
 
     def spoken(self, person: Person) -> str:
         """Her language, or the policy's first."""
@@ -568,9 +669,9 @@ class Acts:
         waiting = [e for e in asked if not is_live(story, e.purpose, now, limits)]
         return waiting or asked
 
-    def _given(self, person: Person, asked: ConsentEvent, claim: Claim, token: str) -> ConsentEvent:
+    def _given(self, person: Person, asked: ConsentEvent, claim: Claim, token: str | None) -> ConsentEvent:
         event = by_reader(EventType.GIVEN, person, asked.purpose, Method.CONFIRM_PAGE, self.clock())
-        evidence = msgspec.structs.replace(asked.evidence, template=self._template, token=fingerprint(token))
+        evidence = msgspec.structs.replace(asked.evidence, template=self._template, token=token)
         return msgspec.structs.replace(
             event, asked=claim.made, channel=asked.channel, notice=asked.notice, evidence=evidence
         )
@@ -611,9 +712,10 @@ class Acts:
                     method=by.method if by else None,
                     paused_until=pause,
                     guardian_waits=status in (*MAILABLE, Status.REQUESTED) and unguarded(mine, purpose) is not None,
-                    asks_age=status not in MAILABLE and self._asks_age(mine, purpose),
+                    asks_age=status not in MAILABLE and self.needs_form(mine, purpose),
                     by_guardian=by is not None and by.source == GUARDIAN,
                     confirmed=self._confirmed(purpose, by, history, clocks),
+                    rhythm=self._rhythm(person, purpose),
                     waits=self._waits(purpose, waits) if status in MAILABLE else (),
                 )
             )
@@ -638,13 +740,18 @@ class Acts:
         latest = {c.adapter: c.confirmed for c in mine if purpose in self.policy.places(c.adapter)}
         return tuple((self.policy.sender(adapter), confirmed) for adapter, confirmed in sorted(latest.items()))
 
+    def _rhythm(self, person: Person, purpose: str) -> str:
+        field = self.policy.rhythms.get(purpose)
+        known = person.fields.get(field.id, USUAL) if field else USUAL
+        return known if field and known in field.values else USUAL
+
     def _waits(self, purpose: str, waits: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:
         """Who sends for a purpose but takes her back only by an act of hers there: name, reason, address of a form."""
         here = [(name, reason, self.policy.places(name).get(purpose)) for name, reason in waits.items()]
         return tuple((self.policy.sender(n), reason, place.get("form", "")) for n, reason, place in here if place)
 
 
-def _road(claim: Claim) -> Method:
+def road(claim: Claim) -> Method:
     """By which link she came to the preference page: a freshly mailed one, or that of an old mail."""
     return Method.PREFERENCE_PAGE if claim.action is Action.FRESH else Method.PREFERENCE_LINK
 

@@ -136,6 +136,8 @@ class Adapter(Ears):
     after_erasure: ClassVar[str] = ""
     #: Whether its webhooks carry a signature over the raw bytes.
     signs_webhooks: ClassVar[bool] = False
+    #: What its templates put each reader's link for, as it is written there; empty = `snippet mail` has none.
+    link_place: ClassVar[str] = ""
     #: Names of the DKIM keys it signs with, at the sender's domain; any of them will do.
     dkim_selectors: ClassVar[tuple[str, ...]] = ()
 
@@ -254,15 +256,19 @@ def find_transport(url: str) -> type[Transport]:
 
 
 @cache
-def _installed(_path: tuple[str, ...]) -> Any:
+def _everything(_path: tuple[str, ...]) -> Any:
     """What is installed where Python looks: read once, for it takes as long as all else of a start."""
     return entry_points()
 
 
+@cache
+def _installed(group: str, path: tuple[str, ...]) -> dict[str, Any]:
+    return {entry.name: entry for entry in _everything(path).select(group=group)}
+
+
 def _load(group: str, name: str, setting: str) -> Any:
-    installed = _installed(tuple(sys.path))
-    found = installed.select(group=group, name=name)
-    if not found:
-        known = ", ".join(sorted(entry.name for entry in installed.select(group=group))) or "none"
+    installed = _installed(group, tuple(sys.path))
+    if name not in installed:
+        known = ", ".join(sorted(installed)) or "none"
         raise Misconfigured(f"{setting} names {name!r}, which is not installed; installed are: {known}")
-    return next(iter(found)).load()
+    return installed[name].load()

@@ -5,6 +5,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -16,7 +17,10 @@ import msgspec
 
 from bridge.acts import Acts
 from bridge.adapter import Adapter, Ears, Misconfigured, Transport, find, find_transport
+from bridge.aws import Aws, AwsError, Secrets, is_there
 from bridge.board import Board
+from bridge.choosing import Choosing
+from bridge.doorbell import Bell, is_known, is_queue
 from bridge.guardians import Guardians
 from bridge.links import Links
 from bridge.mailer import Mailer, Promotes
@@ -26,14 +30,14 @@ from bridge.notices import read as read_notices
 from bridge.policy import Policy, PolicyError, load
 from bridge.receipts import Issuer
 from bridge.seals import SIZE, Seals
-from bridge.spool import Spool
+from bridge.spool import QueueSpool, Spool
 from bridge.store import Store, revision
 from bridge.store.engine import Database
 from bridge.store.kept import KeptSecrets
 from bridge.store.sign_up import Quotas
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
-from bridge.vocabulary import PREFERENCES, Limits
+from bridge.vocabulary import PREFERENCES, Hold, Limits
 
 log = logging.getLogger("bridge.bootstrap")
 
@@ -57,6 +61,7 @@ SETTINGS: Mapping[str, str | None] = {
     "BRIDGE_ADAPTERS": "",
     "BRIDGE_DNS": "",
     "BRIDGE_NUDGE": "inline",
+    "BRIDGE_SPOOL": "",
     "BRIDGE_METRICS_TOKEN": "",
     "BRIDGE_LOG_LEVEL": "INFO",
     "BRIDGE_LOG_FORMAT": "text",
@@ -96,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[str, ...]
     dns: str
     nudge: str
+    spool: str
     metrics_token: str
     log_level: str
     log_format: str
@@ -104,10 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Check every setting, or raise `BadSetting` for the first that is wrong."""
-    told = _with_files(environment)
+    told = _with_secrets(_with_files(environment))
     for name in told:
-        if _is_named_by(name, "_ARN", told):
-            raise BadSetting(f"{name} is read on AWS only; here set {name.removesuffix('_ARN')} or its _FILE form")
         if name.startswith("BRIDGE_") and name not in SETTINGS and not name.startswith(_NOT_OURS):
             near = get_close_matches(name, SETTINGS, n=1)
             raise BadSetting(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
@@ -128,7 +132,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         mail_url=value["BRIDGE_MAIL_URL"],
         adapters=tuple(dict.fromkeys(name.strip() for name in value["BRIDGE_ADAPTERS"].split(",") if name.strip())),
         dns=_server("BRIDGE_DNS", value),
-        nudge=_one_of("BRIDGE_NUDGE", value, ("inline", "none")),
+        nudge=_nudge(value["BRIDGE_NUDGE"]),
+        spool=_spool(value["BRIDGE_SPOOL"]),
         metrics_token=_secret("BRIDGE_METRICS_TOKEN", value),
         log_level=_one_of("BRIDGE_LOG_LEVEL", value, ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=_one_of("BRIDGE_LOG_FORMAT", value, ("text", "json")),
@@ -162,12 +167,18 @@ class Bridge:
     """Everything, put together from settings; each part is made when first used."""
 
     def __init__(
-        self, settings: Settings, *, clock: Callable[[], datetime] = _utc_now, busy_seconds: float = 5.0
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = _utc_now,
+        busy_seconds: float = 5.0,
+        connections: int = 0,
     ) -> None:
         self.settings, self.clock = settings, clock
-        self._busy_seconds = busy_seconds
+        self._busy_seconds, self._connections = busy_seconds, connections
         self.wake: Callable[[], None] = lambda: None
         self._limits: tuple[object, Limits] | None = None
+        self._parking: Aws | None = None
         self._kept: dict[str, Mapping[str, str]] = {}
 
     @classmethod
@@ -212,7 +223,7 @@ class Bridge:
     def database(self) -> Database:
         """The database."""
         try:
-            return Database(self.settings.database_url, self._busy_seconds)
+            return Database(self.settings.database_url, self._busy_seconds, self._connections)
         except ValueError:
             raise BadSetting("BRIDGE_DATABASE_URL is no address of a database: check its host and port") from None
 
@@ -227,29 +238,20 @@ class Bridge:
             limits=self.limits,
             mark=self.links.mark,
             words={words.sha256: words for words in self.notices},
-            quotas=msgspec.convert(msgspec.to_builtins(chosen), Quotas),
+            quotas=msgspec.convert(chosen, Quotas, from_attributes=True),
             clock=self.clock,
-            nudge=lambda: self.wake() if self.settings.nudge == "inline" else None,
+            nudge=self._bell.ring,
             erased=self._forget_parked,
         )
 
     @cached_property
+    def _bell(self) -> Bell:
+        return Bell(self.settings.nudge, self.settings.environment, lambda: self.wake())  # noqa: PLW0108  (as it is then)
+
+    @cached_property
     def texts(self) -> Texts:
         """Templates and words in the readers' languages."""
-        policy = self.policy
-        contact = policy.contact
-        common = {
-            "controller": msgspec.structs.asdict(policy.controller),
-            "contact": {"name": contact.name, "email": contact.email, "is_dpo": policy.dpo is not None},
-            "looks": {
-                "name": policy.looks.name,
-                "logo_url": "/logo" if policy.looks.logo else "",
-                "accent": policy.looks.accent,
-            },
-            "statement_url": self.links.url("/privacy"),
-            "home_url": policy.controller.website,
-        }
-        return Texts(policy.languages, policy.zone, common=common)
+        return texts_of(self.policy, self.links, self.settings.policy.parent)
 
     @cached_property
     def mailer(self) -> Mailer:
@@ -295,6 +297,11 @@ class Bridge:
         return Acts(self.store, self.policy, self.notices, self.links, spool=self.spool, clock=self.clock)
 
     @cached_property
+    def choosing(self) -> Choosing:
+        """What the preference page does beyond yes and no."""
+        return Choosing(self.acts)
+
+    @cached_property
     def guardians(self) -> Guardians:
         """What guardians of children do."""
         return Guardians(self.acts)
@@ -307,11 +314,16 @@ class Bridge:
     @cached_property
     def my_data(self) -> MyData:
         """What a reader does with her own data."""
-        return MyData(self.acts, new_consent=self.policy.new_consent_on_address_change)
+        # The mail to a new address has no digits: where a yes may have to wait for them, each consent asks anew.
+        careful = self.policy.sign_up.hold is not Hold.NEVER
+        return MyData(self.acts, new_consent=careful or self.policy.new_consent_on_address_change)
 
     @cached_property
     def spool(self) -> Spool:
-        """Where stops wait while the database is away: beside it, else beside the policy."""
+        """Where stops wait while the database is away: beside it, else beside the policy; or in a queue."""
+        if self.settings.spool:
+            self._parking = Aws(self.settings.environment)
+            return QueueSpool(self.settings.spool.removeprefix("sqs:"), self._parking)
         url = self.settings.database_url
         if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
             return Spool(Path(url.removeprefix("sqlite:///") + ".stops"))
@@ -338,15 +350,22 @@ class Bridge:
         return self.store.third_parties(self.policy.third_parties)
 
     def close(self) -> None:
-        """Let go of the database, if it was used."""
+        """Let go of the database and of AWS, if they were used."""
         if "database" in self.__dict__:
             self.database.engine.dispose()
+        if "_bell" in self.__dict__:
+            self._bell.close()
+        if self._parking:
+            self._parking.close()
 
     def ready(self) -> None:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
         _ = self.notices, self.texts, self.mailer, self.transport
+        for language in self.texts.own:
+            if lacking := self.texts.lacking(language):
+                log.warning("texts/%s.toml lacks %d sentences: they are said in English", language, len(lacking))
         revision.check(self.database)
         _ = self.adapters  # they may need what `setup` kept in the database
         check_unchanged(self.notices, self.store.words_used())
@@ -386,6 +405,23 @@ class Bridge:
         return kind(settings, places, self.policy.field_names(name))
 
 
+def texts_of(policy: Policy, links: Links, folder: Path) -> Texts:
+    """Templates and words, with what every page and mail says of its controller; `folder` is the policy's."""
+    contact = policy.contact
+    common = {
+        "controller": msgspec.structs.asdict(policy.controller),
+        "contact": {"name": contact.name, "email": contact.email, "is_dpo": policy.dpo is not None},
+        "looks": {
+            "name": policy.looks.name,
+            "logo_url": "/logo" if policy.looks.logo else "",
+            "accent": policy.looks.accent,
+        },
+        "statement_url": links.url("/privacy"),
+        "home_url": policy.controller.website,
+    }
+    return Texts(policy.languages, policy.zone, common=common, own=folder / "texts")
+
+
 #: What can be wrong at a start, each with its own words for the operator.
 START_ERRORS = (BadSetting, PolicyError, Misconfigured, Promotes)
 
@@ -404,6 +440,31 @@ def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
                 found[name.removesuffix("_FILE")] = _content(name, found)
                 del found[name]
     return found
+
+
+def _with_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """`NAME_ARN=arn` as `NAME=value`: what AWS Secrets Manager keeps, each secret read once however often named."""
+    found = dict(environment)
+    with closing(Aws(found)) as aws:
+        _read_secrets(found, Secrets(aws))
+    return found
+
+
+def _read_secrets(found: dict[str, str], secrets: Secrets) -> None:
+    for ours in (True, False):  # as above
+        for name in [name for name in found if name.startswith("BRIDGE_") is ours]:
+            if not _is_named_by(name, "_ARN", found):
+                continue
+            plain = name.removesuffix("_ARN")
+            if found.get(plain):
+                raise BadSetting(f"{plain} and {name} are both set: keep one")
+            if not is_there(found):
+                raise BadSetting(f"{name} is read on AWS only; here set {plain} or its _FILE form")
+            try:
+                found[plain] = secrets.read(found[name])
+            except AwsError as error:
+                raise BadSetting(f"{name}: the secret cannot be read ({error})") from None
+            del found[name]
 
 
 def _is_named_by(name: str, suffix: str, environment: Mapping[str, str]) -> bool:
@@ -491,6 +552,18 @@ def _server(name: str, values: Mapping[str, str]) -> str:
         right = False
     if text and not right:
         raise BadSetting(f"{name} must be the IP address and port of a name server, such as 127.0.0.1:53")
+    return text
+
+
+def _nudge(text: str) -> str:
+    if not is_known(text):
+        raise BadSetting("BRIDGE_NUDGE must be one of: inline, none, sqs:URL of a queue, lambda:NAME of a function")
+    return text
+
+
+def _spool(text: str) -> str:
+    if text and not is_queue(text):
+        raise BadSetting("BRIDGE_SPOOL must be sqs:URL of a queue, or left out for a file beside the database")
     return text
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bridge.acts import Acts, Confirmed, Ended, Late, by_reader
+from bridge.acts import ANY_PRESS, Acts, Confirmed, Ended, Late, by_reader
 from bridge.decide import (
     STOPS,
     concerns,
@@ -24,6 +24,7 @@ from bridge.links import Action, BadLink, Claim, fingerprint
 from bridge.mailer import template_hash
 from bridge.notices import Wording
 from bridge.store import Plan
+from bridge.store.answering import Asked, Press
 from bridge.store.values import Person
 from bridge.vault import new_id
 from bridge.vocabulary import (
@@ -78,8 +79,10 @@ class Guardians:
             return Ward(masked="", language="", word=Word.OVER)
         return self._shown(person, self.store.story(person), claim)
 
-    def say_yes(self, token: str, years: int | None) -> Ward:
+    def say_yes(self, token: str, years: int | None, press: Press = ANY_PRESS) -> tuple[Ward, str]:
         """The guardian agrees; `years`: after so many full years the child is old enough, if that was said.
+
+        Also gives `HELD` or `WRONG` where it waits for the code of the mail; else it is empty.
 
         Raises `ExpiredLink` when the question is too old, `Late` when the child left, or was let go, since.
         """
@@ -102,8 +105,8 @@ class Guardians:
             new = [one for one in asked if guardian(mine, one.purpose) is None]
             return Plan(events=[self._agreed(holder, one, claim, token, years) for one in new])
 
-        self.store.act(person.id, build)
-        return self.ward(token)
+        done = self.store.answer(person.id, Asked(MailKind.GUARDIAN, claim.request), press, build)
+        return self.ward(token), done.answer
 
     def say_no(self, token: str) -> Ward:
         """The guardian refuses, or takes the yes back: at any time, by the same link. Said twice, it is said once."""
@@ -207,7 +210,7 @@ class Guardians:
         ended = self._ended(story, claim)
         return person, self._today(ended, self._language(person)), _answered(story, claim)
 
-    def say_of_age(self, token: str) -> tuple[Confirmed, list[Wording]]:
+    def say_of_age(self, token: str, press: Press = ANY_PRESS) -> tuple[Confirmed, list[Wording]]:
         """She is old enough and wants to go on: her own yes, once, to the words of today."""
         claim, person = self._grown(token)
         language, shown = self._language(person), list[Wording]()
@@ -241,7 +244,8 @@ class Guardians:
             ]
             return Plan(events=[grown, *given], answer=Confirmed.NOW)
 
-        return Confirmed(self.store.act(person.id, build).answer), shown
+        asked = Asked(MailKind.OF_AGE, claim.request)
+        return Confirmed(self.store.answer(person.id, asked, press, build).answer), shown
 
     def _grown(self, token: str) -> tuple[Claim, Person]:
         life = self.policy.limits_.of_age_answer.time

@@ -7,6 +7,7 @@ hers, `request` whether a letter came from her; by `guardian` a child's guardian
 """
 
 import hmac
+import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,10 @@ class Action(StrEnum):
 
 
 FRESH_LIFE = timedelta(minutes=30)
+
+#: So many zero bits a solved task begins with: some 65,000 tries, a second or two of a phone.
+TASK_BITS = 16
+_TASK_LIFE = timedelta(hours=3)
 
 
 class BadLink(Exception):
@@ -74,6 +79,9 @@ class Links:
         oldest_first = list(reversed(keys))
         self.base_url = base_url.rstrip("/")
         self._mark = mac(hmac.digest(oldest_first[0], b"consent-bridge address mark", "sha256"))
+        self._place = mac(hmac.digest(oldest_first[0], b"consent-bridge browser", "sha256"))
+        self._task = mac(hmac.digest(oldest_first[0], b"consent-bridge task", "sha256"))
+        self._code = mac(hmac.digest(oldest_first[0], b"consent-bridge code", "sha256"))
         #: What a backup is sealed with: under the oldest key, because that one is never dropped.
         self.copy_key = hmac.digest(oldest_first[0], b"consent-bridge backup", "sha256")
         self._serializers = {
@@ -111,9 +119,49 @@ class Links:
         """The short keyed hash of an address that links carry: 60 bits under the oldest key, which is never dropped."""
         return urlsafe_b64encode(self._mark(normal_email(email).encode()))[:10].decode()
 
+    def place(self, cookie: str) -> str:
+        """What a browser is known by here that holds this random cookie: the cookie cannot be made from it."""
+        return urlsafe_b64encode(self._place(cookie.encode()))[:22].decode()
+
+    def code(self, kind: str, subject: str, request: str) -> str:
+        """The six digits in the mail of one question. They are made anew from the key each time, and kept nowhere."""
+        number = int.from_bytes(self._code(f"{kind}\n{subject}\n{request}".encode())[:16], "big")
+        return f"{number % 1_000_000:06}"
+
+    def is_code(self, typed: str, kind: str, subject: str, request: str) -> bool:
+        """Whether these are its digits; blanks and dashes between them do not matter."""
+        return hmac.compare_digest(plain_code(typed).encode(), self.code(kind, subject, request).encode())
+
+    def task(self, now: datetime) -> str:
+        """What a browser counts on before it sends a form: one of its own for each page."""
+        told = f"{int(now.timestamp())}.{secrets.token_urlsafe(9)}"
+        return f"{told}.{self._signed_task(told)}"
+
+    def is_worked(self, work: str, now: datetime) -> bool:
+        """Whether this is a task of ours of the last hours, and a number that solves it."""
+        task, _, number = work.rpartition(":")
+        told, _, signature = task.rpartition(".")
+        if (
+            not number.isascii()
+            or not number.isdigit()
+            or not hmac.compare_digest(signature.encode(), self._signed_task(told).encode())
+        ):
+            return False
+        age = now - _moment(int(told.partition(".")[0]))
+        solved = int.from_bytes(sha256(work.encode()).digest()[:4], "big") >> (32 - TASK_BITS) == 0
+        return solved and -_CLOCK_TOLERANCE <= age <= _TASK_LIFE
+
+    def _signed_task(self, told: str) -> str:
+        return urlsafe_b64encode(self._task(told.encode()))[:22].decode()
+
     def url(self, path: str, token: str = "") -> str:
         """An address on the configured base, never on a request's Host header (WEB-04)."""
         return f"{self.base_url}{path}{token}"
+
+
+def plain_code(typed: str) -> str:
+    """What was typed as a code, without what people put between digits."""
+    return "".join(typed.replace("-", " ").split())
 
 
 def _exact(token: str) -> str:

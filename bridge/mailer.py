@@ -13,7 +13,7 @@ import msgspec
 from bridge.links import FRESH_LIFE, Action, Claim, Links
 from bridge.policy import Policy
 from bridge.texts import TEMPLATES, Texts
-from bridge.vocabulary import EVERY_PURPOSE, NATURES, Letter, MailKind, Nature, short_hash
+from bridge.vocabulary import EVERY_PURPOSE, NATURES, Hold, Letter, MailKind, Nature, short_hash
 
 #: Mails a reader can leave from, besides marketing: they carry the list headers (RFC 2369, RFC 8058).
 _LIST_MAILS = frozenset({MailKind.WELCOME, MailKind.SUBSCRIBED, MailKind.REPERMISSION})
@@ -32,6 +32,9 @@ _NO_FOOT = frozenset(
         MailKind.MOVED,
     }
 )
+
+#: Mails whose question may wait for its code, where the policy says so (CON-05).
+_CODED = frozenset({MailKind.GUARDIAN, MailKind.OF_AGE, MailKind.REPERMISSION})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +110,7 @@ class Mailer:
                 for p in purposes
             ],
             "url": self._url(occasion),
+            "code": self._code(occasion),
             "place": channel.place[language] if channel else policy.looks.name,
             "asked": occasion.asked,
             "hours": int(policy.limits_.pending_ttl.time.total_seconds() // 3600),
@@ -150,6 +154,18 @@ class Mailer:
         if occasion.kind is MailKind.LINK:
             return self._links.url("/preferences/", self._token(occasion, Action.FRESH))
         return self._links.url("/preferences/", self._stop_token(occasion))
+
+    def has_code(self, kind: MailKind) -> bool:
+        """Whether a mail of this kind holds digits that can be typed: each confirmation, and wherever a yes may have to
+        wait for them."""
+        return kind is MailKind.CONFIRM or (kind in _CODED and self._policy.sign_up.hold is not Hold.NEVER)
+
+    def _code(self, occasion: Occasion) -> str:
+        """The digits as they are easily read: "123 456"; empty where this mail has none."""
+        if not self.has_code(occasion.kind):
+            return ""
+        digits = self._links.code(occasion.kind, occasion.subject, occasion.request)
+        return f"{digits[:3]} {digits[3:]}"
 
     def _token(self, occasion: Occasion, action: Action) -> str:
         return self._links.token(_claim(occasion, action))

@@ -164,7 +164,7 @@ class MyData:
     def _open(self, person: Person, history: list[ConsentEvent]) -> list[str]:
         """Fields that she may fill in: those there are, and those that a purpose of hers uses (MIN-01)."""
         on = set(_on(history))
-        declared = self._policy.fields.values()
+        declared = [field for field in self._policy.fields.values() if not field.rhythm]  # that is asked elsewhere
         return [field.id for field in declared if field.id in person.fields or on & set(field.purposes)]
 
     def _story(self, person: Person, claim: Claim) -> list[ConsentEvent]:

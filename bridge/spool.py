@@ -6,15 +6,18 @@ into a second file beside it, so that it is neither lost nor in the way of other
 
 import errno
 import fcntl
+import json
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from bridge.aws import Aws, AwsError
 from bridge.vocabulary import Method
 
 log = logging.getLogger("bridge.spool")
@@ -73,10 +76,32 @@ class Spool:
                 with Spool(path)._locked("r") as file:
                     _blot(file, [subject.encode() for subject in subjects])
 
+    def waiting(self) -> int:
+        """How many lines are parked now; 0 where they wait in a queue."""
+        try:
+            with self.path.open("rb") as file:
+                return sum(bool(line.strip()) for line in file)
+        except FileNotFoundError:
+            return 0
+
     @property
     def aside(self) -> Path:
         """Where the stops are that nobody could write, and the lines that nobody could read."""
         return self.path.with_name(self.path.name + ".aside")
+
+    def put_aside(self, line: _Line) -> None:
+        """Keep one line that cannot be written where a person finds it, or raise OSError."""
+        Spool(self.aside).park(line)
+
+    def is_set_aside(self, line: _Line) -> bool:
+        """The same; False where there is no such place."""
+        self.put_aside(line)
+        return True
+
+    @property
+    def aside_name(self) -> str:
+        """How the log calls that place."""
+        return self.aside.name
 
     def replay(self, write: Callable[[_Line], object]) -> int:
         """Write every parked line, in order; the file is emptied only when all are written. How many there were.
@@ -122,6 +147,110 @@ def _blot(file: int, words: Collection[bytes]) -> None:
             os.pwrite(file, b" " * len(line.rstrip(b"\n")), at)
         at += len(line)
     os.fsync(file)
+
+
+class SpoolWaits(Exception):
+    """What is parked cannot be written now, or nobody can say whether all of it was: nothing may be sent yet."""
+
+
+class QueueSpool(Spool):
+    """The same in an SQS queue, where functions have no disk of their own (decision 21).
+
+    A function of its own is handed the messages; whoever sends writes what is left of them first. One that nobody can
+    write goes to the queue's dead-letter queue.
+    """
+
+    aside_name = "the dead-letter queue"
+
+    def __init__(self, url: str, aws: Aws) -> None:
+        super().__init__(Path(os.devnull))
+        self._url, self._aws = url, aws
+        self._letters = ""
+
+    def _keep(self, text: bytes) -> None:
+        try:
+            self._aws.send(self._url, f'{{"parked":{text.decode()}}}')
+        except AwsError as error:
+            raise OSError(errno.EIO, str(error)) from None
+
+    def forget(self, subjects: Collection[str]) -> None:
+        """Nothing: messages hold opaque ids and keyed hashes, and are gone within 14 days."""
+
+    def put_aside(self, line: _Line) -> None:
+        """Into the dead-letter queue, where an alarm looks; into the same queue where it has none."""
+        if not self.is_set_aside(line):
+            self.park(line)
+
+    def is_set_aside(self, line: _Line) -> bool:
+        """Put it into the dead-letter queue; False where there is none. Raises OSError."""
+        return self._is_set_aside(f'{{"parked":{msgspec.json.encode(line).decode()}}}')
+
+    def replay(self, write: Callable[[_Line], object]) -> int:
+        """Write what lies in the queue. How many messages there were.
+
+        Raises `SpoolWaits` while others hold some of them, which may be a minute after the database is back, and where
+        the queue cannot be asked. AWS counts with a delay: what was parked in the last moment may be counted too late.
+        """
+        try:
+            if not any(self._counted().values()):
+                return 0
+            written = 0
+            while messages := self._ask("ReceiveMessage", MaxNumberOfMessages=10).get("Messages"):
+                for message in messages:
+                    self._write(write, message)
+                    written += 1
+            if self._counted()[_HELD]:
+                raise SpoolWaits("parked stops are being written")
+        except AwsError as error:
+            raise SpoolWaits(f"parked stops cannot be read: {error}") from None
+        return written
+
+    def _write(self, write: Callable[[_Line], object], message: dict[str, str]) -> None:
+        try:
+            line = from_message(json.loads(message["Body"]))
+        except (ValueError, msgspec.DecodeError):
+            line = None
+        told = False if line is None else write(line)
+        if isinstance(told, Exception):
+            raise told
+        if told is False and not self._is_set_aside(message["Body"]):
+            return  # the queue counts its tries
+        self._ask("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+
+    def _counted(self) -> dict[str, int]:
+        told = self._ask("GetQueueAttributes", AttributeNames=[_SEEN, _HELD])["Attributes"]
+        return {name: int(told[name]) for name in (_SEEN, _HELD)}
+
+    def _is_set_aside(self, text: str) -> bool:
+        try:
+            if letters := self._dead_letters():
+                self._aws.send(letters, text)
+        except AwsError as error:
+            raise OSError(errno.EIO, str(error)) from None
+        return bool(letters)
+
+    def _dead_letters(self) -> str:
+        if not self._letters:
+            told = self._ask("GetQueueAttributes", AttributeNames=["RedrivePolicy"]).get("Attributes", {})
+            policy = json.loads(told.get("RedrivePolicy", "{}"))
+            if not policy:
+                return ""
+            account, name = policy["deadLetterTargetArn"].split(":")[-2:]
+            asked = {"QueueName": name, "QueueOwnerAWSAccountId": account}
+            self._letters = str(self._aws.queue(self._url, "GetQueueUrl", asked)["QueueUrl"])
+        return self._letters
+
+    def _ask(self, action: str, **about: Any) -> dict[str, Any]:
+        return self._aws.queue(self._url, action, {"QueueUrl": self._url, **about})
+
+
+_SEEN, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+
+
+def from_message(told: object) -> _Line | None:
+    """What a message of that queue holds; None of one that is none."""
+    parked = told.get("parked") if isinstance(told, dict) else None
+    return None if parked is None else _line(msgspec.json.encode(parked))
 
 
 def _keep_name(path: Path) -> None:

@@ -360,6 +360,11 @@ outbox = Table(
     Column("reason", String(64)),
 )
 
+#: What readers asked for themselves, and waves of questions or news of ours, which go behind all of that.
+WISHES, WAVES = (f"work {word} ('mail:repermission', 'mail:breach')" for word in ("NOT IN", "IN"))
+for _name, _which in (("wishes", WISHES), ("waves", WAVES)):
+    Index(f"ix_outbox_{_name}", outbox.c.due, sqlite_where=text(_which), postgresql_where=text(_which))
+
 #: What platforms hold of readers who asked to see it: kept for a day, and in no backup.
 looks = Table(
     "looks",
@@ -391,6 +396,41 @@ moves = Table(
     Column("request", String(22), nullable=False),  # also in the link
     Column("asked", AwareDateTime, nullable=False),
     Column("sealed", LargeBinary, nullable=False),  # the new address, under the person's key
+    sqlite_with_rowid=False,
+)
+
+#: Questions that went out by mail and wait for a yes: how one can be told from a program that opens links. Gone with
+#: the answer, or when the question is too old.
+open_questions = Table(
+    "open_questions",
+    metadata,
+    Column("subject", _Number, primary_key=True, autoincrement=False),
+    Column("kind", String(12), primary_key=True),  # of the mail that asks
+    Column("request", String(22), primary_key=True),  # also in the link
+    Column("asked", AwareDateTime, nullable=False, index=True),
+    Column("place", String(22)),  # keyed hash of a random cookie of the browser that sent the form
+    Column("domain", LargeBinary),  # keyed hash of the mail domain that was asked
+    Column("sent", AwareDateTime),  # when the mail left last; empty while it has not
+    Column("coded", Boolean, nullable=False, server_default=text("false")),  # a code stands in the mail
+    Column("tries", SmallInteger, nullable=False, server_default="0"),  # wrong codes
+    Column("held", AwareDateTime),  # when a doubtful press was held first
+    Column("doubt", String(16)),  # why
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_open_questions_place",
+    open_questions.c.place,
+    sqlite_where=open_questions.c.place.is_not(None),
+    postgresql_where=open_questions.c.place.is_not(None),
+)
+
+#: How many sign-ups were confirmed by which road, by channel, and presses that were held: plain numbers, of nobody.
+confirm_roads = Table(
+    "confirm_roads",
+    metadata,
+    Column("channel", SmallInteger, primary_key=True, autoincrement=False),  # in `names`
+    Column("road", String(12), primary_key=True),
+    Column("count", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -681,6 +721,8 @@ cases = Table(
     Column("closed_by", Text),
     Column("refused", Boolean, nullable=False, server_default=text("false")),
 )
+
+Index("ix_cases_open", cases.c.due, sqlite_where=text("closed IS NULL"), postgresql_where=text("closed IS NULL"))
 
 #: What a platform told `setup` and tells nobody again, such as the secret it signs its webhooks with (decision 28).
 esp_secrets = Table(

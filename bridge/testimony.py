@@ -51,9 +51,11 @@ from bridge.vocabulary import (
     REPORTED,
     UNASKED_AGE,
     ConsentEvent,
+    Doubt,
     EventType,
     Evidence,
     Method,
+    Road,
     Status,
 )
 
@@ -62,6 +64,24 @@ T = EventType
 #: What a form asked about her age, and the answer.
 _OLDER = mark("Asked was whether the reader is at least %(age)s years old. The answer was yes.")
 _YOUNGER = mark("Asked was whether the reader is at least %(age)s years old. The answer was no.")
+
+#: By which road a yes behind a mailed link came.
+_ROADS = {
+    Road.SAME_BROWSER: mark(
+        "The yes came from the browser that had sent the form: a random code that only it held came with it."
+    ),
+    Road.CODE: mark("The six digits that stood in the mail were typed."),
+    Road.BUTTON: mark(
+        "A button was pressed, in a browser that had not sent the form, without the digits of the mail. That may also "
+        "have been a program that checks mail."
+    ),
+}
+_DOUBTS = {
+    Doubt.SOON: mark("What makes it doubtful: nobody reads a mail so soon after it leaves."),
+    Doubt.MANY: mark(
+        "What makes it doubtful: links of other people at the same mail domain were pressed within the same seconds."
+    ),
+}
 
 #: Heard so much later than it happened, it is said.
 _AT_ONCE = timedelta(seconds=1)
@@ -293,6 +313,7 @@ class Teller:
         if seen.at_least and seen.at_least != UNASKED_AGE:
             age, _, answer = seen.at_least.partition(" ")
             yield self._say(_OLDER if answer == "yes" else _YOUNGER, age=age)
+        yield from self._road(seen)
         if seen.document:
             yield self._say("The document that proves it: %(document)s", document=seen.document)
         for fact, sentence in SALE.items() if event.type is T.ENROLLED else ():
@@ -311,6 +332,17 @@ class Teller:
             yield self._say("Fingerprint of the text of the mail: %(template)s", template=seen.template)
         if seen.ip:
             yield self._say("Network address that it came from: %(ip)s", ip=seen.ip)
+
+    def _road(self, seen: Evidence) -> Iterator[str]:
+        """By which road a yes came, and what makes it doubtful (CON-05)."""
+        if seen.road not in _ROADS:
+            return
+        yield self._say(_ROADS[Road(seen.road)])
+        if seen.after is not None:
+            yield self._say("That was %(seconds)s seconds after the mail left.", seconds=seen.after)
+        for doubt in (seen.doubt or "").split():
+            if doubt in _DOUBTS:
+                yield self._say(_DOUBTS[Doubt(doubt)])
 
     def _carried_out(self, number: int, event: ConsentEvent) -> Iterator[str]:
         """When each platform had done what this stop asks (WDR-11)."""

@@ -5,16 +5,19 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from colorsys import hls_to_rgb, rgb_to_hls
 from datetime import UTC, date, datetime
-from gettext import GNUTranslations
+from functools import cached_property
+from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from bridge.own_texts import OwnTexts, forms, read, sentences
+from bridge.policy import PolicyError
 from bridge.spoken import SpokenEnvironment
 from bridge.vocabulary import FEW, Method, Status, rfc3339
 
@@ -28,12 +31,21 @@ DARK = ("#14161a", "#1d2025")
 #: Plain "English" writes dates as in Europe: day before month, 24 hours.
 _LOCALES = {"en": "en-150"}
 
+#: What Babel says too, of languages that many have: loading all it knows of one takes as long as loading Flask.
+NAMES = {"de": "Deutsch", "en": "English", "fr": "Français", "nl": "Nederlands"}
+RIGHT_TO_LEFT = frozenset(
+    {
+        *("apc", "ar", "bal", "bgn", "ckb", "dv", "fa", "he", "ks", "lrc", "mzn", "nqo", "ps", "rhg"),
+        *("sd", "sdh", "skr", "syr", "trw", "ug", "ur", "yi"),
+    }
+)
+
 _LONGEST_HEADER = 1000
 _TEXT_WIDTH = 72
 
 
-class MissingCatalogue(Exception):
-    """The policy names a language nobody translated; the text says where its catalogue belongs."""
+class MissingCatalogue(PolicyError):
+    """The policy names a language nobody translated; the text says where its words belong."""
 
 
 def mark(message: str) -> str:
@@ -95,8 +107,19 @@ class _Language(NamedTuple):
     """All that speaking one language takes."""
 
     locale: Locale
-    catalogue: GNUTranslations
+    catalogue: NullTranslations
     templates: Environment
+
+
+class _Spoken(dict[str, _Language]):
+    """Languages, each made when it is first spoken: an offered one that nobody reads costs nothing."""
+
+    def __init__(self, speak: Callable[[str], _Language]) -> None:
+        super().__init__()
+        self._speak = speak
+
+    def __missing__(self, code: str) -> _Language:
+        return self.setdefault(code, self._speak(code))
 
 
 class Texts:
@@ -108,14 +131,26 @@ class Texts:
         zone: ZoneInfo,
         templates: Path = TEMPLATES,
         common: Mapping[str, object] | None = None,
+        own: Path | None = None,
     ) -> None:
-        """Load the catalogues. `common` holds what every template may use: controller, looks, statement_url, ...
+        """`common` holds what every template may use: controller, looks, statement_url, ...; `own` is the folder
+        with the operator's words (`texts/` beside the policy).
 
-        The first language is the default. Raises `MissingCatalogue` for one that nobody translated.
+        The first language is the default. Raises `MissingCatalogue` for one that nobody translated, and
+        `OwnTextsError` for words of the operator's that do not fit.
         """
         self.languages = tuple(languages)
-        self._zone = zone
-        self._spoken = {code: self._speak(code, templates, common or {}) for code in self.languages}
+        self._zone, self._templates, self._common = zone, templates, common or {}
+        self._locales = {code: _locale(code) for code in self.languages}
+        self.own: Mapping[str, OwnTexts] = read(own, self._locales) if own else {}
+        for code in self.languages:
+            if _shipped(code) is None and code not in self.own:
+                raise _missing(code)
+        self._spoken = _Spoken(self._speak)
+
+    def lacking(self, language: str) -> list[str]:
+        """The sentences that a language of the operator's own does not have yet: they are said in English."""
+        return self.own[language].missing if language in self.own and _shipped(language) is None else []
 
     def render(self, template: str, language: str, /, **context: object) -> str:
         """A page or a part of a mail, such as `email/welcome/body.txt`. An unknown variable is an error."""
@@ -135,7 +170,10 @@ class Texts:
     def day(self, language: str, value: date) -> str:
         """A date as the reader writes it. A moment is taken to the policy's zone first."""
         local = value.astimezone(self._zone).date() if isinstance(value, datetime) else value
-        return format_date(local, "long", self._spoken[language].locale)
+        locale = self._spoken[language].locale
+        said = format_date(local, "long", locale)
+        # French counts the first of a month ("1er"), which the Unicode data leaves out.
+        return f"1er{said[1:]}" if local.day == 1 and locale.language == "fr" else said
 
     def month(self, language: str, value: date) -> str:
         """A month of a year, as a reader writes it."""
@@ -156,10 +194,10 @@ class Texts:
         time, utc = self.time_of_day(language, value), f"{value.astimezone(UTC):%H:%M:%S} UTC"
         day, other = value.astimezone(self._zone).date(), value.astimezone(UTC).date()
         if day != other:
-            # Translators: a date and the time on that day.
-            utc = self.gettext(language, "%(day)s at %(time)s", day=self.day(language, other), time=utc)
-        # Translators: a date and the time on that day.
-        return self.gettext(language, "%(day)s at %(time)s", day=self.day(language, day), time=f"{time} ({utc})")
+            # Translators: a date and the time on that day, which ends in “UTC”.
+            utc = self.gettext(language, "%(day)s at %(utc)s", day=self.day(language, other), utc=utc)
+        # Translators: a date, the time on that day, and the same moment in UTC.
+        return self.gettext(language, "%(day)s at %(time)s (%(utc)s)", day=self.day(language, day), time=time, utc=utc)
 
     def length(self, language: str, value: Length) -> str:
         """A length of time in the reader's words: 3 days."""
@@ -187,7 +225,7 @@ class Texts:
 
     def names(self, languages: Iterable[str]) -> dict[str, str]:
         """How each language calls itself."""
-        found = {code: Locale.parse(code, sep="-").get_display_name() or code for code in languages}
+        found = {code: NAMES.get(code) or Locale.parse(code, sep="-").get_display_name() or code for code in languages}
         return {code: name[:1].upper() + name[1:] for code, name in found.items()}
 
     def country(self, language: str, code: str) -> str:
@@ -209,13 +247,17 @@ class Texts:
         kin = (code for code in self.languages if _primary(code) == _primary(tag))
         return next(same, None) or next(kin, None)
 
-    def _speak(self, code: str, templates: Path, common: Mapping[str, object]) -> _Language:
-        locale = Locale.parse(_LOCALES.get(code, code), sep="-")
-        catalogue = _catalogue(code)
+    @cached_property
+    def _switch(self) -> list[dict[str, str]]:
+        """The languages a page can be read in."""
         names = self.names(self.languages)
+        return [{"code": code, "name": names[code], "url": f"?language={code}"} for code in self.languages]
+
+    def _speak(self, code: str) -> _Language:
+        locale, catalogue = self._locales[code], self._catalogue(code)
         environment = SpokenEnvironment(
             catalogue.gettext,
-            loader=FileSystemLoader(templates),
+            loader=FileSystemLoader(self._templates),
             extensions=["jinja2.ext.i18n"],
             autoescape=select_autoescape(enabled_extensions=("html",), default=False),
             undefined=StrictUndefined,
@@ -227,13 +269,22 @@ class Texts:
         environment.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
         environment.globals.update(
             lang=code,
-            direction=locale.text_direction,
+            direction="rtl" if _primary(code) in RIGHT_TO_LEFT else "ltr",
             few=FEW,
-            languages=[{"code": c, "name": names[c], "url": f"?language={c}"} for c in self.languages],
+            languages=self._switch,
         )
-        environment.globals.update(common)
+        environment.globals.update(self._common)
         environment.filters.update(self._filters(code))
         return _Language(locale, catalogue, environment)
+
+    def _catalogue(self, code: str) -> NullTranslations:
+        """The words of one language: the operator's first, then those we ship, then the English ones."""
+        path = _shipped(code)
+        ours = _opened(path) if path else NullTranslations()
+        if code not in self.own:
+            return ours
+        self.own[code].add_fallback(ours)
+        return self.own[code]
 
     def _filters(self, code: str) -> dict[str, Callable[..., str]]:
         return {
@@ -252,6 +303,27 @@ class Texts:
             "ink": ink,
             "wrapped": wrapped,
         }
+
+
+def shipped(code: str) -> dict[str, str | dict[str, str]]:
+    """Every sentence of ours as we say it in a language, by each number where it counts; empty where we do not.
+
+    Raises `MissingCatalogue` where there is no such language.
+    """
+    locale, path = _locale(code), _shipped(code)
+    catalogue = _opened(path) if path else None
+    found: dict[str, str | dict[str, str]] = {}
+    for one, many in sentences().items():
+        if many is None:
+            found[one] = catalogue.gettext(one) if catalogue else ""
+        else:
+            samples = {locale.plural_form(number): number for number in range(200, -1, -1)}
+            found[one] = {
+                form: catalogue.ngettext(one, many, samples[form]) if catalogue else ""
+                for form in forms(locale)
+                if form in samples
+            }
+    return found
 
 
 def ink(ground: str) -> str:
@@ -312,20 +384,34 @@ def _channels(colour: str) -> tuple[float, float, float]:
     return red / 255, green / 255, blue / 255
 
 
-def _catalogue(code: str) -> GNUTranslations:
-    """The translations of one language; a regional one (`nl-BE`) may lean on its mother (`nl`).
+def _shipped(code: str) -> Path | None:
+    """The catalogue of one language; a regional one (`nl-BE`) may lean on its mother (`nl`).
 
-    What is read here was compiled from the `.po` file beside it: a start needs none of the translators' tools.
+    What is read was compiled from the `.po` file beside it: a start needs none of the translators' tools.
     """
-    for name in (code, _primary(code)):
-        path = CATALOGUES / f"{name}.mo"
-        if path.is_file():
-            with path.open("rb") as file:
-                return GNUTranslations(file)
-    raise MissingCatalogue(
-        f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.mo'}: "
-        "add that catalogue (scripts/translations.py --new CODE begins one, --update compiles it) "
-        "or take the language out"
+    paths = (CATALOGUES / f"{name}.mo" for name in (code, _primary(code)))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _opened(path: Path) -> NullTranslations:
+    with path.open("rb") as file:
+        return GNUTranslations(file)
+
+
+def _locale(code: str) -> Locale:
+    """How a language writes dates and numbers."""
+    try:
+        return Locale.parse(_LOCALES.get(code, code), sep="-")
+    except (UnknownLocaleError, ValueError):
+        raise _missing(code) from None
+
+
+def _missing(code: str) -> MissingCatalogue:
+    return MissingCatalogue(
+        [
+            f"the policy offers the language {code!r}, but there is no {CATALOGUES / f'{code}.mo'} and no "
+            f"texts/{code}.toml beside the policy: begin one with `consent-bridge texts {code}`, or take it out"
+        ]
     )
 
 

@@ -73,6 +73,11 @@ def new_id() -> str:
     return urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode("ascii")
 
 
+def new_typed_id() -> str:
+    """The same, for people to type into a command: none that begins as an option does."""
+    return next(id_ for id_ in iter(new_id, "") if not id_.startswith("-"))
+
+
 def new_ids(count: int) -> list[str]:
     """So many of them."""
     return [_text(part) for part in _random(count, 16)]

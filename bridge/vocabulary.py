@@ -117,6 +117,29 @@ SYSTEM = "system"
 GUARDIAN = "guardian"
 
 
+class Road(StrEnum):
+    """From where a yes behind a mailed link came."""
+
+    SAME_BROWSER = "same_browser"  # the browser that had sent the form: a cookie of that request says so
+    CODE = "code"  # the digits of the mail were typed
+    BUTTON = "button"  # a button was pressed elsewhere: by a person, or by a program that presses buttons
+
+
+class Doubt(StrEnum):
+    """What makes a pressed button doubtful: it may have been a mail scanner's."""
+
+    SOON = "soon"  # within seconds of the mail
+    MANY = "many"  # together with other people's links at addresses of the same domain
+
+
+class Hold(StrEnum):
+    """Which yeses wait until the code of the mail is typed (`[sign_up] hold`)."""
+
+    NEVER = "never"
+    DOUBTFUL = "doubtful"  # a pressed button that may be a scanner's
+    ALL = "all"  # every one without the cookie of the browser that sent the form
+
+
 class MailKind(StrEnum):
     """Every mail this house sends or lets through; each has its own rule at the gate."""
 
@@ -191,6 +214,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: str | None = None  # only where the policy asks for it
     left: str | None = None  # of a move: the mark of the address she left (`Links.mark`); empty = she kept it
     at_least: str | None = None  # her answer to "are you at least N?": "16 yes", "16 no" (KID-01)
+    road: str | None = None  # of a yes behind a mailed link: a `Road`; empty = from before roads were kept
+    after: int | None = None  # of a pressed button: so many seconds after the mail had left
+    doubt: str | None = None  # ... and what makes it doubtful: `Doubt`s with a blank between
     detail: str | None = None  # a machine's reason code, never free text
 
 

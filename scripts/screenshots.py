@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -32,6 +33,13 @@ body {{ margin: 0; padding: 20px 24px; width: max-content; background: #16181d; 
 pre {{ margin: 0; font: 15px/1.5 ui-monospace, "DejaVu Sans Mono", monospace }}
 b {{ color: #fff }} i {{ color: #7ee2a8; font-style: normal }}
 </style><pre>{}</pre>"""
+
+
+#: Pages side by side.
+SHEET = """<!doctype html><style>
+body {{ margin: 0; padding: 16px; width: max-content; display: flex; gap: 16px; background: #c9c6bf }}
+img {{ width: 208px; border-radius: 10px; display: block }}
+</style>{}"""
 
 
 @contextmanager
@@ -90,6 +98,20 @@ def phone(browser: Browser, url: str, name: str, *, scheme: str = "light") -> No
     page.close()
 
 
+def tongues(browser: Browser, url: str) -> None:
+    """One page in four languages, every other one by night."""
+    taken = []
+    for number, language in enumerate(("en", "nl", "fr", "de")):
+        page = browser.new_page(viewport=PHONE, color_scheme=("light", "dark")[number % 2])
+        page.goto(f"{url}?language={language}")
+        taken.append(b64encode(page.screenshot()).decode())
+        page.close()
+    page = browser.new_page(viewport={"width": 1000, "height": 500})
+    page.set_content(SHEET.format("".join(f'<img src="data:image/png;base64,{shot}">' for shot in taken)))
+    page.locator("body").screenshot(path=IMAGES / "languages.png")
+    page.close()
+
+
 def connected(browser: Browser, settings: Path, name: str) -> None:
     """What `setup` and `doctor` say of a platform, as it was just printed."""
     lines = []
@@ -138,7 +160,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with demo() as (bridge, sandbox, settings), sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
-        page = browser.new_page(viewport=DESKTOP)
+        page = browser.new_page(viewport=DESKTOP, java_script_enabled=False)  # a button is pressed, not by itself
         joins(page, bridge, sandbox, EMMA, "newsletter", "offers")
         joins(page, bridge, sandbox, DIRK, "offers")
         phone(browser, f"{bridge}/subscribe?language=en", "subscribe")
@@ -153,9 +175,11 @@ def main() -> None:
         stop = mailed(page, sandbox, AN, "/u/")
         phone(browser, stop.replace("/u/", "/preferences/"), "preferences")
         phone(browser, stop.replace("/u/", "/preferences/"), "preferences-dark", scheme="dark")
+        tongues(browser, f"{bridge}/subscribe")
         page.request.post(stop, form={"List-Unsubscribe": "One-Click"})
         joins(page, bridge, sandbox, "bram@krant-lezer.example", "newsletter")
         time.sleep(3)  # until both platforms were told
+        page = browser.new_page(viewport=DESKTOP)
         page.goto(sandbox)
         page.screenshot(path=IMAGES / "sandbox.png")
         page.click(f"text={AN}")

@@ -5,22 +5,41 @@
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 HOUSE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HOUSE))
+
+from bridge.own_texts import unfit  # noqa: E402  (the house is put on the path first)
+
 CATALOGUES = HOUSE / "bridge" / "translations"
+
+#: The sentences by themselves: what an operator may say in words of her own (`texts/<language>.toml`).
+SENTENCES = CATALOGUES / "sentences.json"
 
 #: The language that sentences are written in: its catalogue may stay empty.
 SOURCE = "en"
+
+#: What another language may say in the same letters: names, units, words that both have.
+ALIKE = frozenset(
+    {
+        "%(database)s, schema %(schema)s.", "%(num)s d", "%(num)s h", "%(num)s min", "%(num)s s",
+        "%(service)s, %(country)s", "Code %(status)s",
+        "E-mail", "IT", "Marketing", "Name", "Page (HTML)", "Platform", "Region", "Service", "Tables", "Technique",
+        "Version", "Version %(version)s, %(day)s", "Website", "download", "mails", "open", "version %(version)s",
+        "Contact: %(name)s, %(email)s.", "Open", "Stops",
+    }
+)  # fmt: skip
 
 #: Compiled catalogues carry no date: the same sentences are the same file.
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -61,8 +80,19 @@ def problems(code: str, sentences: Catalog, house: Path = HOUSE) -> list[str]:
         elif message and message.fuzzy:
             lines.append(f"{code}: fuzzy: {_short(sentence.id)}")
         elif message and all(strings):
-            lines += [f"{code}: wrong: {_short(sentence.id)}: {error}" for error in message.check(catalogue)]
+            lines += [f"{code}: wrong: {_short(sentence.id)}: {error}" for error in _wrong(message, catalogue)]
+            if code != SOURCE and strings == _strings(sentence.id) and strings[0] not in ALIKE:
+                lines.append(f"{code}: not translated: {_short(sentence.id)}")
     return lines
+
+
+def _wrong(message: Message, catalogue: Catalog) -> Iterator[str]:
+    """What in a translation would break a page or a mail: the rule that an operator's own words keep too."""
+    ours, said = set(_strings(message.id)), _strings(message.string)
+    if len(said) != (catalogue.num_plurals if message.pluralizable else 1):
+        yield f"{len(said)} forms, the language has {catalogue.num_plurals}"
+    for words in said:
+        yield from unfit(words, ours)
 
 
 def languages(house: Path = HOUSE) -> list[str]:
@@ -107,6 +137,12 @@ def update(code: str, sentences: Catalog) -> None:
     path.write_text("\n".join(kept).strip() + "\n", encoding="utf-8")
 
 
+def listed(sentences: Catalog) -> str:
+    """All sentences as the program reads them, one a line; a pair for one that counts."""
+    lines = (json.dumps(message.id, ensure_ascii=False) for message in sentences if message.id)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
 def compile_catalogue(code: str, house: Path = HOUSE) -> None:
     """Write what the program reads (`.mo`) beside what translators write (`.po`)."""
     catalogue = _read(code, house)
@@ -124,21 +160,25 @@ def is_compiled(code: str, house: Path = HOUSE) -> bool:
     return _said(there) == _said(_read(code, house))
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, sentences: Catalog | None = None) -> int:
     """Report, or write with `--update` and `--new`, then report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--update", action="store_true", help="write new sentences into the catalogues")
     parser.add_argument("--new", metavar="CODE", help="begin the catalogue of one more language")
     options = parser.parse_args(arguments)
-    sentences = extracted()
+    sentences = sentences or extracted()
     for code in languages() if options.update else []:
         update(code, sentences)
     if options.new:
         update(options.new, sentences)
     for code in languages() if options.update or options.new else []:
         compile_catalogue(code)
+    if options.update:
+        SENTENCES.write_text(listed(sentences), encoding="utf-8")
     found = [line for code in languages() for line in problems(code, sentences)]
     found += [f"{code}: not compiled: run it with --update" for code in languages() if not is_compiled(code)]
+    if not SENTENCES.is_file() or SENTENCES.read_text(encoding="utf-8") != listed(sentences):
+        found.append(f"{SENTENCES.name}: not of today: run it with --update")
     print("\n".join(found) or f"{len(sentences)} sentences, complete in {', '.join(languages())}")
     return 1 if found else 0
 

@@ -1,13 +1,17 @@
 """What the browser tests look with: a real server, a browser without scripts, and eyes for size, colour and focus."""
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, Request
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Playwright, Request
 from werkzeug.serving import make_server
 
+from scripts.chromium import find
 from tests.conftest import House
 
 #: How the browser is started: it calls nobody by itself.
@@ -21,7 +25,7 @@ ARGUMENTS = [
 ]
 PHONE, DESKTOP, NARROW = {"width": 390, "height": 844}, {"width": 1280, "height": 900}, {"width": 320, "height": 640}
 
-_TARGETS = "a[href], button, select, input:not([type=hidden])"
+_TARGETS = "a[href], button, select, input:not([type=hidden], [aria-hidden=true] *)"  # nobody reaches what is hidden
 
 #: Every text with its colour on the first opaque ground under it, and its contrast (WCAG 2.2, 1.4.3).
 _CONTRASTS = """() => {
@@ -60,6 +64,19 @@ _FOCUS = """() => { const e = document.activeElement, s = getComputedStyle(e), b
 _LOOK = """e => { const s = getComputedStyle(e), b = e.getBoundingClientRect();
   return {width: Math.round(b.width), height: Math.round(b.height), ink: s.color, ground: s.backgroundColor,
     border: s.border, font: s.font, underline: s.textDecorationLine, opacity: s.opacity}; }"""
+
+
+#: With HEADED=1 journeys are made in a window, each step this many milliseconds after the one before.
+_TO_WATCH = 400
+
+
+def chromium(play: Playwright) -> Browser:
+    """A Chromium for journeys: out of sight, or with HEADED=1 (`make test-browser HEADED=1`) in a window to watch."""
+    if not os.environ.get("HEADED"):
+        return play.chromium.launch(executable_path=find(), args=ARGUMENTS)
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        pytest.exit("HEADED=1 needs a screen: this machine has none (neither DISPLAY nor WAYLAND_DISPLAY is set)", 2)
+    return play.chromium.launch(executable_path=find(), args=ARGUMENTS, headless=False, slow_mo=_TO_WATCH)
 
 
 class Site:

@@ -1,5 +1,8 @@
 """The cast, the clock and the house: real stores, real SMTP, an ESP in memory; nothing of ours is mocked."""
 
+import copy
+import hashlib
+import logging
 import os
 import shutil
 import socket
@@ -16,6 +19,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import psycopg
 import pytest
@@ -38,6 +42,7 @@ from bridge.store.verify import Verdict, verify
 from bridge.vault import new_id, new_key
 from bridge.vocabulary import Answer, EventType, Incoming, Report, Status
 from bridge.web.app import BridgeApp, create_app
+from tests.canary import as_they_were, canary
 
 if TYPE_CHECKING:
     from tests.bulk import Bulk, MakeBulk
@@ -303,12 +308,15 @@ class Compiled(BytecodeCache):
 
 _compiled: defaultdict[str, Compiled] = defaultdict(Compiled)
 _engines: dict[str, Engine] = {}
+#: What each engine was made with, and its connections still are: who listens to them must listen to this one.
+dialects: WeakKeyDictionary[Engine, Any] = WeakKeyDictionary()
 _builders: dict[Any, Any] = {}
 _compile_builder = Rule._compile_builder
 
 
 def share(engine: Engine) -> None:
     """What SQLAlchemy's statements came to: kept with their dialect, the same for every house on that kind of database."""
+    dialects[engine] = engine.dialect
     first = _engines.setdefault(engine.dialect.name, engine)
     engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
 
@@ -326,17 +334,37 @@ def _once(rule: Rule, append_unknown: bool = True) -> Any:
 Rule._compile_builder = _once  # type: ignore[method-assign]
 
 
+_papers: dict[bytes, dict[str, Any]] = {}
+
+
+def _read_once(bridge: Bridge) -> None:
+    """A policy, its wordings and the house's voice: read and checked once for the same files, the same for every house."""
+    folder = bridge.settings.policy.parent
+    if (folder / "texts").exists():
+        return  # read only when they are spoken
+    seen = hashlib.sha256(bridge.settings.base_url.encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        seen.update(f"\n{path.relative_to(folder)} {len(content)}\n".encode() + content)
+    if seen.digest() not in _papers:
+        _papers[seen.digest()] = {"policy": bridge.policy, "notices": bridge.notices, "texts": bridge.texts}
+    vars(bridge).update(_papers[seen.digest()])
+    bridge.policy = copy.deepcopy(bridge.policy)  # to be changed by its test alone
+
+
 class House:
     """The whole bridge on one database, with its web client, its dispatcher and the ESP in memory."""
 
     def __init__(self, environment: dict[str, str], clock: Clock, mailbox: Mailbox) -> None:
         self.environment, self.clock, self.mailbox = environment, clock, mailbox
+        canary.knows(environment)
         self.bridge = Bridge.from_env(environment)
         self.bridge.clock = clock
         self.bridge._busy_seconds = 0.5
+        _read_once(self.bridge)
         self.bridge.ready()
-        for language, spoken in self.bridge.texts._spoken.items():
-            spoken.templates.bytecode_cache = _compiled[language]
+        for language in () if self.bridge.texts.own else self.bridge.texts.languages:
+            self.bridge.texts._spoken[language].templates.bytecode_cache = _compiled[language]
         share(self.bridge.database.engine)
         self.store = self.bridge.store
         self.dispatcher = Dispatcher(self.bridge)
@@ -373,8 +401,8 @@ class House:
         return Incoming(headers=headers, body=body)
 
     def close(self) -> None:
-        """Let go of the database."""
-        self.bridge.database.engine.dispose()
+        """Let go of the database, and of whoever was called."""
+        self.bridge.close()
 
 
 @pytest.fixture
@@ -602,12 +630,47 @@ def reader(home: House) -> Reader:
 # -- the order of a run ------------------------------------------------------------------------------------------
 
 #: A few tests that take long. Begun last, they would hold one worker up when the others have nothing left to do.
-LONG = ("test_torture.py", "test_demo.py", "test_bench.py", "test_package.py", "test_browser.py")
+LONG = (
+    *("test_torture.py", "test_lambda_zip.py", "test_lambda.py", "test_serverless.py"),
+    *("test_demo.py", "test_bench.py", "test_package.py", "test_browser.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+# -- what is logged (MIN-03) ---------------------------------------------------------------------------------------
+
+canary.install()
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_logged() -> Iterator[None]:
+    """Our own code makes every record that it can, so that the canary sees it."""
+    ours = [logging.getLogger(name) for name in ("bridge", "adapters")]
+    levels = [logger.level for logger in ours]
+    for logger in ours:
+        logger.setLevel(logging.DEBUG)
+    yield
+    for logger, level in zip(ours, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """The test that logged something of anybody's fails."""
+    try:
+        with as_they_were():
+            result = yield
+    except BaseException:
+        canary.found.clear()  # it has failed already, and the next one is not to blame
+        raise
+    if "tmp_path" in getattr(item, "funcargs", {}):
+        canary.look_in(item.funcargs["tmp_path"])  # type: ignore[attr-defined]
+    canary.check()
+    return result
 
 
 # -- no way out --------------------------------------------------------------------------------------------------

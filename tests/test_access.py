@@ -149,6 +149,7 @@ TOLD_BY = {
     "asked": "asked once more",
     "cases": "requests by letter",
     "breach_told": "breaches",
+    "open_questions": "questions that wait",
     "stop_list": "stop list",
     "throttle": "requests counted",
 }

@@ -200,9 +200,11 @@ def test_an_old_link_may_pause_and_not_end_a_pause(home: House, an: Reader) -> N
     home.clock.forward(minutes=1)
     assert not an.may().may
 
-    assert 'name="pause_until"' not in home.client.get(old).get_data(as_text=True)
+    assert 'name="pause_until" value=""' not in home.client.get(old).get_data(as_text=True)
     assert home.client.post(old, data={"pause_until": ""}).status_code == 404
-    assert not an.may().may
+    home.client.post(old, data={"pause_until": "2026-11-24"})
+    home.clock.forward(days=10)
+    assert not an.may().may, "nor makes it shorter"
 
     assert home.client.post(an.asks_for_a_link(), data={"pause_until": ""}).status_code == 200
     assert an.may().may

@@ -11,9 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
-from bench import crowd, figures, house, machine
+from bench import crowd, figures, house, machine, multitude
 from bench.__main__ import SECTIONS, main
+from bench.places import Postgres
+from bridge.bootstrap import Bridge
 from bridge.store.verify import verify
 from bridge.vocabulary import Method
 
@@ -36,6 +39,12 @@ ROWS = {
         "one click from 4 clients at once: p99": {"SQLite"},
         "one click from 4 clients at once: throughput": {"SQLite"},
         "one click from 4 clients at once: CPU": {"SQLite"},
+    },
+    "cold": {
+        "cold start on Lambda, init + first click": {"PostgreSQL"},
+        "cold start on Lambda, init + first click: CPU": {"PostgreSQL"},
+        "cold start on Lambda, init + first click, CPU cut to 0.29 after init": {"PostgreSQL"},
+        "cold start on Lambda, init + first click, CPU cut to 0.29 after init: CPU": {"PostgreSQL"},
     },
     "push": {
         "mailchimp, 60 people told: CPU of the adapter": {""},
@@ -60,6 +69,14 @@ ROWS = {
     },
     "bytes": {"bytes a person": BOTH, "the same by real acts": BOTH},
     "webhooks": {"signed batches of 1,000 events": BOTH},
+    "growing": {
+        "bytes a person, ": {"PostgreSQL"},
+        "may this person be mailed: CPU": {"PostgreSQL"},
+        "preference page, GET: CPU": {"PostgreSQL"},
+        "one click, POST: CPU": {"PostgreSQL"},
+        "a signed batch of 1,000 events": {"PostgreSQL"},
+        "10 mails taken up, 100 due beside 50": {"PostgreSQL"},
+    },
 }
 
 
@@ -105,6 +122,8 @@ def test_a_goal_has_a_verdict_and_its_ratio(told: dict[str, Any]) -> None:
         "import",
         "bytes",
         "webhooks",
+        "growing",
+        "cold",
     }
 
 
@@ -146,6 +165,34 @@ def test_sections_and_databases_are_chosen_by_name(capsys: pytest.CaptureFixture
         assert ended.value.code == 2
         assert ("sqlite" if option == "--databases" else "pages") in capsys.readouterr().err
     assert set(ROWS) == set(SECTIONS)
+
+
+def test_many_people_are_as_many_and_the_few_among_them_are_real(postgres: str, tmp_path: Path) -> None:
+    """A grown house has look-alikes with ids of their own; its readers of before click, are told of and are found."""
+    place = Postgres(postgres)
+    few = house.open_house(house.environment(tmp_path, place.url("few")))
+    crowd.fill(few, 5)
+    (token,) = house.tokens(few, [4])
+    many = multitude.grow(few, place.url("many"), 20)
+    with many.database.reading() as db:
+        for name, rows in (("subjects", 100), ("events", 200), ("records", 100), ("pushes", 200)):
+            assert db.scalar(text(f"SELECT count(*) FROM {name}")) == rows
+        assert db.scalar(text("SELECT count(DISTINCT id) + count(DISTINCT lookup) FROM subjects")) == 200
+    many.acts.stop(token, Method.ONE_CLICK)
+    assert not many.store.may_mail(house.address(4), "newsletter").may
+    assert many.store.may_mail(house.address(5), "newsletter").may
+    house.act(many, [6])
+    assert many.store.may_mail(house.address(6), "newsletter").may
+    assert indexes(few) == indexes(many)
+    for bridge in (few, many):
+        bridge.database.engine.dispose()
+    place.drop()
+
+
+def indexes(bridge: Bridge) -> set[str]:
+    """What each index is made by."""
+    with bridge.database.reading() as db:
+        return set(db.scalars(text("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'")))
 
 
 def test_a_filled_house_is_what_real_acts_make(tmp_path: Path, database_url: str) -> None:

@@ -1,22 +1,25 @@
 """A reader's whole way in a real browser with its scripts switched off: GDPR 7(3), ePrivacy 5(3), WCAG 2.2."""
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from bridge.texts import TEMPLATES, Texts
 from scripts.chromium import MISSING, find
 from tests.browser import (
-    ARGUMENTS,
     DESKTOP,
     NARROW,
     PHONE,
     Hand,
     Site,
+    chromium,
     end_of,
     look,
     low_contrasts,
@@ -25,6 +28,8 @@ from tests.browser import (
     small_targets,
 )
 from tests.conftest import House
+from tests.test_own_texts import whole, write
+from tests.test_templates import COMMON, LANGUAGES, MAILS, PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(find() is None, reason=MISSING)]
 
@@ -33,13 +38,18 @@ ONE, ALL, STOP = "button[name=scope][value=list]", "button[name=scope][value=all
 SEND, CONFIRM, SAVE = "main form button", "main form button", "form:has(input[name=save]) button"
 
 
+#: How far a heading's words are from the left and the right of its line.
+_SIDES = """e => { const range = document.createRange(); range.selectNodeContents(e); const words = range.getBoundingClientRect(),
+  line = e.getBoundingClientRect(); return {left: words.left - line.left, right: line.right - words.right}; }"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for this file."""
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=find(), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+        started = chromium(play)
+        yield started
+        started.close()
 
 
 @pytest.fixture
@@ -76,7 +86,7 @@ def joins(hand: Hand, site: Site, *purposes: str) -> None:
         hand.presses(f"#purpose-{purpose}")
     hand.writes("#email", AN)
     hand.presses(SEND)
-    assert hand.page.locator("form").count() == 0
+    assert hand.page.locator("form[action='/subscribe']").count() == 0
     site.house.clock.forward(minutes=2)
     hand.opens(site.mailed(AN, "/confirm/"))
     hand.presses(CONFIRM)
@@ -161,9 +171,12 @@ def test_leaving_takes_no_more_steps_than_joining(site: Site, hand: Callable[...
 
 
 def test_everything_works_without_scripts_and_cookies_at_one_place(site: Site, hand: Callable[..., Hand]) -> None:
-    """PRF-06: scripts are off, no cookie is set, and the browser talks to one host only."""
+    """PRF-06: scripts are off, no cookie is there but the one of the form, which nothing needs, and the browser talks
+    to one host only."""
     an = hand()
     joins(an, site, "newsletter", "offers")
+    assert [cookie["name"] for cookie in an.context.cookies()] == ["__Host-sign-up"]
+    an.context.clear_cookies()
     an.opens(fresh_link(site))
     an.page.locator("#purpose-offers").uncheck()
     an.presses(SAVE)
@@ -224,11 +237,61 @@ def test_the_keyboard_alone_is_enough(site: Site, hand: Callable[..., Hand]) -> 
     assert not may(site, "offers")
 
 
+def test_her_own_data_by_the_keyboard_in_a_narrow_window(site: Site, hand: Callable[..., Hand]) -> None:
+    """A11Y-01, RGT-02: from her preferences to her data, restrict, lift, and erase for good; nothing else is needed."""
+    an = hand(viewport=NARROW)
+    joins(an, site)
+    an.opens(fresh_link(site))
+    for stop, after in (
+        ("main a[href^='/my-data/']", True),
+        ("button[name=act][value=restrict]", False),
+        ("button[name=act][value=lift]", True),
+        ("button[name=act][value=erase]", True),
+        ("button[name=sure]", False),
+    ):
+        an.walks_to(stop)
+        with an.page.expect_navigation():
+            an.page.keyboard.press("Enter")
+        assert overflow(an.page) == 0
+        assert may(site) is after
+        site.house.clock.forward(minutes=2)
+
+
 def test_every_page_fits_a_narrow_window(site: Site, hand: Callable[..., Hand]) -> None:
     """A11Y-01: at 320 px nothing has to be scrolled sideways (WCAG 1.4.10), and targets can be hit (2.5.8)."""
     an = hand(viewport=NARROW)
     faults = {name: (overflow(an.page), small_targets(an.page)) for name in all_pages(site, an)}
     assert {name: fault for name, fault in faults.items() if fault != (0, [])} == {}
+
+
+def test_no_language_breaks_a_page(hand: Callable[..., Hand], tmp_path: Path) -> None:
+    """A11Y-01: at 320 px long German words break nothing either (1.4.10, 2.5.8), and a language that is written from
+    right to left sees each page mirrored, addresses excepted."""
+    write(tmp_path, "ar.toml", whole("ar"))
+    texts = Texts((*LANGUAGES, "ar"), ZoneInfo("UTC"), common=COMMON, own=tmp_path / "texts")
+    style = f"<style>{(TEMPLATES / 'static' / 'style.css').read_text('utf-8')}</style></head>"
+    page, faults = hand(viewport=NARROW).page, {}
+    for code in ("fr", "de", "ar"):
+        for name, states in PAGES.items():
+            html = max((texts.render(f"pages/{name}.html", code, **state) for state in states), key=len)
+            page.set_content(re.sub(r"<link [^>]*>", "", html).replace("</head>", style))
+            if (overflow(page), small := small_targets(page)) != (0, []):
+                faults[f"{code} {name}"] = (overflow(page), small)
+            if name == "subscribe":
+                box, words = (
+                    page.locator(f"{what} >> nth=0").bounding_box() for what in (".tick input", ".tick label")
+                )
+                assert box
+                assert words
+                assert (box["x"] > words["x"]) is (code == "ar")
+                assert page.locator("#email").evaluate("e => getComputedStyle(e).direction") == "ltr"
+                lines = page.locator("h1").evaluate(_SIDES)
+                assert (lines["right"] < lines["left"]) is (code == "ar"), lines
+        for name, states in MAILS.items():
+            page.set_content(texts.render(f"email/{name}/body.html", code, **states[0]))
+            if overflow(page):
+                faults[f"{code} mail {name}"] = overflow(page)
+    assert faults == {}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

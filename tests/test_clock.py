@@ -317,7 +317,8 @@ def figures(house: House) -> dict[str, str]:
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain; version=0.0.4")
     lines = answer.get_data(as_text=True).splitlines()
-    return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    ours = [line for line in lines if line.startswith(("consent_bridge_stops_", "consent_bridge_requests_"))]
+    return dict(line.rsplit(" ", 1) for line in ours)
 
 
 @pytest.fixture
@@ -345,6 +346,8 @@ def test_a_monitor_reads_how_stops_fare(watched: House) -> None:
         name("confirmed_day"): "1",
         name("confirmed_in_time_day"): "1",
         name("slowest_day_seconds"): "12",
+        "consent_bridge_stops_parked": "0",
+        "consent_bridge_stops_aside": "0",
         "consent_bridge_requests_overdue": "0",
         "consent_bridge_requests_due_soon": "0",
     }

@@ -26,9 +26,12 @@ from bridge.bootstrap import Bridge, read_env_file
 from bridge.cli import main
 from bridge.cli.options import progress
 from bridge.handlers import server
+from bridge.logs import start_logging
+from bridge.store import StoreAway
 from bridge.vault import parse_keys
 from bridge.vocabulary import EventType, Report, rfc3339
 from tests.conftest import House, Reader
+from tests.served import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -629,6 +632,34 @@ import bridge.jobs.dispatch
 bridge.jobs.dispatch.Dispatcher = Telling
 main(["dispatch"], standalone_mode=False)
 """
+
+
+def test_several_processes_serve_on_postgresql_and_share_its_connections(house, monkeypatch):
+    """Decision 22: SQLite has one writer. PostgreSQL as it comes refuses the hundred-and-first connection; `make load`
+    found eight processes and four dispatchers with 93."""
+    made = []
+    monkeypatch.setattr("granian.Granian.serve", lambda _: made.append(server.application()))
+    words = ["serve", "--workers", "8", "--no-dispatch", "--port", str(free_port())]
+    result = CliRunner().invoke(main, words, env=house.environment)
+    if house.bridge.database.dialect == "sqlite":
+        assert result.exit_code == 1
+        assert "SQLite has one writer" in result.output
+        return
+    assert result.exit_code == 0, result.output
+    pool = made[0].bridge.database.engine.pool
+    assert pool.size() + pool._max_overflow == 8
+    made[0].bridge.database.engine.dispose()
+
+
+def test_a_lost_connection_is_one_line_and_no_traceback(house, capsys):
+    """MIN-03, found by `make load`: the pool's traceback quoted what the driver said. That the store is away is enough."""
+    database = house.bridge.database
+    if database.dialect == "sqlite":
+        return  # it has no connection to lose
+    start_logging("INFO", "text")
+    with pytest.raises(StoreAway):
+        database.write(lambda hand: hand.cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert capsys.readouterr().err == ""
 
 
 def test_the_served_application_is_ready(shop, monkeypatch):

@@ -47,9 +47,9 @@ SDK_OF = {
     "memory": set[str](),
 }
 
-#: Not of a road's own: setuptools' shim, loaded by every virtual environment, and the zone database of machines that
-#: have none themselves.
-NOT_OURS = {"_distutils_hack", "tzdata"}
+#: Not of a road's own: setuptools' shim, loaded by every virtual environment, the zone database of machines that have
+#: none themselves, and what requests takes where the tests' runtime client of AWS brought it.
+NOT_OURS = {"_distutils_hack", "tzdata", "simplejson"}
 
 #: Loaded on no road: migrations, translators' tools, the ORM, name servers, the sandbox, Amazon's SDK, test libraries.
 NEVER = {
@@ -226,6 +226,48 @@ def test_a_dispatch_round_loads_one_sdk(live: Callable[[str, str], Scene], sqlit
     assert of_esps(found) == {adapter}
     assert "smtplib" in found.modules, "mails were due"
     assert not found.modules & (NEVER | {"bridge.web.app"})
+
+
+#: AWS Lambda: what the runtime asks of the module before the first event, and that event.
+ON_LAMBDA = """
+from bridge.handlers import {module} as place
+class Context:
+    aws_request_id = "1"
+    def get_remaining_time_in_millis(self):
+        return 100_000
+answer = place.{name}({event!r}, Context())
+assert answer.get("statusCode", 200) == 200, answer
+"""
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "event"),
+    [
+        ("mailchimp", "scheduled", {"job": "relay"}),
+        ("sendgrid", "worker", {"Records": [{"messageId": "1", "body": "[]"}]}),
+    ],
+)
+def test_the_worker_on_lambda_loads_no_flask(
+    live: Callable[[str, str], Scene], sqlite_url: str, adapter: str, name: str, event: dict[str, object]
+) -> None:
+    """Issue 7, point 0: mails and news to tell, one SDK, no Flask, no commands, nothing of Amazon's."""
+    script = ON_LAMBDA.format(module="worker", name=name, event=event)
+    found = load(script, live(adapter, sqlite_url).environment)
+    assert found.packages == HOUSE - {"click"} | SDK_OF[adapter]
+    assert "smtplib" in found.modules, "mails were due"
+    assert not found.modules & (NEVER | {"bridge.web.app", "flask", "werkzeug", "apig_wsgi"})
+
+
+def test_the_pages_on_lambda_load_what_the_pages_do(live: Callable[[str, str], Scene], sqlite_url: str) -> None:
+    """The first request is a mail program's stop: Flask and the adapter for events, no SDK, nothing that sends."""
+    from tests.lambda_emu import event_of
+
+    scene = live("sendgrid", sqlite_url)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    event = event_of("POST", scene.stop, kind, b"List-Unsubscribe=One-Click")
+    found = load(ON_LAMBDA.format(module="web", name="handler", event=event), scene.environment)
+    assert found.packages == WEB | {"apig_wsgi"}
+    assert not found.modules & (NEVER | {"bridge.jobs.dispatch"})
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -114,6 +114,7 @@ def test_a_database_of_the_first_version_is_brought_here_whole(
     before, database = version_1
     assert schema.upgrade(database)
     after = everything(database)
+    del after["confirm_roads"], before["confirm_roads"]  # counts, which version 1 did not keep
     after["names"], before["names"] = [], []  # numbered anew; what they stand for is compared below
     texts = Bridge.from_env({**house.environment, "BRIDGE_DATABASE_URL": _url(database)})
     texts.clock = house.clock

@@ -466,7 +466,8 @@ def test_the_starter_with_its_comments_lifted_loads_too(write: Write) -> None:
     policy = load(path)
 
     assert policy.places("mailchimp")["offers"]["interest"] == "44cc55dd66"
-    assert policy.field_names("sendgrid") == {"first_name": "first_name"}
+    assert policy.field_names("sendgrid") == {"first_name": "first_name", "pace": "pace"}
+    assert policy.rhythms["newsletter"].values == ("usual", "weekly")
 
 
 def test_the_starters_limits_are_the_defaults(write: Write) -> None:

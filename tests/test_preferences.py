@@ -107,7 +107,7 @@ def test_the_page_is_the_store(house: House, an: Reader) -> None:
 def test_waiting_is_not_on(house: House, an: Reader) -> None:
     """PRF-01: asked and not confirmed: off, and the page says what it waits for."""
     an.signs_up("newsletter")
-    page = html(house.client.get(f"{old_link(an)}?language=en"))
+    page = html(house.client.get(f"{fresh_link(an)}?language=en"))
 
     assert Fields(page).checked == []
     assert "Waiting for your confirmation" in cards(page)["newsletter"]
@@ -489,11 +489,9 @@ def test_a_day_that_cannot_be_is_refused_in_words(house: House, an: Reader, day:
 def test_acts_behind_an_old_link_are_recorded_as_such(house: House, an: Reader) -> None:
     """PRF-03: the proof tells by which road she came: an old link is not passed off as a fresh one."""
     an.has_consented("newsletter")
-    house.client.post(old_link(an), data={"language": "en"})
     house.client.post(old_link(an), data={"pause_until": "2026-12-24"})
     methods = {event.type: event.method for event in an.story()}
 
-    assert methods[EventType.CORRECTED] is Method.PREFERENCE_LINK
     assert methods[EventType.PAUSED] is Method.PREFERENCE_LINK
 
 

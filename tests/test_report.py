@@ -17,7 +17,7 @@ from sqlalchemy import event as sql_event
 
 from bridge.cli.main import main
 from bridge.decide import share, shown
-from bridge.jobs.reports.marketing import as_html, collect, told_of
+from bridge.jobs.reports.marketing import ROADS, as_html, collect, told_of
 from bridge.store.figures import AGES, STATES, Figures
 from bridge.tables import metadata
 from bridge.vocabulary import FEW, PREFERENCES, EventType
@@ -68,7 +68,8 @@ def desk(house: House, tmp_path: Path) -> Desk:
 def figures(people: int, asked: int = 0, confirmed: int = 0, ages: tuple[int, ...] = (0,) * 5, **more: int) -> Figures:
     """What a channel should have brought."""
     states = dict.fromkeys(STATES, 0) | {name: more.pop(name) for name in STATES if name in more}
-    return Figures(people=people, asked=asked, confirmed=confirmed, ages=ages, states=states, **more)
+    roads = {"doubtful": confirmed} if confirmed else {}  # programs press these buttons, at once
+    return Figures(people=people, asked=asked, confirmed=confirmed, ages=ages, states=states, roads=roads, **more)
 
 
 # -- the numbers --------------------------------------------------------------------------------------------------
@@ -250,9 +251,16 @@ counts = st.integers(0, 30)
     counts,
     counts,
     counts,
+    st.tuples(*[counts] * 5),
 )
 def test_org_01_no_number_of_the_report_tells_of_few(
-    states: dict[str, int], ages: tuple[int, ...], never: int, confirmed: int, complained: int, bounced: int
+    states: dict[str, int],
+    ages: tuple[int, ...],
+    never: int,
+    confirmed: int,
+    complained: int,
+    bounced: int,
+    roads: tuple[int, ...],
 ) -> None:
     """ORG-01: no number of 1 to 4 stands in a row, nor comes out of one that is taken from another."""
     people = sum(states.values()) - states["waiting"]
@@ -265,6 +273,7 @@ def test_org_01_no_number_of_the_report_tells_of_few(
             complained=min(complained, people),
             bounced=min(bounced, people),
             ages=ages,
+            roads=dict(zip((*ROADS, "held"), roads, strict=True)),
         )
     )
     told = [
@@ -275,6 +284,8 @@ def test_org_01_no_number_of_the_report_tells_of_few(
         row["bounced"],
         *row["states"].values(),
         *row["proofs"].values(),
+        *row["roads"].values(),
+        row["held"],
     ]
     assert not [count for count in told if count is not None and 0 < count < FEW]
     pairs = [("people", "complained"), ("people", "bounced"), ("asked", "confirmed")]
@@ -283,6 +294,8 @@ def test_org_01_no_number_of_the_report_tells_of_few(
             assert not 0 < abs(row[whole] - row[part]) < FEW
     if 0 < people < FEW:
         assert {row["people"], *row["states"].values(), *row["proofs"].values()} == {None}
+    if row["confirmed"] is None:
+        assert set(row["roads"].values()) == {None} or not any(roads[:4])
     for name, rate in (("confirmed", "confirm_rate"), ("complained", "complaint_rate"), ("bounced", "bounce_rate")):
         assert row[name] is not None or row[rate] is None
 
@@ -410,7 +423,9 @@ def test_the_page_holds_every_number_that_may_be_told(
     number = home.bridge.texts.number(language, 1200)
     for words in (number, "55%", "gone-form", {"en": "hidden", "nl": "verborgen"}[language]):
         assert words in page.visible
-    assert len(page.all("table")) == len(page.all("caption")) == 1 + 3 + 3
+    assert (
+        len(page.all("table")) == len(page.all("caption")) == 1 + 3 + 3 + 2
+    )  # of two channels how sign-ups were confirmed
     assert not page.all("script", "link", "img")
     foreign = {"en": "Formulier", "nl": "Standing"}[language]
     assert foreign not in page.visible

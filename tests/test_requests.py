@@ -22,7 +22,6 @@ from bridge.jobs import requests as jobs
 from bridge.jobs.retention import Purge
 from bridge.store import BadInput
 from bridge.store.case_files import Case, Proof, Told
-from bridge.store.cases import typed_id
 from bridge.store.erase import erase
 from bridge.tables import cases, subjects
 from bridge.vault import new_id
@@ -716,9 +715,3 @@ def test_whatever_happens_a_no_stands_and_what_is_erased_is_dark(
             assert not house.store.may_mail(email, "newsletter").may, acts
     assert all(case.dark for case in house.store.cases.all() if case.id in erased and email == AN)
     assert house.verify().problems == ()
-
-
-def test_an_id_is_never_taken_for_an_option() -> None:
-    """Bad input: `rights show -abc…` would ask for the option `-a`."""
-    assert not any(typed_id().startswith("-") for _ in range(1000))
-    assert {len(typed_id()) for _ in range(10)} == {22}

@@ -741,6 +741,29 @@ class TestTrouble:
         control("POST", "/esp", {"esp": "mailchimp", "mode": "errors", "every": 2})
         assert [chimp("GET", "/ping").status_code for _ in range(4)] == [200, 500, 200, 500]
 
+    def test_some_in_a_hundred_fail_and_some_hang_the_same_for_a_seed(self, chimp: Call, control: Call) -> None:
+        def fates(seed: int) -> list[int]:
+            control("POST", "/esp", {"esp": "mailchimp", "mode": "flaky", "errors": 40, "hangs": 0, "seed": seed})
+            return [chimp("GET", "/ping").status_code for _ in range(30)]
+
+        first = fates(7)
+        assert set(first) == {200, 500}
+        assert fates(7) == first
+        assert fates(8) != first
+        told = control("GET", "/healthz").json()["fates"]["mailchimp"]
+        assert set(told) == {"well", "error"}
+        assert sum(told.values()) == 30
+
+    def test_of_the_calls_that_hang_every_second_was_carried_out(self, chimp: Call, control: Call) -> None:
+        people = [f"reader{number}@krant.example" for number in range(6)]
+        control("POST", "/esp", {"esp": "mailchimp", "mode": "flaky", "errors": 0, "hangs": 100, "seed": 3})
+        for email in people:
+            with pytest.raises(requests.Timeout):
+                chimp("PUT", member(email), {"email_address": email, "status_if_new": "subscribed"}, limit=0.2)
+        control("POST", "/esp", {"esp": "mailchimp", "mode": "up"})
+        there = [chimp("GET", member(email)).status_code for email in people]
+        assert set(there) == {200, 404}
+
     def test_a_caller_who_gave_up_while_it_hung_changed_nothing(self, chimp: Call, control: Call) -> None:
         control("POST", "/esp", {"esp": "mailchimp", "mode": "hang", "seconds": 30})
         with pytest.raises(requests.Timeout):
@@ -753,6 +776,12 @@ class TestTrouble:
         with pytest.raises(requests.Timeout):
             grid("POST", "/mail/send", letter(), limit=1)
         assert len(control("GET", f"/mails?to={AN}").json()) == 1
+
+    @pytest.mark.parametrize("wrong", [{"errors": 101}, {"hangs": True}, {"errors": "many"}, {"seed": 1.5}])
+    def test_chances_are_calls_in_a_hundred(self, control: Call, wrong: Any) -> None:
+        answer = control("POST", "/esp", {"esp": "mailchimp", "mode": "flaky", **wrong})
+        assert answer.status_code == 400
+        assert "must be" in answer.json()["error"]
 
     @pytest.mark.parametrize("body", [{}, {"esp": "other", "mode": "up"}, {"esp": "sendgrid", "mode": "odd"}, [1]])
     def test_a_wrong_command_says_what_is_right(self, control: Call, body: Any) -> None:
@@ -909,6 +938,13 @@ class TestWebhooks:
 
 
 class TestMailbox:
+    def test_a_program_asks_only_for_what_came_since(self, sandbox: Running, control: Call) -> None:
+        smtp_send(sandbox, AN)
+        known = control("GET", "/mails").json()[0]["id"]
+        smtp_send(sandbox, BRAM)
+        assert [mail["to"] for mail in control("GET", f"/mails?after={known}").json()] == [BRAM]
+        assert len(control("GET", "/mails?after=odd").json()) == 2
+
     def test_mail_by_smtp_is_kept(self, sandbox: Running, control: Call) -> None:
         smtp_send(sandbox, AN, "Read (http://127.0.0.1:1/confirm/t0ken).")
         [mail] = control("GET", f"/mails?to={AN.upper()}").json()

@@ -167,12 +167,12 @@ def test_a_migration_that_fails_leaves_nothing(
 # -- the triggers outlive every migration -------------------------------------------------------------------------
 
 
-def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: str) -> None:
-    """Add one migration behind today's, as a later version of this program would bring it."""
+def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: str, says: str = "") -> None:
+    """Add one migration behind today's, as a later version of this program would bring it, and what it `says` first."""
     folder = Path(shutil.copytree(Path(schema.__file__).parent.parent / "migrations", tmp_path / "migrations"))
     (folder / "versions" / "9999_next.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        f"revision = '9999'\ndown_revision = {schema.head()!r}\n\n\ndef upgrade():\n    {steps}\n"
+        f"revision = '9999'\ndown_revision = {schema.head()!r}\n{says}\n\n\ndef upgrade():\n    {steps}\n"
     )
     monkeypatch.setattr(schema, "_FOLDER", folder)
 
@@ -269,7 +269,7 @@ def test_a_time_without_a_zone_is_stored_nowhere(empty: Database) -> None:
         for column in table.c
         if isinstance(column.type, AwareDateTime)
     ]
-    assert len(columns) == 64
+    assert len(columns) == 67
     for table, column in columns:
         with pytest.raises(StatementError, match="without its zone"), empty.engine.begin() as db:
             db.execute(table.update().values({column.name: naive}))

@@ -141,7 +141,7 @@ LOOKS = {
     *("breach list", "breach show", "checkpoint", "db check", "db upgrade", "demo", "dispatch", "doctor", "init"),
     *("keys list", "keys new", "keys public", "may-mail", "register channels", "register processing"),
     *("register processors", "register staff", "repermission status", "report", "rights list", "sandbox", "serve"),
-    *("setup", "statement check", "statement show", "verify"),
+    *("mail preview", "setup", "snippet form", "snippet mail", "statement check", "statement show", "texts", "verify"),
 }
 
 

@@ -29,6 +29,7 @@ from bridge.vault import (
     from_canonical,
     new_id,
     new_key,
+    new_typed_id,
     pack,
     parse_keys,
     seal,
@@ -387,7 +388,8 @@ _short = st.text(max_size=12)
 _moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  (Hypothesis wants naive bounds)
 _evidence = st.builds(
     Evidence,
-    **{name: st.none() | _short for name in Evidence.__struct_fields__ if name not in ("sale", "wording")},
+    **{name: st.none() | _short for name in Evidence.__struct_fields__ if name not in ("sale", "wording", "after")},
+    after=st.none() | st.integers(0, 2**40),
     wording=st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex),
     sale=st.none() | st.dictionaries(_short, _short, max_size=4),
 )
@@ -500,6 +502,11 @@ def test_the_wrong_key_of_a_list_is_counted_out() -> None:
     """KEY-02: with three keys the operator must know which one."""
     with pytest.raises(ValueError, match="key 3 "):
         parse_keys("BRIDGE_LINK_KEYS", f"{new_key('a')},{new_key('b')},c:short")
+
+
+def test_an_id_that_people_type_is_no_option() -> None:
+    """`approve ID`: one in 64 would begin with a dash, and the command would ask what that option means."""
+    assert not [id_ for id_ in (new_typed_id() for _ in range(2000)) if id_.startswith("-")]
 
 
 def test_new_ids_and_keys_are_random_and_long_enough() -> None:

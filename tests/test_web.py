@@ -15,6 +15,7 @@ from adapters.memory import SIGNATURE, sign
 from bridge.jobs import requests
 from bridge.store.case_files import Told
 from bridge.vocabulary import RequestKind
+from bridge.web.rules import Route
 from tests.conftest import BASE_URL, House, Reader
 from tests.test_preferences import fresh_link, old_link
 from tests.test_subscribe import html, lang
@@ -85,6 +86,7 @@ def everywhere(house: House) -> list[Visit]:
     assert version
     assert words.base_url == BASE_URL
     form = {"email": "nieuw@lezer.example", "purpose": "newsletter", "channel": "footer"}
+    house.client.delete_cookie("__Host-sign-up")  # from here on it is any browser
     return [
         Visit("GET", "/subscribe", 200),
         Visit("GET", "/subscribe?channel=nowhere", 404),
@@ -93,6 +95,10 @@ def everywhere(house: House) -> list[Visit]:
         Visit("POST", "/subscribe", 400, {**form, "channel": "nowhere"}),
         Visit("POST", "/subscribe", 413, {"email": "x" * 70_000}),
         Visit("PUT", "/subscribe", 405),
+        Visit("GET", "/subscribe/code", 200),
+        Visit("POST", "/subscribe/code", 400, {}),
+        Visit("POST", "/subscribe/code", 400, {"code": "123456"}),
+        Visit("PUT", "/subscribe/code", 405),
         Visit("GET", waiting, 200),
         Visit("GET", "/confirm/abc.def", 404),
         Visit("POST", waiting, 200),
@@ -134,11 +140,20 @@ def everywhere(house: House) -> list[Visit]:
         Visit("POST", fresh, 200, {"pause_until": ""}),
         Visit("POST", fresh, 200, {"save": "purposes", "was": "offers"}),
         Visit("POST", fresh, 200, {"stop": "all"}),
+        Visit("POST", fresh, 400, {"stop": "some"}),
+        Visit("POST", fresh, 400, {"undo": "horoscope"}),
+        Visit("POST", old, 404, {"language": "en"}),
+        Visit("POST", old, 400, {"link": "post"}),
+        Visit("POST", old, 200, {"link": "mail"}),
         Visit("PUT", fresh, 405),
+        Visit("GET", "/samples/newsletter/nl", 404),
+        Visit("POST", "/samples/newsletter/nl", 405),
         *on_my_data(old, stale, fresh),
         Visit("POST", stop, 200, {"scope": "list"}),
         Visit("POST", stop, 200, {"List-Unsubscribe": "One-Click"}),
         Visit("POST", "/u/abc.def", 404, {"scope": "all"}),
+        Visit("GET", "/accessibility", 200),
+        Visit("POST", "/accessibility", 405),
         Visit("GET", "/privacy", 200),
         Visit("GET", f"/privacy/{version[1]}", 200),
         Visit("GET", "/privacy/1", 404),
@@ -192,7 +207,9 @@ def test_every_answer_carries_the_headers(spacious: House, accept: str | None) -
     visits = everywhere(spacious)
     routes = {visit.path.split("?")[0].split("/")[1] for visit in visits}
     known = {str(rule).split("/")[1] for rule in spacious.app.url_map.iter_rules()}
-    assert known - {"style.css", "favicon.svg"} <= routes, "a new route belongs in this list"
+    assert known - {"style.css", "favicon.svg", "confirm.js", "sign-up.js", "embed.js", "embed"} <= routes, (
+        "a new route belongs in this list"
+    )
     headers = {"Accept": accept} if accept else {}
     for visit in visits:
         answer = spacious.client.open(visit.path, method=visit.method, data=visit.data, headers=headers)
@@ -204,7 +221,8 @@ def test_every_answer_carries_the_headers(spacious: House, accept: str | None) -
         assert answer.headers["X-Content-Type-Options"] == "nosniff", where
         assert answer.headers["Content-Security-Policy"] == POLICY, where
         assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains", where
-        assert "Set-Cookie" not in answer.headers, where
+        sent = (visit.method, visit.path, answer.status_code) == ("POST", "/subscribe", 200)
+        assert ("Set-Cookie" in answer.headers) is sent, where  # decision 12: where a form was taken, and nowhere else
         assert "Location" not in answer.headers, where
         if answer.status_code >= 400 and accept == "application/json" and "<form" not in html(answer):
             assert answer.mimetype == "application/problem+json", where
@@ -232,6 +250,16 @@ def test_hsts_only_where_there_is_https(make_house: Callable[..., House], sqlite
 
     for path in ("/subscribe", "/nowhere", "/healthz"):
         assert "Strict-Transport-Security" not in house.client.get(path).headers
+
+
+def test_every_route_can_write_its_address(home: House) -> None:
+    """Although none has learnt to before it is asked (cold starts)."""
+    rules = list(home.client.application.url_map.iter_rules())
+    assert {type(rule) for rule in rules} == {Route}
+    for rule in rules:
+        told = rule.build(dict.fromkeys(rule.arguments, 1))
+        assert told is not None
+        assert told[1] == re.sub(r"<(\w+:)?\w+>", "1", rule.rule)
 
 
 def test_nothing_comes_from_elsewhere(spacious: House) -> None:
@@ -373,6 +401,11 @@ def test_the_limit_ends_after_an_hour(
 GET_ONLY, BOTH = {"GET", "HEAD"}, {"GET", "HEAD", "POST"}
 METHODS = {
     "/subscribe": BOTH,
+    "/subscribe/code": BOTH,
+    "/confirm.js": GET_ONLY,
+    "/sign-up.js": GET_ONLY,
+    "/embed.js": GET_ONLY,
+    "/embed/footer": GET_ONLY,
     "/confirm/x": BOTH,
     "/question/x": BOTH,
     "/guardian/x": BOTH,
@@ -380,6 +413,7 @@ METHODS = {
     "/u/x": BOTH,
     "/preferences": BOTH,
     "/preferences/x": BOTH,
+    "/accessibility": GET_ONLY,
     "/privacy": GET_ONLY,
     "/privacy/1": GET_ONLY,
     "/notices/newsletter/1/nl": GET_ONLY,
@@ -410,9 +444,8 @@ def test_head_is_get_without_a_body(spacious: House) -> None:
         got, head = spacious.client.get(visit.path), spacious.client.head(visit.path)
         assert head.status_code == got.status_code, visit.path
         assert head.data == b""
-        assert {k: v for k, v in head.headers if k != "Date"} == {k: v for k, v in got.headers if k != "Date"}, (
-            visit.path
-        )
+        told = [{k: v for k, v in one.headers if k not in ("Date", "X-Request-Id")} for one in (got, head)]
+        assert told[0] == told[1], visit.path
         got.close()
         head.close()
 
@@ -582,3 +615,9 @@ def test_style_and_icon(home: House) -> None:
     assert style.headers["Cache-Control"].startswith("public")
     assert (icon.status_code, icon.mimetype) == (200, "image/svg+xml")
     icon.close()
+    for path in ("/confirm.js", "/sign-up.js"):
+        script = home.client.get(path)
+        assert (script.status_code, script.mimetype) == (200, "text/javascript")
+        assert script.headers["Cache-Control"] == "public, max-age=86400"
+        assert len(script.data) < 1024
+        script.close()

@@ -43,7 +43,8 @@ class _Control:
             "news": self.state.courier.waiting(),
             **{name: esp.open_jobs() for name, esp in self.state.esps.items()},
         }
-        return reply({"ok": True, "smtp_port": self.state.smtp_port, "waiting": waiting})
+        fates = {name: dict(esp.trouble.fates) for name, esp in self.state.esps.items()}
+        return reply({"ok": True, "smtp_port": self.state.smtp_port, "waiting": waiting, "fates": fates})
 
     def people(self) -> Response:
         email = request.args.get("email", "")
@@ -52,7 +53,11 @@ class _Control:
         return reply([{"email": one, **self.state.person(one)} for one in self.state.people()])
 
     def mails(self) -> Response:
-        return reply([mail.as_json() for mail in self.state.mailbox.mails(request.args.get("to", ""))])
+        """The mails to one address, or all of them, or those that came after one; newest first."""
+        after = request.args.get("after", "0")
+        since = int(after) if after.isascii() and after.isdigit() else 0
+        mails = self.state.mailbox.mails(request.args.get("to", ""))
+        return reply([mail.as_json() for mail in mails if mail.id > since])
 
     def letters(self) -> Response:
         """Every mail that ever came, with `--keep` only: more than the mailbox shows."""
@@ -118,10 +123,14 @@ def _with_mail(state: State, email: str, act: str, number: Any) -> dict[str, Any
 def tune(esp: Esp, body: Mapping[str, Any]) -> None:
     """Change an ESP's mode, or how long its jobs take. Raises `ActError`."""
     mode, seconds, every = body.get("mode"), _time(body, "seconds"), body.get("every", 2)
+    chances = {name: _percent(body, name) for name in ("errors", "hangs") if name in body}
+    seed = body.get("seed")
     if mode is not None and str(mode) not in MODES:
         raise ActError(f"mode must be one of: {', '.join(MODES)}.")
     if not isinstance(every, int):
         raise ActError("every must be a whole number.")
+    if seed is not None and not isinstance(seed, int):
+        raise ActError("seed must be a whole number.")
     with esp.lock:
         pace = _time(body, "job_seconds")
         if pace is not None:
@@ -132,7 +141,14 @@ def tune(esp: Esp, body: Mapping[str, Any]) -> None:
         if lag is not None:
             esp.search_lag(lag)
     if mode is not None:
-        esp.change_mode(mode, seconds, every)
+        esp.change_mode(mode, seconds, every, seed=seed, **chances)
+
+
+def _percent(body: Mapping[str, Any], name: str) -> float:
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
+        raise ActError(f"{name} must be calls in a hundred.")
+    return float(value)
 
 
 def _time(body: Mapping[str, Any], name: str) -> float | None:

@@ -131,10 +131,10 @@ class Esp(ABC):
         """How long search lags behind the jobs."""
         raise ActError(f"{self.name} has no search that lags ({seconds} s).")
 
-    def change_mode(self, mode: str, seconds: float | None = None, every: int = 2) -> None:
+    def change_mode(self, mode: str, seconds: float | None = None, every: int = 2, **chances: Any) -> None:
         """Trouble begins or ends. Jobs that were held in a strange order are done in it at once."""
         before, seed = self.trouble.mode, self.trouble.every
-        self.trouble.set(mode, seconds, every)
+        self.trouble.set(mode, seconds, every, **chances)
         if before in ("reversed", "shuffled") and mode not in HOLDING:
             with self.lock:
                 self.jobs.release(before, seed)
@@ -197,9 +197,11 @@ class Esp(ABC):
             bare = Response(b"", 429)
             del bare.headers["Content-Type"]
             return bare
-        if mode == "errors" and self.trouble.unlucky():
+        fate = self.trouble.fate()
+        request.environ["sandbox.fate"] = fate
+        if fate == "error" or (mode == "errors" and self.trouble.unlucky()):
             return self.problem(500)
-        if mode == "hang":
+        if "hang" in (mode, fate):
             request.get_data()  # what is left on the line then is only the caller's hanging up
             self.trouble.hold()
             if caller_left():
@@ -225,7 +227,7 @@ class Esp(ABC):
             self.calls.append(
                 {"method": request.method, "path": request.path, "status": response.status_code, "time": time.time()}
             )
-            if self.trouble.mode == "hang-after":
+            if "hang-after" in (self.trouble.mode, request.environ.get("sandbox.fate")):
                 self.trouble.hold()
             if self.trouble.mode == "cut":
                 response = half(response)

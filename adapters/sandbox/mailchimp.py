@@ -53,8 +53,8 @@ class Mailchimp(Esp):
             self.batches: dict[str, dict[str, Any]] = {}
             self.files: dict[str, bytes] = {}
 
-    def change_mode(self, mode: str, seconds: float | None = None, every: int = 2) -> None:
-        super().change_mode(mode, seconds, every)
+    def change_mode(self, mode: str, seconds: float | None = None, every: int = 2, **chances: Any) -> None:
+        super().change_mode(mode, seconds, every, **chances)
         with self.lock:
             self.audience.keeps_unsubscribed = mode == "keeps_unsubscribed"
             self.audience.refuses_pending = mode == "refuses_pending"

@@ -1,7 +1,9 @@
 """Trouble on command: how an ESP behaves badly, and for how long."""
 
+import random
 import threading
 import time
+from collections import Counter
 
 #: How an ESP can be; one at a time each.
 MODES: dict[str, str] = {
@@ -13,6 +15,7 @@ MODES: dict[str, str] = {
     "throttle": "answers 429",
     "throttle-bare": "answers 429 without a body",
     "errors": "every so many calls fail with 500",
+    "flaky": "some calls in a hundred fail with 500, some hang, and every second of these did what was asked",
     "pending": "jobs stay pending",
     "reversed": "jobs stay pending; afterwards they are done newest first",
     "shuffled": "jobs stay pending; afterwards they, and the operations in them, are done in any order",
@@ -42,6 +45,10 @@ class Trouble:
         self.seconds: float | None = None
         self.every = 2
         self._calls = 0
+        self._errors = self._hangs = 0.0
+        #: What became of calls while flaky: "well", "error", "hang", "hang-after".
+        self.fates: Counter[str] = Counter()
+        self._chance = random.Random()
 
     @property
     def mode(self) -> str:
@@ -51,10 +58,25 @@ class Trouble:
                 self._mode, self._until = "up", None
             return self._mode
 
-    def set(self, mode: str, seconds: float | None = None, every: int = 2) -> None:
-        """Go into another mode and let go of every call that is being held."""
+    def set(
+        self,
+        mode: str,
+        seconds: float | None = None,
+        every: int = 2,
+        *,
+        errors: float = 5,
+        hangs: float = 1,
+        seed: int | None = None,
+    ) -> None:
+        """Go into another mode and let go of every call that is being held.
+
+        `errors` and `hangs` are calls in a hundred, for "flaky"; the same seed draws the same fates, call by call.
+        """
         with self._changed:
             self._mode, self.seconds, self.every, self._calls = mode, seconds, max(1, every), 0
+            self._errors, self._hangs = errors, hangs
+            self.fates.clear()
+            self._chance = random.Random(seed)
             self._until = time.monotonic() + seconds if mode == "down" and seconds else None
             self._changed.notify_all()
 
@@ -69,6 +91,19 @@ class Trouble:
         with self._changed:
             self._calls += 1
             return self._calls % self.every == 0
+
+    def fate(self) -> str:
+        """What befalls one call while the ESP is flaky: "error", "hang", "hang-after", or "" for nothing."""
+        with self._changed:
+            if self._mode != "flaky":
+                return ""
+            drawn = self._chance.random() * 100
+            if drawn < self._hangs:
+                fate = "hang" if drawn < self._hangs / 2 else "hang-after"
+            else:
+                fate = "error" if drawn < self._hangs + self._errors else ""
+            self.fates[fate or "well"] += 1
+            return fate
 
     def wait(self) -> float:
         """What a throttled caller is asked to wait, in seconds."""

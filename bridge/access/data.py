@@ -42,6 +42,16 @@ def as_data(bridge: Bridge, found: Collected, language: str) -> dict[str, Any]:
         "waiting mails": _waiting(found),
         "requests by letter": as_rows(found.requests),
         "new address that has not confirmed": _moving(found),
+        "questions that wait": [
+            {
+                "kind": one.kind,
+                "asked": rfc3339(one.asked),
+                "mail left": rfc3339(one.sent) if one.sent else None,
+                "wrong digits": one.wrong,
+                "press held": rfc3339(one.held) if one.held else None,
+            }
+            for one in (found.held.questions if found.held else ())
+        ],
         "breaches": [
             dict(zip(("number", "told"), one, strict=True)) for one in (found.held.breaches if found.held else ())
         ],

@@ -102,7 +102,7 @@ class _Speaker:
             Section(self._say("How long we keep it"), [Entry("", list(self._retention()))]),
             Section(self._say("What you can ask"), [Entry("", list(self._rights()))]),
         ]
-        if found.held and (found.held.waiting or found.held.counted):
+        if found.held and (found.held.waiting or found.held.counted or found.held.questions):
             sections.append(Section(self._say("What waits, and what is counted"), [Entry("", [*self._waiting()])]))
         if found.held and found.held.breaches:
             numbers = ", ".join(str(number) for number, _ in found.held.breaches)
@@ -138,7 +138,8 @@ class _Speaker:
             yield self._say("Language: %(language)s", language=self._texts.names([person.language])[person.language])
         for name, value in person.fields.items():
             field = self._policy.fields.get(name)
-            yield f"{field.label[self._language] if field else name}: {value}"
+            label, said = (field.label, self._policy.said(field, value, self._language)) if field else ({}, value)
+            yield f"{label.get(self._language, name)}: {said}"
             if field:
                 yield self._say("We ask it for this: %(need)s", need=field.need)
         yield self._say("Your number in our program: %(number)s", number=person.id)
@@ -255,6 +256,14 @@ class _Speaker:
         for mail in held.waiting if held else ():
             kind = self._say(MAILS[MailKind(mail.kind)]) if mail.kind in set(MAILS) else mail.kind
             yield self._say("A mail that has not left yet: %(kind)s, %(when)s", kind=kind, when=self._moment(mail.made))
+        for question in held.questions if held else ():
+            asked = self._moment(question.asked)
+            yield self._say("A question that waits for an answer, asked on %(when)s", when=asked)
+            if question.held:
+                held_on = self._moment(question.held)
+                yield self._say(
+                    "Its button was pressed on %(when)s; that waits for the digits of the mail.", when=held_on
+                )
         for kind, times in (held.counted if held else {}).items():
             yield self._say(
                 "Counted so that nobody floods your mailbox: %(what)s, %(times)s",

@@ -68,6 +68,8 @@ def _run(port: int, folder: Path, *, check: bool) -> int:
         _process(played.command(), {**environment, "SANDBOX_TIMELINE": told}, folder / "sandbox.log"),
     ):
         _wait(f"{played.url}/control/healthz", folder / "sandbox.log")
+        for adapter in bridge.adapters.values():
+            adapter.setup()  # the fields that the policy declares
         with _process(serve, environment, folder / "serve.log") as pages:
             _wait(f"{url}/readyz", folder / "serve.log")
             try:

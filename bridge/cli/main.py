@@ -1,10 +1,11 @@
 """The command `consent-bridge`."""
 
+import logging
 import os
 import shutil
 import signal
 import subprocess
-import time
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bridge.cli.evidence import evidence
 from bridge.cli.export import export
 from bridge.cli.keys import RINGS, keys, new_kid
 from bridge.cli.lists import import_
+from bridge.cli.mail import mail
 from bridge.cli.move import move
 from bridge.cli.options import (
     Moment,
@@ -40,12 +42,19 @@ from bridge.cli.purge import purge
 from bridge.cli.reconcile import reconcile
 from bridge.cli.repermission import repermission
 from bridge.cli.rights import rights
+from bridge.cli.snippet import snippet
 from bridge.cli.statement import statement
+from bridge.cli.texts import texts
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 from bridge.vocabulary import rfc3339
 
+log = logging.getLogger("bridge.dispatch")
+
 _PORT = click.IntRange(1, 65533)
+
+#: What several processes that serve share; PostgreSQL as it comes allows a hundred, and dispatchers want some.
+_CONNECTIONS = 64
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -72,6 +81,7 @@ main.add_command(export)
 main.add_command(backup)
 main.add_command(restore)
 main.add_command(reconcile)
+main.add_command(mail)
 main.add_command(move)
 main.add_command(import_)
 main.add_command(audit)
@@ -80,7 +90,9 @@ main.add_command(approve)
 main.add_command(breach)
 main.add_command(register)
 main.add_command(report)
+main.add_command(snippet)
 main.add_command(statement)
+main.add_command(texts)
 main.add_command(repermission)
 main.add_command(rights)
 main.add_command(purge)
@@ -128,16 +140,20 @@ def _starter_settings() -> str:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=_PORT)
 @click.option("--no-dispatch", is_flag=True, help="Pages only: run `consent-bridge dispatch` beside it.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 32), help="Processes; PostgreSQL only.")
 @env_file
 @errors_in_a_line
-def serve(host: str, port: int, no_dispatch: bool) -> None:
+def serve(host: str, port: int, no_dispatch: bool, workers: int) -> None:
     """Serve the pages and webhooks, with the dispatcher inside.
 
     \b
     Example: consent-bridge serve --host 0.0.0.0 --port 8080
+             consent-bridge serve --workers 4 --no-dispatch
     """
     bridge = make_bridge()
     bridge.database.engine.dispose()
+    if workers > 1 and bridge.database.dialect == "sqlite":
+        fail("SQLite has one writer, so one process serves: leave --workers out, or move to PostgreSQL")
     if not is_free(port, host):
         fail(f"port {port} is taken: end what uses it, or choose another with --port")
     from granian import Granian
@@ -148,6 +164,8 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
 
     if no_dispatch:
         os.environ["CONSENT_BRIDGE_NO_DISPATCH"] = "1"
+    if workers > 1:
+        os.environ["CONSENT_BRIDGE_CONNECTIONS"] = str(max(4, _CONNECTIONS // workers))
 
     server = Granian(
         "bridge.handlers.server:application",
@@ -155,12 +173,12 @@ def serve(host: str, port: int, no_dispatch: bool) -> None:
         address=host,
         port=port,
         interface=Interfaces.WSGI,
-        workers=1,
+        workers=workers,
         blocking_threads=THREADS,
         backpressure=64,  # more wait in the socket's queue: clicks are short
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        workers_kill_timeout=15,
+        workers_kill_timeout=20,  # its dispatcher may take ten seconds of these
     )
     server.serve()
 
@@ -180,15 +198,16 @@ def dispatch(once: bool, workers: int) -> None:
 
     dispatcher = Dispatcher(make_bridge())
     if once:
+        signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop(0))
         click.echo(f"work done: {dispatcher.once()}")
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's word is as good as Ctrl-C
-    try:
-        dispatcher.start(workers)
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        dispatcher.stop()
+    told = threading.Event()
+    for word in (signal.SIGTERM, signal.SIGINT):  # a service manager's word is as good as Ctrl-C
+        signal.signal(word, lambda *_: told.set())
+    dispatcher.start(workers)
+    told.wait()
+    if not dispatcher.stop():
+        log.warning("ended before all was finished: what was begun is looked at again in a few minutes")
 
 
 @main.group()

@@ -77,8 +77,11 @@ from bridge.decide.mails import (
 )
 from bridge.decide.news import Decision, Work, decide, is_news
 from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
+from bridge.decide.roads import AT_ONCE, TRIES, Way, by_button, must_wait, stamped
+from bridge.decide.undoing import taken
 
 __all__ = [
+    "AT_ONCE",
     "ENDED",
     "FACTS",
     "FOR_ALL",
@@ -91,6 +94,7 @@ __all__ = [
     "SAYS_YES",
     "SHOWS_WHO",
     "STOPS",
+    "TRIES",
     "UNDATED",
     "BreachClock",
     "Contact",
@@ -105,6 +109,7 @@ __all__ = [
     "Standing",
     "Unaskable",
     "Wave",
+    "Way",
     "Work",
     "after_restriction",
     "after_the_question",
@@ -112,6 +117,7 @@ __all__ = [
     "as_bits",
     "blocks",
     "breach_clock",
+    "by_button",
     "common",
     "concerns",
     "decide",
@@ -139,6 +145,7 @@ __all__ = [
     "may_mail",
     "missing_evidence",
     "must_stop",
+    "must_wait",
     "needs_reason",
     "paused_until",
     "pending",
@@ -150,11 +157,13 @@ __all__ = [
     "shown",
     "shown_table",
     "soft_opt_in_gaps",
+    "stamped",
     "standing",
     "stands",
     "stands_alone",
     "status",
     "strictest",
+    "taken",
     "unconfirmed_move",
     "unguarded",
     "waits_for_guardian",

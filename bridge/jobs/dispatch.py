@@ -6,8 +6,10 @@ other and bulk work no stop.
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -26,6 +28,7 @@ from bridge.jobs.requests import RequestWatch
 from bridge.jobs.retention import Purge
 from bridge.mailer import Occasion
 from bridge.store import Mail, StoreAway
+from bridge.store.answering import NOTED
 from bridge.store.campaigns import State
 from bridge.vocabulary import EventType, Letter, MailKind, Report, bounce_type, masked_email
 
@@ -71,21 +74,41 @@ class Dispatcher:
 
     def once(self) -> int:
         """Do everything that is due now; how many pieces of work were taken up."""
+        done = self.work()
+        self.raise_alarms()
+        self.seal()
+        return done
+
+    def work(self, more: Callable[[], bool] = lambda: True) -> int:
+        """Do what is due, stops first, until nothing is or `more` says no; how many pieces of work were taken up."""
         self.bridge.check_keys()
         done = self.bridge.acts.replay()
-        lanes = [
-            self._asker.look,
-            self.bridge.store.end_guardians,
-            self.bridge.store.tell_of_breaches,
-            self.mails,
-            *(lambda name=name: self.pushes(name) for name in self.bridge.adapters),
-        ]
-        while taken := sum(lane() for lane in lanes):
+        lanes = self._in_turn(more)
+        while taken := sum(lane() for lane in lanes if more() and not self._stop.is_set()):
             done += taken
+        return done
+
+    def answer(self, rows: Sequence[str | int], more: Callable[[], bool]) -> int:
+        """Do what a doorbell rang for. When these rows are done already, somebody else has looked at what was due."""
+        return self.work(more) if not rows or self.bridge.store.queue.waits(rows) else 0
+
+    def raise_alarms(self) -> None:
+        """Say what is late, or soon will be: a no that a platform was not told, a request that was not answered."""
         self._watch.look()
         self._requests.look()
-        self._notary.look()
-        return done
+
+    def seal(self) -> int:
+        """Sign a checkpoint of the history where one is due; how many were."""
+        return self._notary.look()
+
+    def _in_turn(self, more: Callable[[], bool]) -> list[Callable[[], int]]:
+        """Every lane, for whoever goes through them one after the other."""
+        pushers = {name: self._pusher(name) for name in self.bridge.adapters}
+        stops = [lane for name, pusher in pushers.items() for lane in (self._eraser(name).erasures, pusher.stops)]
+        others = [lane for pusher in pushers.values() for lane in (pusher.jobs, pusher.others, Looker(pusher).looks)]
+        store = self.bridge.store
+        before = [self._asker.look, store.end_guardians, store.tell_of_breaches]
+        return [*stops, *before, lambda: self.mails(more), *others]
 
     def start(self, workers: int = 1) -> None:
         """Run every lane in threads of its own, until `stop`."""
@@ -103,29 +126,44 @@ class Dispatcher:
                 self._threads.append(thread)
         for name, chore in (
             ("purge", self._purge),
-            ("withdrawal clock", self._look_at_the_clock),
-            ("questions", self._ask),
-            ("checkpoints", self._seal),
+            ("withdrawal clock", lambda: self._each(60.0, "withdrawal clock", self.raise_alarms)),
+            ("questions", lambda: self._each(60.0, "asking once more", lambda: self._until_done(self._asker.look))),
+            ("checkpoints", lambda: self._each(60.0, "checkpoint", self.seal)),
         ):
             thread = threading.Thread(target=chore, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def start_replay(self) -> None:
-        """Only write the stops that were parked by this machine's pages, where the sending is done on another."""
-        thread = threading.Thread(target=self._replay, name="parked stops", daemon=True)
+    def start_replay(self, before: Callable[[], object] = lambda: None) -> None:
+        """Only write the stops that were parked by this machine's pages, where the sending is done on another.
+
+        `before` is called each time: whatever has to be right before anything is written.
+        """
+
+        def replay() -> None:
+            before()
+            self.bridge.acts.replay()
+
+        chore = partial(self._each, _IDLE_SECONDS, "parked stops", replay)
+        thread = threading.Thread(target=chore, name="parked stops", daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _replay(self) -> None:
-        self._each(_IDLE_SECONDS, "parked stops", self.bridge.acts.replay)
+    def stop(self, seconds: float = 10.0) -> bool:
+        """Let each lane finish what it is at, for so long at most; True when all have ended.
 
-    def stop(self, seconds: float = 10.0) -> None:
-        """Let each lane finish what it holds, then end."""
+        What was claimed and not begun is given back; what takes longer comes back when its lease ends.
+        """
         self._stop.set()
         self._wake.set()
+        until = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def forget(self) -> int:
+        """Forget what is kept for hours or days only; for a timetable, each hour. How much that was."""
+        return self._forget_requests() + self._purge_quarantine()
 
     def _lane(self, name: str, lane: Callable[[], int]) -> None:
         while not self._stop.is_set():
@@ -156,19 +194,6 @@ class Dispatcher:
             except Exception as error:
                 log.error("%s: %s, tried again later", what, type(error).__name__)
 
-    def _look_at_the_clock(self) -> None:
-        self._each(60.0, "withdrawal clock", self._raise_alarms)
-
-    def _raise_alarms(self) -> None:
-        self._watch.look()
-        self._requests.look()
-
-    def _ask(self) -> None:
-        self._each(60.0, "asking once more", lambda: self._until_done(self._asker.look))
-
-    def _seal(self) -> None:
-        self._each(60.0, "checkpoint", self._notary.look)
-
     def _until_done(self, look: Callable[[], int]) -> None:
         while look() and not self._stop.is_set():
             pass
@@ -180,9 +205,7 @@ class Dispatcher:
             nonlocal daily
             number = next(rounds)
             self._until_done(self.bridge.store.end_guardians)
-            if gone := self.bridge.store.forget_requests():
-                log.info("unconfirmed requests deleted: %d", gone)
-            self.bridge.store.forget_wishes()
+            self._forget_requests()
             if number % _EACH_HOUR == 0:
                 self._purge_quarantine()
             if number >= daily:
@@ -191,23 +214,34 @@ class Dispatcher:
 
         self._each(60.0, "retention", chore)
 
-    def _purge_quarantine(self) -> None:
+    def _forget_requests(self) -> int:
+        if gone := self.bridge.store.forget_requests():
+            log.info("unconfirmed requests deleted: %d", gone)
+        self.bridge.store.forget_wishes()
+        return gone
+
+    def _purge_quarantine(self) -> int:
         """Whom somebody else's list brought without a proof is kept for less than a month (CHN-04)."""
         if gone := Purge(self.bridge, halt=self._stop.is_set).quarantined():
             log.info("contacts of third parties' lists without proof deleted: %d", gone)
+        return gone
 
-    def purge(self) -> None:
+    def purge(self, more: Callable[[], bool] = lambda: True) -> int:
         """What the policy's time is over for is forgotten once a day (MIN-06); killed, it goes on the next time."""
-        counts = Purge(self.bridge, halt=self._stop.is_set).run()
+        counts = Purge(self.bridge, halt=lambda: self._stop.is_set() or not more()).run()
         if any(counts.values()):
             log.info("retention: %s", ", ".join(f"{rule} {count}" for rule, count in counts.items() if count))
+        return sum(counts.values())
 
     # -- mail ---------------------------------------------------------------------------------------------------
 
-    def mails(self) -> int:
-        """Send the mails that are due; how many were taken up."""
+    def mails(self, more: Callable[[], bool] = lambda: True) -> int:
+        """Send the mails that are due, until `more` says no: the rest is given back. How many were taken up."""
         mails = self.bridge.store.queue.claim_mails(_MAILS_AT_ONCE)
-        for mail in mails:
+        for place, mail in enumerate(mails):
+            if self._stop.is_set() or not more():
+                self.bridge.store.queue.give_back(mails[place:])
+                return place
             try:
                 self._mail(mail)
             except StoreAway:
@@ -220,7 +254,7 @@ class Dispatcher:
         queue, kind = self.bridge.store.queue, MailKind(mail.kind)
         now = self.bridge.clock()
         passed = self._at_the_gate(mail, kind, now)
-        if passed is None:
+        if passed is None or not self._is_noted(passed, kind):
             return
         mail = passed
         if mail.handed and kind in _ONCE:
@@ -255,6 +289,12 @@ class Dispatcher:
             queue.finish_mail(mail)
         else:
             queue.finish_mail(mail)
+
+    def _is_noted(self, mail: Mail, kind: MailKind) -> bool:
+        """Of a question it is noted that it leaves now: how soon somebody says yes tells who it was (CON-05)."""
+        if kind not in NOTED or (mail.handed and kind in _ONCE):
+            return True
+        return self.bridge.store.queue.ask(mail, coded=self.bridge.mailer.has_code(kind))
 
     def _at_the_gate(self, mail: Mail, kind: MailKind, now: datetime) -> Mail | None:
         """The mail as it may leave now; None where it may not, or not yet."""

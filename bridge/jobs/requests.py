@@ -326,8 +326,8 @@ def _check(bridge: Bridge, name: str, value: str) -> None:
         raise BadInput(f"nothing called {name!r} is kept of anybody; what can be corrected: {there}")
     if len(value) > field.max_length or any(not char.isprintable() for char in value):
         raise BadInput(f"{name}: at most {field.max_length} printable characters")
-    if value and field.choices and value not in field.choices:
-        raise BadInput(f"{name}: one of {', '.join(field.choices)}")
+    if value and field.values and value not in field.values:
+        raise BadInput(f"{name}: one of {', '.join(field.values)}")
 
 
 def _event(bridge: Bridge, person: Person, kind: EventType) -> ConsentEvent:

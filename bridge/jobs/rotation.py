@@ -12,8 +12,9 @@ from bridge.store.rotate import named, used
 from bridge.vault import Key
 from bridge.vocabulary import rfc3339
 
-#: So long platforms may repeat their news, which is known by a hash under the root it first came under.
-_REPEATS = timedelta(days=7)
+#: So long platforms may repeat their news, and what was parked in a queue may lie there (14 days, aws/queues.yml): it,
+#: and whom it is about, is known by hashes under the roots of the day it came.
+_REPEATS = timedelta(days=15)
 #: A second call within a month means "did it work?", not "once more".
 _YOUNG = timedelta(days=30)
 

@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+from bridge.policy.blocks import SAMPLES
 from bridge.policy.countries import COUNTRIES, STRICT, Country, is_third_country, profile
 from bridge.policy.gaps import Gap, GapKind, gaps, needed_assessments, processor_gaps
 from bridge.policy.parties import CLAUSES, Gate, Processor, Strangers, SubProcessor
@@ -10,6 +11,7 @@ from bridge.policy.reading import FORM, Reading, parse_span
 from bridge.policy.rules import refusals
 from bridge.policy.shapes import (
     BESIDE,
+    USUAL,
     Channel,
     ChannelKind,
     Contact,
@@ -33,7 +35,9 @@ __all__ = [
     "BESIDE",
     "CLAUSES",
     "COUNTRIES",
+    "SAMPLES",
     "STRICT",
+    "USUAL",
     "Channel",
     "ChannelKind",
     "Contact",

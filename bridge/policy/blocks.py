@@ -1,6 +1,8 @@
 """What is refused in purposes and fields, block by block; channels and third parties have files of their own."""
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -15,27 +17,36 @@ from bridge.policy.checks import (
     well_formed_id,
 )
 from bridge.policy.personal import FREE, forbidden_label, forbidden_name, is_allowed_without_choices
-from bridge.policy.shapes import Field, Policy, Problem, Purpose
+from bridge.policy.shapes import USUAL, Field, Policy, Problem, Purpose
 from bridge.vocabulary import LegalBasis
 
 #: Names that the sign-up and preference forms use for themselves.
 _FORM_NAMES = frozenset(
     {"email", "purpose", "channel", "language", "page", "save", "was", "stop", "scope", "pause_until"}
-    | {"at_least", "guardian", "made", "answer", "years"}
+    | {"at_least", "guardian", "made", "answer", "years", "code", "place", "homepage", "work"}
 )
+#: What a sample may be, where it is a file: nothing that could run on our pages.
+SAMPLES: Mapping[str, str] = {
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".txt": "text/plain",
+}
+
 #: The field that carries the reader's own link at every ESP.
 _LINK_FIELD = "prefs"
 
 
 def block_refusals(policy: Policy, folder: Path) -> Problems:
     """Everything about these blocks that a rule forbids. `folder` is where the file lies."""
-    yield from _purposes(policy)
+    yield from _purposes(policy, folder)
     yield from channel_refusals(policy, folder)
     yield from _fields(policy)
     yield from party_refusals(policy)
 
 
-def _purposes(policy: Policy) -> Problems:
+def _purposes(policy: Policy, folder: Path) -> Problems:
     if not policy.purposes:
         yield Problem("purposes", "CAP-02", "add at least one [[purposes]] block")
     for key, purpose in policy.purposes.items():
@@ -49,6 +60,7 @@ def _purposes(policy: Policy) -> Problems:
         yield from _basis(policy, where, purpose)
         yield from _sensitive(policy, where, purpose)
         yield from _children(where, purpose)
+        yield from _sample(policy, where, purpose, folder)
         yield from _notice(where, purpose)
         yield from _places(policy, where, purpose)
     yield from _shared_places(policy)
@@ -99,6 +111,21 @@ def _children(where: str, purpose: Purpose) -> Problems:
         yield Problem(f"{where}.basis", "KID-01", fix)
 
 
+def _sample(policy: Policy, where: str, purpose: Purpose, folder: Path) -> Problems:
+    if not purpose.sample:
+        return
+    for language in policy.languages:
+        told, place = purpose.sample.get(language, ""), f"{where}.sample.{language}"
+        path = Path(told)
+        if re.fullmatch(r"https://[^\s/]+\S*", told):
+            continue
+        if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in SAMPLES:
+            fix = f"must be an https address, or a file beside the policy ({', '.join(sorted(SAMPLES))})"
+            yield Problem(place, "PRF-01", fix)
+        elif not (folder / path).is_file():
+            yield Problem(place, "PRF-01", "there is no such file beside the policy; take `sample` out for none")
+
+
 def _notice(where: str, purpose: Purpose) -> Problems:
     if not 1 <= purpose.notice <= 9999:
         yield Problem(f"{where}.notice", "CAP-07", "versions count from 1: the newest of notices/")
@@ -141,9 +168,15 @@ def _fields(policy: Policy) -> Problems:
         yield from every_language(policy, f"{where}.label", field.label, most=60)
         yield from known_purposes(policy, where, field.purposes, "MIN-01")
         yield from _minimal(where, field)
+        yield from _choices(policy, where, field)
         yield from _field_places(policy, where, field)
         if not 1 <= field.max_length <= 255:
             yield Problem(f"{where}.max_length", "MIN-01", f"{field.max_length} is outside 1 to 255")
+    for purpose, number in Counter(
+        p for field in policy.fields.values() if field.rhythm for p in field.purposes
+    ).items():
+        if number > 1:
+            yield Problem("fields", "PRF-01", f"two fields say how often {purpose} is wanted; keep one")
     for (adapter, _), number in Counter(
         (adapter, name.casefold()) for field in policy.fields.values() for adapter, name in field.at.items()
     ).items():
@@ -167,6 +200,23 @@ def _minimal(where: str, field: Field) -> Problems:
         yield Problem(f"{where}.choices", "MIN-01", "a choice is there twice; name each once")
     for choice in field.choices:
         yield from one_line(f"{where}.choices", choice, "MIN-01", most=100)
+
+
+def _choices(policy: Policy, where: str, field: Field) -> Problems:
+    for choice in field.choice_names:
+        if choice not in field.choices:
+            yield Problem(f"{where}.choice_names.{choice}", "MIN-01", "is none of its choices")
+    named = field.choices if field.rhythm else tuple(field.choice_names)
+    for choice in named:
+        names = field.choice_names.get(choice, {})
+        yield from every_language(policy, f"{where}.choice_names.{choice}", names, most=80)
+    if not field.rhythm:
+        return
+    if len(field.purposes) != 1:
+        yield Problem(f"{where}.purposes", "PRF-01", "how often is said of one purpose; name that one")
+    if not field.choices or USUAL in field.choices:
+        fix = f'name what is rarer than `frequency`, each rarer than the one before; "{USUAL}" is there by itself'
+        yield Problem(f"{where}.choices", "PRF-01", fix)
 
 
 def _field_places(policy: Policy, where: str, field: Field) -> Problems:

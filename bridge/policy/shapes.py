@@ -13,7 +13,7 @@ import msgspec
 from bridge.policy.ages import Age, age_of
 from bridge.policy.countries import Country, profile
 from bridge.policy.parties import Flaw, Gate, Processor, Weight, flaws
-from bridge.vocabulary import Asking, LegalBasis, Limits
+from bridge.vocabulary import Asking, Hold, LegalBasis, Limits
 
 #: Language -> text, one entry for every language of the policy.
 Texts = dict[str, str]
@@ -125,12 +125,14 @@ class LimitChoices(Part, frozen=True, kw_only=True):
 
 
 class SignUpLimits(Part, frozen=True, kw_only=True):
-    """How many sign-up mails may go out (`[sign_up]`, CAP-10)."""
+    """How many sign-up mails may go out, and what a form or an answer must bring (`[sign_up]`, CAP-10, CON-05)."""
 
     per_address_day: int = 1
     per_address_month: int = 3
     per_network_hour: int = 20
     global_hour: int = 1000
+    hold: Hold = Hold.NEVER  # which yeses wait until the code of the mail is typed
+    proof_of_work: bool = False  # a browser with scripts counts a little before it sends the form
 
 
 class Retention(Part, frozen=True, kw_only=True):
@@ -192,6 +194,7 @@ class Purpose(Part, frozen=True, kw_only=True):
     offered_to_children: bool = False
     uses: tuple[str, ...] = ()
     part_of_terms: bool = False
+    sample: Texts = {}  # an issue to look at first: a file beside the policy, or an https address
 
     def label_of(self, version: int, language: str) -> str | None:
         """The sentence beside the box as that version of the wording had it; None where nobody wrote it down."""
@@ -246,8 +249,16 @@ class Channel(Part, frozen=True, kw_only=True):
     sale: Sale | None = None
 
 
+#: Of a field that says how often: as often as the purpose's `frequency` has it, which is what she said yes to.
+USUAL = "usual"
+
+
 class Field(Part, frozen=True, kw_only=True):
-    """One more thing asked of a reader, with the reason why."""
+    """One more thing asked of a reader, with the reason why.
+
+    `rhythm`: it says how often she wants one purpose, and is asked on her preference page alone. Its choices are each
+    rarer than the one before, and all rarer than the purpose's `frequency`: so none is ever a new consent.
+    """
 
     id: str
     label: Texts
@@ -256,6 +267,17 @@ class Field(Part, frozen=True, kw_only=True):
     at: dict[str, str] = {}
     max_length: int = 100
     choices: tuple[str, ...] = ()
+    choice_names: dict[str, Texts] = {}  # what readers see of a choice
+    rhythm: bool = False
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What it may hold, the most often first; empty = any text."""
+        return (USUAL, *self.choices) if self.rhythm else self.choices
+
+    def is_rarer(self, value: str, known: str) -> bool:
+        """Whether a choice of how often means less mail than another; nothing chosen is as usual."""
+        return self.values.index(value) > self.values.index(known if known in self.values else USUAL)
 
 
 class Assessment(Part, frozen=True, kw_only=True):
@@ -395,6 +417,17 @@ class Policy(Part, frozen=True, kw_only=True, dict=True):
     def goodbye_mail(self) -> bool:
         """Leaving is acknowledged by one mail: as chosen, else as the country asks (WDR-12)."""
         return self.profile.goodbye_mail if self.goodbye_mail_ is None else self.goodbye_mail_
+
+    @cached_property
+    def rhythms(self) -> dict[str, Field]:
+        """How often each purpose may be had, where a reader may choose that: the field that holds it."""
+        return {purpose: field for field in self.fields.values() if field.rhythm for purpose in field.purposes}
+
+    def said(self, field: Field, value: str, language: str) -> str:
+        """What a reader sees of a field's value."""
+        if field.rhythm and value == USUAL:
+            return self.purposes[field.purposes[0]].frequency[language]
+        return field.choice_names.get(value, {}).get(language, value)
 
     @property
     def forms(self) -> tuple[str, ...]:

@@ -178,6 +178,16 @@ def _data(policy: Policy, texts: Texts, language: str) -> dict[str, Any]:
         "language": _item("", say(language, "the language in which we write to you")),
         "choices": _item("", say(language, "your choices: what you want to receive and what not")),
         "proof": _item("", say(language, "the proof of each choice: when, where, and which words you saw")),
+        "cookie": _item(
+            "",
+            say(
+                language,
+                "when you send our form: a random number in your browser (a cookie) for at most %(span)s, so that the "
+                "link in our mail is enough to confirm. It is needed for that, used for nothing else, and no other "
+                "site can read it",
+                span=texts.length(language, policy.limits_.pending_ttl),
+            ),
+        ),
     }
     if policy.for_children:
         age = policy.age.years

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 from bridge.store.engine import Database
 from bridge.store.errors import BadInput
 from bridge.tables import approvals
-from bridge.vault import new_id
+from bridge.vault import new_typed_id
 
 
 class Approval(NamedTuple):
@@ -39,7 +39,7 @@ class ApprovalBook:
         with self._database.writing() as db:
             row = db.execute(mine).first()
             if row is None:
-                told = {"id": new_id(), "act": act, "hash": hash_, "about": about}
+                told = {"id": new_typed_id(), "act": act, "hash": hash_, "about": about}
                 db.execute(insert(approvals).values(**told, asked=self._clock(), asked_by=by))
                 row = db.execute(mine).one()
         return _approval(row)

@@ -23,7 +23,7 @@ from bridge.store.rows import Opened, Rows, listed, with_stops
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Mail, Person
 from bridge.tables import EVENT_TYPES, asked, campaigns, outbox, subjects, waves
-from bridge.vault import new_id
+from bridge.vault import new_typed_id
 from bridge.vocabulary import EventType, Limits, MailKind, micros
 
 _CANDIDATES = Sql(
@@ -243,7 +243,7 @@ class Campaigns:
     def plan(self, planned: Planned, **about: Any) -> Campaign:
         """Write a campaign down as planned. One that was planned for the same purpose before is forgotten."""
         campaign = Campaign(
-            id=new_id(),
+            id=new_typed_id(),
             state=State.PLANNED,
             why="",
             eligible=planned.eligible,

@@ -21,7 +21,7 @@ from bridge.store.rows import BEFORE, HERE, LOCKED, Opened, Rows, listed
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Person
 from bridge.tables import cases, former, moment
-from bridge.vault import new_id, seal
+from bridge.vault import new_id, new_typed_id, seal
 from bridge.vocabulary import (
     EVERY_PURPOSE,
     OPERATOR,
@@ -142,7 +142,7 @@ class CaseBook:
 
         Of an address that nobody has here the stop list remembers the no.
         """
-        id_ = typed_id()
+        id_ = new_typed_id()
 
         def carry_out(batch: Batch) -> None:
             now, vault = batch.now, batch.vault
@@ -323,11 +323,6 @@ class CaseBook:
         limits, told = self._limits(self._clock()), self._rows.histories(db, people)
         free = {number for number, history in told.items() if Block.RESTRICTED not in blocks(history, limits)}
         return {lookup for lookup, number in whose if number not in free}
-
-
-def typed_id() -> str:
-    """A fresh id that a person can type behind a command: a dash in front would make it an option."""
-    return next(id_ for id_ in iter(new_id, "") if not id_.startswith("-"))
 
 
 def _with(evidence: Evidence, case: Case) -> Evidence:

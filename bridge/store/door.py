@@ -84,6 +84,8 @@ _VOID = Sql(f"DELETE FROM outbox WHERE subject = ? AND work <> 'mail:{MailKind.M
 _UNSEEN = Sql("DELETE FROM looks WHERE subject = ?")
 #: Nor does a link to another new address count any more.
 _UNMOVED = Sql("DELETE FROM moves WHERE subject = ?")
+#: Nor any question that went to an address she left.
+_UNANSWERED = Sql("DELETE FROM open_questions WHERE subject = ?")
 _CORRECTION = Sql("INSERT INTO corrections (subject, adapter, number, acted) VALUES (?, ?, ?, ?)", table=corrections)
 #: A question that has not left went with its mail.
 _UNASKED = Sql("DELETE FROM asked WHERE subject = ? AND sent IS NULL AND NOT returned")
@@ -114,6 +116,11 @@ _STOP = Sql(
 _COMPLAINT = Sql(
     "INSERT INTO complaints (day, purpose, count) VALUES (?, ?, ?) "
     "ON CONFLICT (day, purpose) DO UPDATE SET count = complaints.count + excluded.count"
+)
+
+_ROAD = Sql(
+    "INSERT INTO confirm_roads (channel, road, count) VALUES (?, ?, 1) "
+    "ON CONFLICT (channel, road) DO UPDATE SET count = confirm_roads.count + 1"
 )
 
 _STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES, start=1)}
@@ -185,6 +192,7 @@ class Batch:
         self._lifted: list[tuple[bytes, str]] = []
         self._profiles: list[tuple[int, bytes]] = []
         self._complaints: Counter[tuple[str, str]] = Counter()  # by day and purpose
+        self._roads: list[tuple[str, str]] = []  # channel and road of what was confirmed now
 
     def load(self, ids: Collection[str]) -> None:
         """Lock these people in a fixed order and read all that was told of them, in three reads."""
@@ -276,6 +284,10 @@ class Batch:
         self._mails.append((key, f"mail:{kind}", opened.number, sealed, now, now))
         return key
 
+    def count_road(self, channel: str, road: str) -> None:
+        """One more sign-up of this channel was confirmed, or held, by this road."""
+        self._roads.append((channel, road))
+
     def correct(self, opened: Opened, person: Person) -> None:
         """Keep a changed profile (language, declared fields)."""
         self._profiles.append((opened.number, seal(opened.key, profile_bytes(person), person.id)))
@@ -336,6 +348,7 @@ class Batch:
         _VOID.run(self.db, (person.number,))
         _UNSEEN.run(self.db, (person.number,))
         _UNMOVED.run(self.db, (person.number,))
+        _UNANSWERED.run(self.db, (person.number,))
         self._take_questions_along(person.number, email)
         gone = self.vault.stop_hashes(opened.person.email)[0]  # of the same root as the newest of `old`
         _FORMER.run(self.db, (old[0].value, old[0].kid, person.number, gone.value))
@@ -375,7 +388,14 @@ class Batch:
         _CORRECTION.many(self.db, sorted(self._corrections))
         journeys.rejoined(self.db, self.vault, list(self._rejoined), due)
         _COMPLAINT.many(self.db, [(*about, count) for about, count in sorted(self._complaints.items())])
+        if self._roads:
+            numbers = self.rows.names.numbers(self.db, {channel for channel, _ in self._roads})
+            _ROAD.many(self.db, [(numbers[channel], road) for channel, road in sorted(self._roads)])
         return bool(self._mails or self._pushes or self._rejoined or told)
+
+    def promised(self) -> list[str | int]:
+        """The rows of work that this transaction promises: mails by id, people to tell platforms of by number."""
+        return [*(str(mail[0]) for mail in self._mails), *sorted(self._pushes)]
 
     def _write_events(self) -> None:
         """Events and where they leave each person."""

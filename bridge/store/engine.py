@@ -1,6 +1,7 @@
 """Connections and transactions, the same on SQLite and PostgreSQL."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.store.errors import StoreAway, StoreBroken
+from bridge.store.errors import StoreAway, StoreBroken, StoreBusy
 from bridge.store.group import Group
 from bridge.store.sql import Hand
 from bridge.store.turns import Turns
@@ -29,13 +30,19 @@ _BULK = 4
 _GIVES_WAY = 0.25  # seconds; for a writer that never stops, bulk work goes on all the same
 _SHORT_WAIT = 0.25
 
+#: When a machine is gone without a word, a click waits for it so long: in ms until what was sent is taken, in seconds
+#: until its silence is asked about, and then again, so often.
+_LINE = {"tcp_user_timeout": 5000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+
+_LOCKED = "55P03"  # PostgreSQL waited for `lock_timeout`
 _READ_ONLY = "25006"  # PostgreSQL on a standby, or while it changes places with one
 
 
 class Database:
     """One database. Writers in this process take turns, so that none of them waits in SQLite's busy handler."""
 
-    def __init__(self, url: str, busy_seconds: float = _BUSY_SECONDS) -> None:
+    def __init__(self, url: str, busy_seconds: float = _BUSY_SECONDS, connections: int = 0) -> None:
+        """`connections` is the most that PostgreSQL is asked for; 0 = as many as a server with threads needs."""
         address = make_url(url)
         self.dialect = address.get_backend_name()
         if self.dialect == "sqlite":
@@ -45,10 +52,11 @@ class Database:
                 url,
                 hide_parameters=True,  # an error's text must not carry what was written (MIN-03)
                 pool_pre_ping=True,
-                pool_size=8,
-                max_overflow=16,
+                pool_size=connections or 8,
+                max_overflow=0 if connections else 16,
                 pool_timeout=busy_seconds,
                 connect_args={
+                    **{name: value for name, value in _LINE.items() if name not in address.query},
                     "connect_timeout": max(2, int(busy_seconds)),
                     "options": "-c lock_timeout=10s -c timezone=UTC",
                 },
@@ -64,6 +72,22 @@ class Database:
         self._changed = 0  # rows since the log was cleared last
         self._most = 0  # rows that one transaction since then changed
         self._group = Group(self._by_hand, busy_seconds)
+        #: Why nothing may be read or written here for now; empty = it may.
+        self.closed = ""
+        self._looks: int | None = None  # the thread that looks whether it may be opened
+
+    @contextmanager
+    def inspected(self) -> Iterator[None]:
+        """This thread alone may read and write meanwhile, to see whether it may be opened. For one thread at a time."""
+        self._looks = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._looks = None
+
+    def _refuse(self) -> None:
+        if self.closed and self._looks != threading.get_ident():
+            raise StoreAway(self.closed)
 
     def write(self, work: Callable[[Hand], T]) -> T:
         """Carry out one short piece of work and commit it before this returns: all of it or nothing.
@@ -71,6 +95,7 @@ class Database:
         On SQLite the pieces that wait together share one transaction, so that many readers at once pay for one sync of
         the disk (decision 22). Raises what the work raises, and `StoreAway` when the database cannot.
         """
+        self._refuse()  # here too: another thread may carry it out
         if self.dialect == "sqlite":
             return self._group.write(lambda hand: self._do(work, hand))
         with self._by_hand() as hand:
@@ -125,6 +150,12 @@ class Database:
             self._counted(db.connection.dbapi_connection),
             db.begin(),
         ):
+            yield db
+
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """Statements that each stand by themselves, for what PostgreSQL does in no transaction."""
+        with self._guarded(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
             yield db
 
     @contextmanager
@@ -206,6 +237,7 @@ class Database:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
+        self._refuse()
         try:
             yield
         except PoolTimeout as error:
@@ -222,6 +254,8 @@ class Database:
     def _judge(self, error: Any) -> None:
         """Raise `StoreAway` where the database cannot just now; return where a statement of ours is at fault."""
         driver = self._driver
+        if getattr(error, "sqlstate", None) == _LOCKED:
+            raise StoreBusy(_reason(error)) from None
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # no such table, no statement at all
             return
         if isinstance(error, driver.OperationalError | driver.InterfaceError):
@@ -229,6 +263,7 @@ class Database:
         if type(error) is driver.DatabaseError:  # the file is damaged, or no database
             raise StoreAway("the connection was lost") from None
         if getattr(error, "sqlstate", None) == _READ_ONLY:
+            self.engine.dispose()  # by now its name may lead to the one that does; this one would answer for ever
             raise StoreAway("the database takes no writes") from None
 
 

@@ -19,6 +19,7 @@ from bridge.tables import (
     former,
     looks,
     moves,
+    open_questions,
     outbox,
     person_keys,
     pushes,
@@ -47,8 +48,8 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     db.execute(delete(outbox).where(outbox.c.subject.in_(numbers)))  # before `asked`, as at hand-over: no deadlock
     forget(db, asked.c.subject.in_(numbers))  # before her events: what she answered is read once more
     note_answers(db, numbers)
-    hers = (pushes, looks, moves, corrections, stop_clocks, records, unproven, former, breach_told, person_keys)
-    for table in hers:
+    hers = (pushes, looks, moves, open_questions, corrections, stop_clocks, records, unproven, former, breach_told)
+    for table in (*hers, person_keys):
         db.execute(delete(table).where(table.c.subject.in_(numbers)))
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))

@@ -202,11 +202,11 @@ class ErasureBook:
 
     def _newcomer(self, db: Connection, adapter: str, email: str) -> int | None:
         hashes = [entry.value for entry in self.vault.lookups(email)]
-        live = select(records.c.subject).where(records.c.status.in_(_LIVE))
+        live = exists().where(records.c.subject == subjects.c.number, records.c.status.in_(_LIVE))
         query = select(subjects.c.number).join(pushes, pushes.c.subject == subjects.c.number)
         query = query.where(subjects.c.lookup.in_(hashes), pushes.c.adapter == adapter)
         query = query.where(~exists().where(retired.c.adapter == adapter))  # nobody is on at an ESP that is given up
-        found: int | None = db.scalar(query.where(subjects.c.number.in_(live)))
+        found: int | None = db.scalar(query.where(live))
         return found
 
 

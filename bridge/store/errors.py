@@ -5,6 +5,10 @@ class StoreAway(Exception):
     """The database is locked, full or unreachable: nothing was written; try again shortly."""
 
 
+class StoreBusy(StoreAway):
+    """Somebody holds a lock for longer than we wait: nothing was written; try again shortly."""
+
+
 class StoreBroken(Exception):
     """The database refused a statement of ours: a mistake of this program; nothing was written."""
 

@@ -47,6 +47,9 @@ class Figures(msgspec.Struct, kw_only=True):
     bounced: int = 0
     asked: int = 0  # by its form, whose time to confirm is over or who confirmed; also those who are gone
     confirmed: int = 0  # of these
+    roads: dict[
+        str, int
+    ] = {}  # confirmed sign-ups by road, also of people who are gone; of presses, how many were held
     ages: tuple[int, ...] = (0,) * (len(AGES) + 1)
 
 
@@ -93,6 +96,7 @@ _QUESTIONS = Sql(
     "WHERE asked > 0 AND (confirmed = 1 OR asked < ?) GROUP BY channel"
 )
 _GONE = Sql("SELECT channel, count, confirmed FROM unanswered")
+_ROADS = Sql("SELECT channel, road, count FROM confirm_roads")
 _AGES = Sql(
     f"SELECT COALESCE((SELECT MAX(CAST(e.number AS BIGINT) * {_CHANNEL + 1} + e.channel) FROM events e "
     f"WHERE e.subject = r.subject AND e.purpose = r.purpose AND e.type IN ({_YES}) "
@@ -112,7 +116,7 @@ def by_channel(database: Database, names: Names, now: datetime, asked_before: da
     found: dict[int, Figures] = {}
 
     def of(channel: int) -> Figures:
-        return found.setdefault(channel, Figures(states=dict.fromkeys(STATES, 0)))
+        return found.setdefault(channel, Figures(states=dict.fromkeys(STATES, 0), roads={}))
 
     with database.reading() as db:
         for channel, state, count, complained, bounced in _PEOPLE.rows(db, (preferences,)):
@@ -127,6 +131,8 @@ def by_channel(database: Database, names: Names, now: datetime, asked_before: da
         for channel, count, confirmed in _GONE.rows(db):
             of(channel).asked += count + confirmed
             of(channel).confirmed += confirmed
+        for channel, road, count in _ROADS.rows(db):
+            of(channel).roads[road] = int(count)
         ages = Counter[tuple[int, int]]()
         for channel, age, count in _AGES.rows(db, limits):
             ages[channel, age] += count

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, exis
 
 from bridge.store.sql import Sql
 from bridge.tables import EVENT_TYPES, METHODS, events, records
-from bridge.vocabulary import EventType, Method, Status
+from bridge.vocabulary import EventType, Method
 
 #: So long a contact of a third party's list is kept without a proof: within a month she must be told that we have her
 #: address (GDPR 14(3)(a)), and whoever may not be mailed cannot be told by us. No month is shorter.
@@ -58,10 +58,12 @@ _People = Select[int]
 
 def unconfirmed(cutoff: datetime) -> _People:
     """Whose request was made before, and who gave no other ground to keep her address."""
-    requested = and_(records.c.status == Status.REQUESTED.value, records.c.since < cutoff)
+    waits = text("records.status = 2")  # by the small index of these
+    requested = and_(waits, records.c.since < cutoff)
     fresh = and_(events.c.type == EventType.REQUESTED.value, events.c.time >= cutoff)
     kept = exists().where(events.c.subject == records.c.subject, events.c.type.not_in(_NO_BASIS) | fresh)
-    return select(records.c.subject).where(requested, ~kept, ~restricted(records.c.subject)).distinct()
+    subject = records.c.subject + 0  # else SQLite goes through everybody, because their key is in order already
+    return select(subject).where(requested, ~kept, ~restricted(records.c.subject)).distinct()
 
 
 def unguarded(cutoff: datetime) -> _People:

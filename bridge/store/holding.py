@@ -17,7 +17,7 @@ from bridge.store.changing import waiting_move
 from bridge.store.engine import Database
 from bridge.store.looks import Copy, copies
 from bridge.store.rows import Opened, Rows
-from bridge.tables import breach_told, former, outbox, pushes, throttle, unproven
+from bridge.tables import breach_told, former, open_questions, outbox, pushes, throttle, unproven
 from bridge.vault import unseal
 from bridge.vocabulary import normal_email
 
@@ -55,6 +55,16 @@ class Waiting(NamedTuple):
     to: str  # where it goes, if not to her address
 
 
+class Open(NamedTuple):
+    """A question that waits for a yes."""
+
+    kind: str
+    asked: datetime
+    sent: datetime | None  # when its mail left
+    wrong: int  # codes that were typed
+    held: datetime | None  # when a press was held that may not have been hers
+
+
 class Holding(NamedTuple):
     """All of it, for one person."""
 
@@ -65,6 +75,7 @@ class Holding(NamedTuple):
     counted: Mapping[str, Sequence[datetime]]  # when her address asked for mail, by kind
     copies: Sequence[Copy] = ()  # what platforms said that they hold
     moving: tuple[str, datetime] | None = None  # a new address that has not confirmed, and when she asked
+    questions: Sequence[Open] = ()  # that wait for her yes
     breaches: Sequence[tuple[int, str]] = ()  # of her data, by number, and how far telling her of each is
 
 
@@ -90,8 +101,14 @@ def holding(database: Database, rows: Rows, number: int, now: datetime) -> Holdi
             counted=_counted(db, rows, opened),
             copies=copies(db, opened, now),
             moving=waiting_move(db, opened),
+            questions=_questions(db, number),
             breaches=_breaches(db, number),
         )
+
+
+def _questions(db: Connection, number: int) -> list[Open]:
+    mine = select(open_questions).where(open_questions.c.subject == number).order_by(open_questions.c.asked)
+    return [Open(row.kind, row.asked, row.sent, row.tries, row.held) for row in db.execute(mine)]
 
 
 def _breaches(db: Connection, number: int) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from bridge.decide import LISTED, MAILABLE, standing
+from bridge.store.answering import Asked, note_asked
 from bridge.store.door import Batch, Stop, remember_stops
 from bridge.store.erasing import promise_old
 from bridge.store.rows import Opened, listed, stop_event
@@ -64,6 +65,7 @@ class Mover:
         for question in asked:
             batch.add(moved, question)
         if asked:
+            note_asked(batch, moved.number, Asked(MailKind.CONFIRM, request), "")
             batch.mail(
                 moved,
                 MailKind.CONFIRM.value,
@@ -102,7 +104,8 @@ class Mover:
         return [event for event in batch.rows.story(batch.db, opened) if event.key in on] if on else []
 
     def _question(self, given: ConsentEvent, moved: ConsentEvent, request: str, batch: Batch) -> ConsentEvent:
-        """The words she agreed to before, put to her new mailbox."""
+        """The words she agreed to before, put to her new mailbox. By which road she agreed says nothing there."""
+        words = msgspec.structs.replace(given.evidence, request=request, template=None, token=None)
         return ConsentEvent(
             type=EventType.REQUESTED,
             subject=moved.subject,
@@ -114,7 +117,7 @@ class Mover:
             purpose=given.purpose,
             channel=given.channel,
             notice=given.notice,
-            evidence=msgspec.structs.replace(given.evidence, request=request, template=None, token=None),
+            evidence=msgspec.structs.replace(words, road=None, after=None, doubt=None),
         )
 
     def stop_too(self, batch: Batch, history: Sequence[ConsentEvent], there: Opened, moved: ConsentEvent) -> None:

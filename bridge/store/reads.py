@@ -193,6 +193,18 @@ class Reads:
         asked = now - self.limits(now).pending_ttl
         return in_quarantine(self.database, self.numbers(channels), asked, now - QUARANTINE)
 
+    def waiting(self, names: Collection[str], most: int = 1_000) -> dict[str, int]:
+        """How much waits here and for these adapters, counted no further: a load balancer asks every few seconds."""
+        waits: dict[str, Any] = {"mail": select(outbox.c.id)}
+        waits |= {n: select(pushes.c.subject).where(pushes.c.adapter == n, pushes.c.due.is_not(None)) for n in names}
+        waits |= {f"{n} erasures": select(erase_work.c.id).where(erase_work.c.adapter == n) for n in names}
+        with self.database.reading() as db:
+            found = {
+                name: db.scalar(select(func.count()).select_from(query.limit(most).subquery())) or 0
+                for name, query in waits.items()
+            }
+        return {name: count for name, count in found.items() if count or name == "mail"}
+
     def tasks(self) -> list[Task]:
         """What waits, for people and monitors: mails, and pushes and erasures per ESP."""
         with self.database.reading() as db:

@@ -33,6 +33,7 @@ _COUNTED = Sql(
     "WHERE (bucket = ? AND time > ?) OR (bucket IN (?, ?) AND time > ?) GROUP BY bucket"
 )
 _COUNT = Sql("INSERT INTO throttle (bucket, time) VALUES (?, ?)")
+_SPENT = Sql("SELECT count(*) FROM throttle WHERE bucket = ?")
 _TAKE_TURNS = Sql("SELECT pg_advisory_xact_lock(?)")
 
 
@@ -47,6 +48,7 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     per_address_month: int = 3
     per_network_hour: int = 20
     global_hour: int = 1000
+    proof_of_work: bool = False  # without a solved task a network has a quarter of its forms
 
 
 class SignUps:
@@ -97,17 +99,33 @@ class SignUps:
         everyone = self.vault.bucket(f"{kind} everyone", "")
         hour, day, month = (micros(now - timedelta(hours=hours)) for hours in (1, 24, 30 * 24))
         nothing: tuple[int, int, datetime | None] = (0, 0, None)
+        most = self._most(batch, form, now, kind)
         room = True
         for role, address in addresses.items():
             rows = _COUNTED.rows(db, (day, address, month, network, everyone, hour))
             seen = {bucket: (times, today, moment(last)) for bucket, times, today, last in rows}
-            if seen.get(network, nothing)[0] >= self.quotas.per_network_hour:
+            if seen.get(network, nothing)[0] >= most:
                 raise TooMany(3600)
             fits = self._fits(role, seen.get(address, nothing), now, batch.limits, erased=gone[role])
             room = room and fits and seen.get(everyone, nothing)[0] < self.quotas.global_hour
         buckets = [*addresses.values(), network, everyone] if room else [network]
         _COUNT.many(db, [(bucket, micros(now)) for bucket in buckets])
         return room
+
+    def _most(self, batch: Batch, form: SignUp, now: datetime, kind: str) -> int:
+        """How many forms of one network are taken in an hour: few of those that come without a task solved. Each is
+        good for one form.
+        """
+        most = self.quotas.per_network_hour
+        if not self.quotas.proof_of_work or kind != "sign-up":
+            return most
+        if form.worked:
+            bucket = self.vault.bucket("task", form.worked)
+            ((spent,),) = _SPENT.rows(batch.db, (bucket,))
+            _COUNT.run(batch.db, (bucket, micros(now)))
+            if not spent:
+                return most
+        return max(1, most // 4)
 
     def _fits(
         self, role: str, seen: tuple[int, int, datetime | None], now: datetime, limits: Limits, *, erased: bool

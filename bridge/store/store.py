@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, select, union
 
-from bridge.decide import Decision, Spans, gate, has_guardian, is_live, settled, stands_alone
+from bridge.decide import Decision, Spans, gate, has_guardian, is_live, settled, stamped, stands_alone
 from bridge.notices import Wording
-from bridge.store import affected, changing
+from bridge.store import affected, answering, changing
 from bridge.store.affected import Affected, Kept, Scope
 from bridge.store.age import ask_of_age, ended_guardians
+from bridge.store.answering import HELD, WRONG, Asked, Press, Question
 from bridge.store.approvals import ApprovalBook
 from bridge.store.bought import brought, note, noted
 from bridge.store.breaches import BreachBook
@@ -38,14 +39,14 @@ from bridge.store.questions import Questions
 from bridge.store.reads import Reads
 from bridge.store.rehearsal import Rehearsal
 from bridge.store.removing import Removal, Removed, remember_nos, remove
-from bridge.store.rows import LOCKED, listed, with_stops
+from bridge.store.rows import LOCKED, Opened, listed, with_stops
 from bridge.store.sign_up import Quotas, SignUps, declared, requested, single
 from bridge.store.sql import Hand, Sql
 from bridge.store.staff import StaffLog
 from bridge.store.values import Erased, Listed, News, Person, SignUp
 from bridge.store.words import Words
 from bridge.store.work import WorkQueue
-from bridge.tables import asked, breach_told, events, former, keys_used, outbox, pushes, subjects
+from bridge.tables import WAVES, asked, breach_told, events, former, keys_used, outbox, pushes, subjects
 from bridge.vault import Hash, Sealed, Vault, new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -72,11 +73,14 @@ _LOCKED_FORMER = Sql(
 )
 _NUMBERS = Sql("SELECT number FROM subjects WHERE id IN ({}) ORDER BY number")
 _LIST = Sql("INSERT INTO breach_told (breach, subject) VALUES (?, ?) ON CONFLICT DO NOTHING", breach_told)
-_WAITING = Sql("SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE work = ? LIMIT ?) AS w")
+_WAITING = Sql(f"SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE {WAVES} AND work = ? LIMIT ?) AS w")
 _NEXT = Sql("SELECT subject FROM breach_told WHERE state = 0 ORDER BY breach, subject LIMIT ?")
 _STILL = Sql("SELECT breach, subject FROM breach_told WHERE state = 0 AND subject IN ({})")
 _TELL = Sql("UPDATE breach_told SET state = ? WHERE breach = ? AND subject = ?")
 _USE_KEY = Sql("INSERT INTO keys_used (ring, kid, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+
+#: No policy gives more time to answer the once-only question; its mail may leave some days later.
+_LONGEST_ANSWER = timedelta(days=64)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,12 +109,12 @@ class Store(Reads):
         words: Mapping[str, Wording] | None = None,
         quotas: Quotas | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        nudge: Callable[[], None] = lambda: None,
+        nudge: Callable[[Sequence[str | int]], None] = lambda _rows: None,
         erased: Callable[[Collection[str]], None] = lambda _ids: None,
     ) -> None:
         super().__init__(database, vault, limits=limits, clock=clock)
         self.adapters = tuple(adapters)
-        self.nudge, self._erased = nudge, erased
+        self._nudge, self._erased = nudge, erased
         self.queue = WorkQueue(database, self.rows, clock)
         self.sign_ups = SignUps(vault, mark, quotas or Quotas())
         self.lists = ListBook(database, clock)
@@ -124,6 +128,10 @@ class Store(Reads):
         self._mark, self._mover = mark, Mover(vault, mark)
         self.past = Past(database, self.rows, limits=limits, mark=mark, clock=clock)
         self._words = Words(words or {})
+
+    def nudge(self, rows: Sequence[str | int] = ()) -> None:
+        """Tell whoever sends that there is work, after a commit: these rows of it, or whatever is due."""
+        self._nudge(rows)
 
     # -- writes -------------------------------------------------------------------------------------------------
 
@@ -160,6 +168,82 @@ class Store(Reads):
 
         return self._write(carry_out)
 
+    def answer(
+        self, subject: str, asked: Asked, press: Press, build: Callable[[Person, list[ConsentEvent]], Plan]
+    ) -> Plan:
+        """The same for a yes behind a mailed link: by which road it came is kept in its proof, and where it must wait
+        for a code, or a wrong one was typed, nothing is written but that; the plan's answer says so.
+        """
+
+        def carry_out(batch: Batch) -> Plan:
+            batch.load({subject})
+            return self._answer(batch, batch.by_id(subject), asked, press, build)
+
+        return self._write(carry_out)
+
+    def answer_at(
+        self, press: Press, build: Callable[[str, datetime, str], Callable[[Person, list[ConsentEvent]], Plan]]
+    ) -> Plan:
+        """The same where only the digits of the mail were typed, in the browser that sent the form. `build` is given
+        the person's mark, when she asked, and the request. Too old, unknown, wrong: all of it is `WRONG`.
+        """
+
+        def carry_out(batch: Batch) -> Plan:
+            answering.check_guesses(batch, press)
+            there = answering.asked_at(batch.db, press.place) if press.place else []
+            batch.load_known({subject for subject, _ in there})
+            here = {opened.person.id: opened for opened in batch.people.values()}
+            guessed = []
+            for subject, request in there:
+                opened, asked = here.get(subject), Asked(MailKind.CONFIRM, request)
+                question = answering.find(batch.db, opened.number, asked) if opened else None
+                if opened is None or question is None or batch.now > question.asked + batch.limits.pending_ttl:
+                    continue
+                if press.is_code and answering.is_right(question, subject, asked, press.is_code):
+                    typed = press._replace(place="")
+                    plan = build(opened.person.mark, question.asked, request)
+                    return self._answer(batch, opened, asked, typed, plan)
+                guessed.append((opened.number, asked))
+            answering.count_wrong(batch, press, guessed)
+            return Plan(answer=WRONG)
+
+        return self._write(carry_out)
+
+    def _answer(
+        self,
+        batch: Batch,
+        opened: Opened,
+        asked: Asked,
+        press: Press,
+        build: Callable[[Person, list[ConsentEvent]], Plan],
+    ) -> Plan:
+        stops = [event for event in batch.history[opened.number] if event.method is Method.STOP_LIST]
+        plan = build(opened.person, with_stops(self.rows.story(batch.db, opened), stops))
+        if not plan.events:
+            return plan
+        channel = next((event.channel for event in plan.events if event.channel), "")
+        question = answering.find(batch.db, opened.number, asked)
+        way = answering.way_of(batch, opened.number, asked, question, press)
+        if isinstance(way, str):
+            if way == HELD and asked.kind is MailKind.CONFIRM and question and question.held is None:
+                batch.count_road(channel, HELD)
+            return Plan(answer=way)
+        events = stamped(plan.events, way)
+        if asked.kind is MailKind.CONFIRM:
+            batch.count_road(channel, "doubtful" if way.doubts else way.road.value)
+        answering.done(batch, opened.number, asked)
+        self._words.keep(batch, events)
+        for event in events:
+            batch.add(opened, event)
+        if plan.person is not None:
+            batch.correct(opened, plan.person)
+        return msgspec.structs.replace(plan, events=events)
+
+    def question(self, person: Person, asked: Asked) -> Question | None:
+        """A question to her as it waits."""
+        with self.database.looking() as db:
+            return answering.find(db, person.number, asked)
+
     def stop(self, subject: str, mark: str, event: Callable[[Person], ConsentEvent]) -> Person | None:
         """Write the stop of whom a link means, found and locked in one step; None when nobody is left to mail."""
 
@@ -190,6 +274,7 @@ class Store(Reads):
             return
         opened = self.sign_ups.ensure(batch, form.email, form.language, form.fields)
         request = new_id()
+        answering.note_asked(batch, opened.number, Asked(MailKind.CONFIRM, request), form.place)
         told = [requested(form, purpose, opened.person.id, request, now) for purpose in sorted(form.evidence)]
         told = [single(event, batch.history[opened.number]) for event in told]
         self._words.keep(batch, told)
@@ -282,11 +367,17 @@ class Store(Reads):
         return self._write(carry_out)
 
     def forget_wishes(self) -> None:
-        """What readers wanted to see of platforms, after a day; new addresses that never confirmed (GDPR 5(1)(e))."""
+        """What readers wanted to see of platforms, after a day; new addresses that never confirmed, and what was noted
+        of questions that nobody can answer any more (GDPR 5(1)(e))."""
         self.queue.looks.forget()
         now = self.clock()
+        limits = self.limits(now)
+        asked = now - limits.pending_ttl
+        ends = {MailKind.CONFIRM: asked, MailKind.GUARDIAN: asked}
+        ends |= {MailKind.OF_AGE: now - limits.of_age_answer, MailKind.REPERMISSION: now - _LONGEST_ANSWER}
         with self.database.writing() as db:
-            changing.forget(db, now - self.limits(now).pending_ttl)
+            changing.forget(db, asked)
+            answering.forget(db, ends)
 
     def hear(self, adapter: str, reports: Sequence[Report]) -> int:
         """Take what an ESP tells, in one transaction; how many were new. Told twice is heard once."""
@@ -608,7 +699,7 @@ class Store(Reads):
         result, batch, promised = self.database.write(carry_out)
         self._words.committed(batch)
         if promised:
-            self.nudge()
+            self.nudge(batch.promised())
         return result
 
     def _ids(self, batch: Batch, emails: Collection[str]) -> dict[str, str]:

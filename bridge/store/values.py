@@ -31,6 +31,8 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
     fields: Mapping[str, str] = {}
     guardian: str = ""  # of a child: whom to ask; kept only in the mail that asks
+    place: str = ""  # keyed hash of a random cookie of the browser that sent it
+    worked: str = ""  # the task that this browser solved before it sent the form
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from bridge.tables import (
     events,
     looks,
     moves,
+    open_questions,
     person_keys,
     pushes,
     subjects,
@@ -268,7 +269,7 @@ def _strays(db: Connection, vault: Vault) -> Iterator[Problem]:
         yield Problem(f"breach {row.breach}", "a person was told who is not there")
     for row in db.execute(select(events.c.id).where(events.c.subject.is_not(None), events.c.subject.not_in(known))):
         yield Problem(f"event {row.id}", "names a person who is not there")
-    for table in (looks, moves, corrections):
+    for table in (looks, moves, open_questions, corrections):
         for _ in db.execute(select(table.c.subject).where(table.c.subject.not_in(known))):
             yield Problem(table.name, "are about a person who is not there")
     lost = events.c.subject.is_(None) & events.c.sealed.is_not(None)

@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, text, update
 
+from bridge.store.answering import note_sent as note_sent_question
 from bridge.store.campaigns import free as free_to_ask
 from bridge.store.campaigns import note_sent, note_unsent
 from bridge.store.engine import Database
@@ -19,7 +20,7 @@ from bridge.store.rows import Opened, Rows, with_stops
 from bridge.store.sql import Hand
 from bridge.store.values import Mail
 from bridge.store.waiting import LEASE, LONGEST_WAIT, NOW, PATIENCE, at, back_off, free
-from bridge.tables import asked, erase_work, looks, outbox, pushes
+from bridge.tables import WAVES, WISHES, asked, erase_work, looks, outbox, pushes
 from bridge.vault import new_id, unseal
 from bridge.vocabulary import ConsentEvent, MailKind
 
@@ -52,7 +53,10 @@ class WorkQueue(PushQueue):
         lease = new_id()
         with self.database.writing() as db:
             now = self.clock()  # whoever waited for the database for minutes must not judge leases by the time before
-            found = db.execute(_due(), at(now, most=most)).all()
+            found = list[Any]()
+            for query in _due():
+                if len(found) < most:
+                    found += db.execute(query, at(now, most=most - len(found))).all()
             # A lease of the time before the clock was set back may still have its holder: it gets one whole lease more,
             # for a mail that was taken too early goes twice.
             early = [row.id for row in found if row.leased is not None and row.leased > now]
@@ -75,6 +79,17 @@ class WorkQueue(PushQueue):
             leaves = bool(db.execute(update(outbox).where(mine).values(handed=now)).rowcount)
             if leaves and mail.kind == MailKind.REPERMISSION:
                 note_sent(Hand.of(db), mail.id, now)
+            return leaves
+
+    def ask(self, mail: Mail, *, coded: bool) -> bool:
+        """Note that a question's mail is about to leave; False when somebody else holds it, or she is gone, and it must
+        not. `coded`: it holds a code that can be typed."""
+        now = self.clock()
+        mine = and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease)
+        with self.database.writing() as db:
+            leaves = db.execute(select(outbox.c.id).where(mine).with_for_update()).first() is not None
+            if leaves:
+                note_sent_question(db, self.rows.vault, mail, now, coded=coded)
             return leaves
 
     def finish_mail(self, mail: Mail) -> None:
@@ -109,11 +124,26 @@ class WorkQueue(PushQueue):
         with self.database.writing() as db:
             db.execute(update(outbox).where(mine).values(leased=None, lease=None, due=self.clock() + span))
 
+    def give_back(self, mails: Sequence[Mail]) -> None:
+        """Claimed, and not begun: whoever comes next may have them at once."""
+        mine = [and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease) for mail in mails]
+        with self.database.writing() as db:
+            db.execute(update(outbox).where(or_(*mine)).values(leased=None, lease=None))
+
     def note_returned(self, mail: Mail, *, dead: bool) -> None:
         """The once-only question was refused. Where the address lives, she was not asked, and is not let go for it."""
         with self.database.writing() as db:
             note_sent(Hand.of(db), mail.id, self.clock()) if dead else note_unsent(Hand.of(db), mail.id)
             db.execute(update(asked).where(asked.c.mail == mail.id).values(returned=True))
+
+    def waits(self, rows: Sequence[str | int]) -> bool:
+        """Whether any of these rows is still to be done: mails by id, news for platforms by the person's number."""
+        ids, numbers = [row for row in rows if isinstance(row, str)], [row for row in rows if isinstance(row, int)]
+        mail = select(outbox.c.id).where(outbox.c.id.in_(ids)).limit(1)
+        news = select(pushes.c.subject).where(pushes.c.subject.in_(numbers), pushes.c.due.is_not(None)).limit(1)
+        with self.database.reading() as db:
+            asked = [query for query, there in ((mail, ids), (news, numbers)) if there]
+            return any(db.execute(query).first() is not None for query in asked)
 
     def next_due(self) -> datetime | None:
         """When the next work is due, leased or not."""
@@ -122,17 +152,22 @@ class WorkQueue(PushQueue):
         return min((moment for moment in moments if moment), default=None)
 
 
-#: What readers asked for themselves goes before any wave of questions or news of ours.
 _OURS = (f"mail:{MailKind.REPERMISSION}", f"mail:{MailKind.BREACH}")
-_ASKED = outbox.c.work.in_(_OURS)
 
 
 @cache
-def _due() -> Any:
-    # No mail waits so long: one that does was promised before the clock was set back.
-    due = or_(outbox.c.due <= NOW, outbox.c.due > PATIENCE)
-    query = select(outbox.c.id, outbox.c.leased).where(due, free(outbox.c.leased)).order_by(_ASKED, outbox.c.due)
-    return query.limit(bindparam("most")).with_for_update(skip_locked=True)
+def _due() -> Sequence[Any]:
+    """What to ask in turn: readers' own wishes, then waves of ours, each by an index and in the order it is due."""
+    # No mail waits so long as `PATIENCE`: one that does was promised before the clock was set back.
+    return [
+        select(outbox.c.id, outbox.c.leased)
+        .where(text(turn), due, free(outbox.c.leased))
+        .order_by(outbox.c.due)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+        for turn in (WISHES, WAVES)  # to the letter, or no database finds the index
+        for due in (outbox.c.due <= NOW, outbox.c.due > PATIENCE)
+    ]
 
 
 def _mail(row: Any, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]]) -> Mail:

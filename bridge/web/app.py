@@ -1,7 +1,7 @@
 """The web application: blueprints, headers on every answer, errors as pages or problem+json."""
 
+import gzip
 import logging
-import traceback
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,10 +10,15 @@ from flask import Flask, Response, current_app, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from bridge.acts import NotByThisLink
 from bridge.bootstrap import LOOPBACK, BadSetting, Bridge
 from bridge.links import BadLink, ExpiredLink
+from bridge.logs import place
 from bridge.store import OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject, revision
 from bridge.texts import TEMPLATES, palette
+from bridge.web.counts import Counts
+from bridge.web.rules import Route
+from bridge.web.watch import ROUTE, Watch
 
 log = logging.getLogger("bridge.web")
 
@@ -29,6 +34,9 @@ _HEADERS = {
     ),
 }
 
+#: The same on the two pages that may run one small script of ours.
+_WITH_SCRIPT = _HEADERS["Content-Security-Policy"] + "; script-src 'self'"
+
 #: Largest form a reader can send; webhooks have their own limit.
 _MOST_FORM_BYTES = 64 * 1024
 
@@ -37,18 +45,37 @@ class BridgeApp(Flask):
     """A Flask application that knows its bridge."""
 
     bridge: Bridge
+    url_rule_class = Route
+    counts: Counts
+
+
+def app_of() -> BridgeApp:
+    """The application that answers now."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    assert isinstance(app, BridgeApp)  # noqa: S101 - only create_app makes applications
+    return app
 
 
 def bridge() -> Bridge:
     """The bridge of the application that answers now."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    assert isinstance(app, BridgeApp)  # noqa: S101 - only create_app makes applications
-    return app.bridge
+    return app_of().bridge
 
 
 def create_app(house: Bridge) -> BridgeApp:
     """The application around one bridge."""
-    from bridge.web import children, metrics, my_data, pages, papers, receipts, requests, webhooks
+    from bridge.web import (
+        children,
+        confirming,
+        embedding,
+        metrics,
+        my_data,
+        pages,
+        papers,
+        preferences,
+        receipts,
+        requests,
+        webhooks,
+    )
     from bridge.web.one_click import OneClick
 
     app = BridgeApp("bridge", static_folder=None, template_folder=None)
@@ -59,6 +86,9 @@ def create_app(house: Bridge) -> BridgeApp:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # no address answers with a redirect (WDR-06)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(confirming.bp)
+    app.register_blueprint(embedding.bp)
+    app.register_blueprint(preferences.bp)
     app.register_blueprint(children.bp)
     app.register_blueprint(my_data.bp)
     app.register_blueprint(papers.bp)
@@ -80,17 +110,33 @@ def create_app(house: Bridge) -> BridgeApp:
         hops = house.settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
     app.wsgi_app = OneClick(app.wsgi_app, house, headers)  # type: ignore[method-assign]
+    app.after_request(_name)
+    app.counts = Counts(
+        [f"{method} {rule.rule}" for rule in app.url_map.iter_rules() for method in sorted(rule.methods or ())]
+    )
+    app.wsgi_app = Watch(app.wsgi_app, app.counts)  # type: ignore[method-assign]
     return app
 
 
+def _name(response: Response) -> Response:
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
+    return response
+
+
 def _house_keeping(app: BridgeApp, house: Bridge) -> None:
-    style = (TEMPLATES / "static" / "style.css").read_text(encoding="utf-8") + palette(house.policy.looks.accent)
+    style = ((TEMPLATES / "static" / "style.css").read_text("utf-8") + palette(house.policy.looks.accent)).encode()
+    packed = gzip.compress(style, mtime=0)  # nothing in it is secret or a reader's (BREACH)
     logo = house.settings.policy.parent / house.policy.looks.logo if house.policy.looks.logo else None
 
     @app.get("/style.css")
     def stylesheet() -> Response:
-        response = make_response(style)
+        small = request.accept_encodings.quality("gzip") > 0
+        response = make_response(packed if small else style)
         response.mimetype = "text/css"
+        if small:
+            response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
         response.headers["Cache-Control"] = "public, max-age=300"
         return response
 
@@ -108,6 +154,16 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
 
         return send_file(TEMPLATES / "static" / "favicon.svg", max_age=86400)
 
+    @app.get("/confirm.js")
+    def confirm_script() -> Response:
+        """What presses the button of a confirm page in the browser that sent the form."""
+        return _script("confirm.js")
+
+    @app.get("/sign-up.js")
+    def sign_up_script() -> Response:
+        """What counts a little before the form is sent, where the policy asks for it."""
+        return _script("sign-up.js")
+
     @app.get("/healthz")
     def healthz() -> Response:
         """The process is up."""
@@ -123,8 +179,13 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
             response = problem(503, "not ready", str(error))
             response.headers["Retry-After"] = "5"
             return response
-        waiting = {task.name: task.waiting for task in house.store.tasks()}
-        return jsonify(status="ready", waiting=waiting)
+        return jsonify(status="ready", waiting=house.store.waiting(house.adapters))
+
+
+def _script(name: str) -> Response:
+    from flask import send_file
+
+    return send_file(TEMPLATES / "static" / name, mimetype="text/javascript", max_age=86400)
 
 
 def wants_page() -> bool:
@@ -146,6 +207,12 @@ def page(template: str, *, status: int = 200, lang: str | None = None, **context
     spoken = lang or language()
     text = bridge().texts.render(f"pages/{template}.html", spoken, status=status, **context)
     return page_of(text.encode(), spoken, status)
+
+
+def with_script(response: Response) -> Response:
+    """The page may run a script file of ours, and no other."""
+    response.headers["Content-Security-Policy"] = _WITH_SCRIPT
+    return response
 
 
 def page_of(body: bytes, spoken: str, status: int = 200) -> Response:
@@ -215,6 +282,10 @@ def _bad_link(error: BadLink | UnknownSubject) -> Response:
         title, message = say("This link is too old"), say("For your safety it worked only for a short time.")
         todo = say("Ask for a new one; it comes by mail.")
         return sorry(410, title, message, todo, **new_link)
+    if isinstance(error, NotByThisLink):
+        title = say("This needs a new link")
+        message = say("A link from a mail, which may have been forwarded, can only stop, pause or lower.")
+        return sorry(404, title, message, say("Ask for a new one; it comes by mail."), **new_link)
     title, message = say("This link does not work"), say("It may have been cut off on its way to you.")
     todo = say("Open it from the mail once more, or ask for a new one.")
     return sorry(404, title, message, todo, **new_link)
@@ -245,8 +316,7 @@ def _too_many(error: TooMany) -> Response:
 
 def _log(error: Exception) -> None:
     # Only where it happened: an exception's own text may quote a value (MIN-03).
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s %s: %s\n%s", request.method, request.url_rule or "-", type(error).__name__, where)
+    log.error("%s %s: %s\n%s", request.method, request.url_rule or "-", type(error).__name__, place(error))
 
 
 def _bug(error: Exception) -> Response:

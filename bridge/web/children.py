@@ -13,10 +13,11 @@ from flask import Blueprint, Response, request
 from bridge.acts import Confirmed, Late
 from bridge.guardians import Ward, Word
 from bridge.links import ExpiredLink
+from bridge.store.answering import WRONG
 from bridge.vocabulary import normal_email
-from bridge.web import forms
+from bridge.web import browser, forms
 from bridge.web.app import bridge, language, page
-from bridge.web.parts import confirm_late, confirmed, shown
+from bridge.web.parts import code_errors, confirm_late, confirmed, refused, shown
 
 bp = Blueprint("children", __name__)
 
@@ -80,13 +81,18 @@ def answer_guardian(token: str) -> Response:
         return _guardian_page(token, guardians.ward(token), status=400)
     years = forms.one("years")
     try:
-        ward = guardians.say_yes(token, int(years) if years.isascii() and years.isdigit() else None)
+        lasts = int(years) if years.isascii() and years.isdigit() else None
+        ward, answer = guardians.say_yes(token, lasts, browser.press())
     except (ExpiredLink, Late):
         return _guardian_page(token, guardians.ward(token), status=410, late=True)
+    if refused(answer):
+        return _guardian_page(token, ward, status=400 if answer == WRONG else 200, answer=answer)
     return _guardian_page(token, ward, pressed=True)
 
 
-def _guardian_page(token: str, ward: Ward, *, pressed: bool = False, status: int = 200, late: bool = False) -> Response:
+def _guardian_page(
+    token: str, ward: Ward, *, pressed: bool = False, status: int = 200, late: bool = False, answer: str = ""
+) -> Response:
     house = bridge()
     over = ward.word is Word.OVER or late or (ward.word is Word.ASKED and not ward.may_say_yes)
     today = house.clock().astimezone(house.policy.zone).date()
@@ -94,6 +100,9 @@ def _guardian_page(token: str, ward: Ward, *, pressed: bool = False, status: int
         "guardian",
         status=status,
         lang=language(ward.language or None),
+        held=bool(answer),
+        years=forms.one("years") if answer else "",
+        errors=code_errors(answer, language(ward.language or None)),
         action=f"/guardian/{token}",
         masked=ward.masked,
         purposes=[shown(words) for words in ward.words],
@@ -133,13 +142,15 @@ def answer_of_age(token: str) -> Response:
             return page("still_a_child", lang=language(person.language), subscribe_url="/subscribe")
         if told != "yes":
             return _of_age_page(token, missing=True)
-        done, words = bridge().guardians.say_of_age(token)
+        done, words = bridge().guardians.say_of_age(token, browser.press())
     except (ExpiredLink, Late) as error:
         return confirm_late(error)
+    if refused(done):
+        return _of_age_page(token, answer=done)
     return confirmed(words, done)
 
 
-def _of_age_page(token: str, *, missing: bool = False) -> Response:
+def _of_age_page(token: str, *, missing: bool = False, answer: str = "") -> Response:
     house = bridge()
     _person, words, answered = house.guardians.asked_of_age(token)
     if answered:
@@ -150,11 +161,12 @@ def _of_age_page(token: str, *, missing: bool = False) -> Response:
     wrong = {"at_least": say(spoken, "Please say whether you are at least %(age)s years old.", age=age)}
     return page(
         "of_age",
-        status=400 if missing else 200,
+        status=400 if missing or answer == WRONG else 200,
         lang=spoken,
+        held=bool(answer),
         action=f"/of-age/{token}",
         age=age,
         at_least=forms.one("at_least") if request.method == "POST" else "",
         purposes=[shown(one) for one in words],
-        errors=wrong if missing else {},
+        errors=wrong if missing else code_errors(answer, spoken),
     )

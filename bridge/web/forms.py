@@ -10,6 +10,10 @@ from flask import abort, request
 from bridge.web.app import bridge
 
 _LONGEST_VALUE = 320
+_PLACE = 22
+
+#: A field of the sign-up form that no person sees: whoever fills it in is a program (CAP-10).
+TRAP = "homepage"
 
 #: What Python makes of bytes that are no UTF-8: such an address or name was never typed.
 UNREADABLE = "\ufffd"
@@ -35,6 +39,12 @@ def made() -> datetime | None:
     """When the page was made that sent this form, as it says itself; None where it says nothing readable."""
     text = one("made")
     return datetime.fromtimestamp(int(text), UTC) if text.isascii() and text.isdigit() and len(text) <= 11 else None
+
+
+def place_of_form() -> str:
+    """Where a form was sent from, as the page after it says itself; empty where it says nothing readable."""
+    text = one("place")
+    return text if len(text) == _PLACE and text.replace("-", "").replace("_", "").isalnum() and text.isascii() else ""
 
 
 def address(text: str) -> str:

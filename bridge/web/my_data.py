@@ -15,6 +15,7 @@ from bridge.links import BadLink, ExpiredLink
 from bridge.my_data import Own
 from bridge.policy import Field
 from bridge.store import UnknownSubject
+from bridge.vocabulary import masked_email
 from bridge.web import forms
 from bridge.web.app import bridge, language, page
 
@@ -175,7 +176,7 @@ def _ask_move(token: str) -> Response:
         "move",
         lang=spoken,
         action=f"/my-data/{token}",
-        email=asked.email,
+        email=masked_email(asked.email),
         purposes=names,
         anew=asked.anew,
         done=asked.done,
@@ -189,7 +190,7 @@ def _move(token: str) -> Response:
     except (ExpiredLink, Late) as error:
         return _too_late(error)
     spoken = language(asked.language)
-    return page("moved", lang=spoken, email=asked.email, came=came.value, link_url="/preferences")
+    return page("moved", lang=spoken, email=masked_email(asked.email), came=came.value, link_url="/preferences")
 
 
 def _too_late(error: Exception) -> Response:

@@ -8,11 +8,13 @@ from flask import Response
 
 from bridge.bootstrap import Bridge
 from bridge.vocabulary import Method
+from bridge.web.watch import ROUTE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _PATH = "/u/"
+_RULE = "/u/<token>"
 _ANSWER = "Unsubscribed.\n"
 #: Far more than a mail program posts.
 _MOST_BYTES = 4096
@@ -40,6 +42,7 @@ class OneClick:
         """One request."""
         token = _token(environ)
         if token and self._stopped(token, environ):
+            environ[ROUTE] = _RULE
             start_response("200 OK", list(self._headers))
             return [self._body]
         return self._application(environ, start_response)

@@ -1,4 +1,4 @@
-"""The papers anybody may read: the privacy statement, and the exact words once shown beside a box."""
+"""The papers anybody may read: on privacy, on who can use these pages, and the exact words once shown beside a box."""
 
 import re
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from flask import Blueprint, Response, abort, request
 
+from bridge.accessibility import CLAIMS, LIMITS, REVIEWED, STANDARDS
 from bridge.statement import content, render
 from bridge.store import StoreAway
 from bridge.web.app import bridge, language, page, page_of
@@ -57,6 +58,12 @@ def _draft(spoken: str) -> bytes:
 def _draft_name() -> str:
     """A draft is named by what it is made of: the policy's own bytes."""
     return sha256(bridge().settings.policy.read_bytes()).hexdigest()[:12]
+
+
+@bp.get("/accessibility")
+def accessibility() -> Response:
+    """Which standard the pages meet, what is tested, what is not perfect, and whom to tell (Directive 2019/882)."""
+    return page("accessibility", standards=STANDARDS, claims=[*CLAIMS.values()], limits=LIMITS, reviewed=REVIEWED)
 
 
 @bp.get("/notices/<purpose>/<int:version>/<spoken>")

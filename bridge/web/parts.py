@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from flask import Response
 
 from bridge.acts import Confirmed, Ended
+from bridge.decide import TRIES
 from bridge.links import ExpiredLink
 from bridge.notices import Wording
+from bridge.store.answering import HELD, WRONG
 from bridge.web.app import bridge, language, page
 
 
@@ -24,6 +26,11 @@ def shown(words: Wording) -> dict[str, object]:
         "version": words.version,
         "url": f"/notices/{words.purpose}/{words.version}/{words.language}",
     }
+
+
+def named(purposes: Sequence[str], spoken: str) -> list[dict[str, str]]:
+    """Purposes by id and name."""
+    return [{"id": purpose, "name": bridge().policy.purposes[purpose].name[spoken]} for purpose in purposes]
 
 
 def confirmed(words: Sequence[Wording], answer: Confirmed) -> Response:
@@ -46,3 +53,22 @@ def confirm_late(error: Exception) -> Response:
     """A link that no longer says yes, and why."""
     reason = "expired" if isinstance(error, ExpiredLink) else "ended" if isinstance(error, Ended) else "void"
     return page("confirm_late", status=410, reason=reason, subscribe_url="/subscribe")
+
+
+def refused(answer: str) -> bool:
+    """Whether a yes was not taken: it waits for the code of the mail, or that was wrong."""
+    return answer in (HELD, WRONG)
+
+
+def code_errors(answer: str | None, spoken: str) -> dict[str, str]:
+    """What is wrong with the digits, in the reader's language. Every reason reads alike (CAP-09)."""
+    if answer != WRONG:
+        return {}
+    say = bridge().texts.gettext
+    words = say(
+        spoken,
+        "These digits do not work. Did you confirm already? Then all is done. Else look at the newest mail once more; "
+        "after %(tries)s wrong tries its digits no longer count.",
+        tries=TRIES,
+    )
+    return {"code": words}

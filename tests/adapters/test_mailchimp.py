@@ -975,16 +975,19 @@ def groups_there(mailchimp: Desk, *ids: str) -> None:
     mailchimp.on("GET", f"{categories}/c0ffee0001/interests", Answer(200, there))
 
 
-def test_setup_makes_the_merge_field_once(adapter: Mailchimp, mailchimp: Desk) -> None:
+def test_setup_makes_each_merge_field_once(adapter: Mailchimp, mailchimp: Desk) -> None:
+    """The reader's link, and what the policy declares: whoever has a value for a field that is not there is refused."""
     groups_there(mailchimp, NEWS, OFFERS)
     fields = f"/lists/{AUDIENCE}/merge-fields"
-    mailchimp.on("GET", fields, Answer(200, {"merge_fields": []}), Answer(200, {"merge_fields": [{"tag": "PREFS"}]}))
+    nothing, there = ([{"tag": tag} for tag in tags] for tags in ((), ("PREFS", "FNAME")))
+    mailchimp.on("GET", fields, *(Answer(200, {"merge_fields": one}) for one in (nothing, nothing, there)))
     mailchimp.on("POST", fields, Answer(200, {"tag": "PREFS"}))
 
-    assert [step.made for step in adapter.setup()] == [True, False, False]
-    assert [step.made for step in adapter.setup()] == [False, False, False]
+    assert [step.made for step in adapter.setup()] == [True, True, False, False]
+    assert not any(step.made for step in adapter.setup())
 
-    (made,) = mailchimp.made("POST")
+    made, other = mailchimp.made("POST")
+    assert other.body == {"name": "FNAME", "type": "text", "tag": "FNAME", "public": False}
     assert made.body == {"name": "Preference link", "type": "text", "tag": "PREFS", "public": False}
 
 
@@ -996,10 +999,11 @@ def test_check_names_what_is_wrong_and_the_fix(adapter: Mailchimp, mailchimp: De
 
     findings = adapter.check()
 
-    assert [finding.ok for finding in findings] == [True, True, True, True, False, False, True]
+    assert [finding.ok for finding in findings] == [True, True, True, True, False, False, False, True]
     assert "double opt-in is on" in findings[3].subject
-    assert "setup" in findings[4].fix
-    assert OFFERS in findings[5].subject
+    assert all("setup" in finding.fix for finding in findings[4:6])
+    assert "FNAME" in findings[5].subject
+    assert OFFERS in findings[6].subject
 
 
 def test_check_of_an_unknown_audience_or_a_wrong_key(adapter: Mailchimp, mailchimp: Desk) -> None:

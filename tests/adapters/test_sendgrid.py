@@ -1007,20 +1007,21 @@ def test_two_purposes_in_one_place_are_refused(key: str) -> None:
             SendGrid({"SENDGRID_API_KEY": KEY}, places, {})
 
 
-def test_setup_makes_the_field_once(adapter: SendGrid, sendgrid: Desk) -> None:
+def test_setup_makes_each_field_once(adapter: SendGrid, sendgrid: Desk) -> None:
     nothing = {"custom_fields": [], "reserved_fields": []}
-    there = {"custom_fields": [{"id": "e1_T", "name": "prefs", "field_type": "Text"}], "reserved_fields": []}
+    known = [{"id": f"e{n}_T", "name": name, "field_type": "Text"} for n, name in enumerate(("prefs", "Town"), 1)]
+    there = {"custom_fields": known, "reserved_fields": []}
     sendgrid.on("GET", FIELDS, Answer(200, nothing), Answer(200, there))
     sendgrid.on("POST", FIELDS, Answer(200, {"id": "e1_T"}))
     lists = [{"id": one, "name": "-"} for one in (NEWS, OFFERS)]
     sendgrid.on("GET", "/marketing/lists", Answer(200, {"result": lists}))
     sendgrid.on("GET", "/asm/groups", Answer(200, [{"id": one, "name": "-"} for one in (101, 102)]))
 
-    assert [step.made for step in adapter.setup()] == [True, False, False, False, False]
+    assert [step.made for step in adapter.setup()] == [True, True, False, False, False, False]
     assert not any(step.made for step in adapter.setup())
 
-    (made,) = sendgrid.made("POST")
-    assert made.body == {"name": "prefs", "field_type": "Text"}
+    made = [call.body for call in sendgrid.made("POST")]
+    assert made == [{"name": name, "field_type": "Text"} for name in ("prefs", "Town")]
 
 
 def test_setup_while_it_stumbles_is_an_error_of_ours(adapter: SendGrid, sendgrid: Desk) -> None:

@@ -33,8 +33,9 @@ _ESP_WORDS = {"unsubscribe": T.UNSUBSCRIBED, "complain": T.COMPLAINED, "bounce":
 _TOKEN = re.compile(rb"/(?:u|confirm|preferences)/[\w.-]{20,}")
 
 
-#: What nobody expects: an error that our own code did not foresee, or a thread that ended with one.
-_SURPRISE = re.compile(rb"^.*(?: ERROR +bridge|Exception in thread).*$", re.MULTILINE)
+#: What nobody expects: an error that our own code did not foresee, or a thread that ended with one; and a library's,
+#: whose tracebacks quote whatever the driver said.
+_SURPRISE = re.compile(rb"^.*(?: ERROR +(?:bridge|sqlalchemy)|Exception in thread).*$", re.MULTILINE)
 
 
 #: Alarms that have to be: time leaps here, and what waits for an ESP meanwhile waits for hours.

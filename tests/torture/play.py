@@ -8,28 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
-
 from bridge.cli.options import progress
-from bridge.tables import erase_work, esp_jobs, outbox, pushes
 from tests.torture.check import Check
 from tests.torture.crowd import Crowds
 from tests.torture.nursery import JOB_SECONDS
+from tests.torture.quiet import until_quiet
 from tests.torture.readers import Reader
 from tests.torture.town import Broken, Figures, Town
 
 #: Who can be killed, and from how many to how many steps each lives: many die early, some do a lot first.
 VICTIMS = {"web": (8, 4000), "dispatch-1": (8, 6000), "dispatch-2": (8, 6000), "sandbox": (20, 60_000)}
-
-#: Work that has not become less for so many seconds has no end.
-_ENDLESS = 200.0
-
-#: At the end time passes by so much more than until the next work is due: what is due soon after is done with it.
-_STRIDE = 60.0
 
 _DRIVERS, _LIVES = 4, 8
 
@@ -307,69 +298,15 @@ class Play:
         town.lease_ends()
         for name in VICTIMS:
             town.start(name)
-        self._until_quiet()
+        until_quiet(town)
         town.clock.move(5 * 86_400)  # five days, in which every pause ends
         town.bridge.store.forget_requests()  # as a dispatcher does each minute: who is forgotten is erased at the ESPs
-        self._until_quiet()
+        until_quiet(town)
         for name in ("web", "dispatch-1", "dispatch-2"):
             town.kill(name)
         town.until(lambda: [child.name for child in town.children.values() if child.alive()] == ["sandbox"])
         town.fallen()
         town.bridge.database.forget_log()  # as a dispatcher does each minute
-
-    def _until_quiet(self) -> None:
-        """Time passes from one piece of work to the next; where none is finished for a while, until leases end.
-
-        While somebody is at work no time passes: a machine that is slow loses no lease by that.
-        """
-        town, end = self.town, time.monotonic() + _ENDLESS
-        before, since, patience = self._left(), time.monotonic(), 1.0
-        least = sum(before.values())
-        while any(before.values()):
-            if sum(before.values()) < least:  # it becomes less, so it comes to an end
-                least, end = sum(before.values()), time.monotonic() + _ENDLESS
-            if time.monotonic() > end:
-                raise Broken(f"work is left that nobody ends: {before}")
-            time.sleep(0.02)
-            now, left = town.clock(), self._left()
-            due = self._next()
-            if left != before:
-                since = time.monotonic()
-            if due and due > now and not self._held():
-                town.clock.move((due - now).total_seconds() + _STRIDE)
-            elif time.monotonic() - since > patience:
-                town.lease_ends()
-                since, patience = time.monotonic(), min(2 * patience, 10.0)
-            before = left
-
-    def _held(self) -> bool:
-        """Whether somebody has taken up a piece of work, and has not put it down."""
-        with self.town.database().reading() as db:
-            tables = (outbox, pushes, erase_work, esp_jobs)
-            return any(db.scalar(select(func.count()).where(table.c.leased.is_not(None))) for table in tables)
-
-    def _next(self) -> datetime | None:
-        """When the next work is due, or a job is to be looked at."""
-        with self.town.database().reading() as db:
-            jobs = db.scalar(select(func.min(esp_jobs.c.due)))
-        moments = [self.town.bridge.store.queue.next_due(), jobs]
-        return min((moment for moment in moments if moment), default=None)
-
-    def _left(self) -> dict[str, int]:
-        """What is still to be done, by whom."""
-        town = self.town
-        waiting = (town.control("healthz") or {"waiting": {"sandbox": 1}})["waiting"]
-        due = town.bridge.store.queue.next_due()
-        mine = {task.name: task.waiting for task in town.bridge.store.tasks()} if due and due <= _soon(town) else {}
-        parked = town.bridge.spool.path
-        with town.database().reading() as db:
-            mine["jobs"] = db.scalar(select(func.count()).select_from(esp_jobs)) or 0
-        return {**waiting, **mine, "parked": parked.stat().st_size if parked.exists() else 0}
-
-
-def _soon(town: Town) -> datetime:
-    """What is due later than this waits for the end of a pause, and for nobody."""
-    return town.clock() + timedelta(hours=2)
 
 
 def play(seed: int, database: str, kills: int) -> Figures:

@@ -23,9 +23,6 @@ PURPOSES = ("newsletter", "offers")
 #: Far enough ahead that no link is from the future, whatever the clock did.
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
-#: How often a reader looks into her mailbox before she does something else.
-_LOOKS = 250
-
 _SIGN_UPS = 3  # as many as the policy's limit lets one address have
 
 
@@ -55,6 +52,8 @@ class Reader:
     ending: Callable[[], bool]
     acts: list[Act] = field(default_factory=list)
     pressed: set[str] = field(default_factory=set)
+    #: How often she looks into her mailbox before she does something else.
+    looks: int = 250
 
     def life(self) -> Iterator[None]:
         """Everything she does; it pauses where she waits for a mail."""
@@ -141,7 +140,7 @@ class Reader:
 
     def _leaves_at_esp(self) -> Iterator[None]:
         esp = self.rng.choice(["mailchimp", "sendgrid"])
-        for _ in range(_LOOKS):
+        for _ in range(self.looks):
             there = self.town.control("people", email=self.email)
             if there and there[esp]["receives"]:
                 break
@@ -189,7 +188,7 @@ class Reader:
 
     def _mail(self, path: str, fits: Callable[[dict[str, Any]], bool] | None = None) -> Iterator[None]:
         """The newest mail with a link to this path; a confirmation only while it was not pressed."""
-        for _ in range(_LOOKS):
+        for _ in range(self.looks):
             for mail in self._mails():
                 if any(urlsplit(link).path.startswith(path) for link in mail["links"]) and (fits or self._unused)(mail):
                     return mail  # type: ignore[return-value]
@@ -217,7 +216,7 @@ class Reader:
     def _insists(self, act: Act, attempt: Callable[[], Answer | None], whom: str = "") -> Answer | None:
         """Try until somebody answers; 2xx is a promise, 4xx a refusal, all else is tried again."""
         town = self.town
-        town.clock.move(self.rng.uniform(1.1, 3.0))
+        self._begins()
         act.jumps = town.jumps
         self.acts.append(act)
         end = time.monotonic() + 60
@@ -226,7 +225,9 @@ class Reader:
                 town.wait_up(whom)
             act.tries += 1
             act.away |= town.store_away
+            began = time.monotonic()
             answer = attempt()
+            self._noted(act, answer, time.monotonic() - began)
             town.figures.tries += 1
             if answer is not None and answer.status < 500:
                 act.accepted, act.refused = answer.status < 300, answer.status >= 300
@@ -235,8 +236,21 @@ class Reader:
             if answer is not None and answer.status != 503:
                 town.figures.wrong.append(f"{act.kind} was answered {answer.status}")
             town.figures.retries += 1
-            time.sleep(0.03 if answer is None else 0.1)
+            if not self._tries_again(act, answer):
+                return None
         return None
+
+    def _begins(self) -> None:
+        """Between two acts of hers lies more than a second."""
+        self.town.clock.move(self.rng.uniform(1.1, 3.0))
+
+    def _noted(self, act: Act, answer: Answer | None, seconds: float) -> None:
+        """One try was answered, or was not."""
+
+    def _tries_again(self, act: Act, answer: Answer | None) -> bool:
+        """Whether she insists, some time after a try that failed."""
+        time.sleep(0.03 if answer is None else 0.1)
+        return True
 
 
 def clerk_life(rng: random.Random) -> int:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +111,10 @@ class Postgres:
         pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
         server.ensure_postgres_running()
 
+    def copy_log(self, place: Path) -> None:
+        """What the server itself wrote down."""
+        shutil.copyfile(self._server.log, place)
+
     def close(self) -> None:
         """End it and throw its files away."""
         self._server.cleanup()
@@ -165,7 +169,8 @@ class Town:
         self._up = {name: threading.Event() for name in ("web", "sandbox")}
         self._lock = threading.RLock()
         self.trail = Reading(folder / "trail")
-        self._nursery, self._line = self._start_nursery()
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
 
     # -- settings -----------------------------------------------------------------------------------------------
 
@@ -190,16 +195,16 @@ class Town:
 
     # -- processes ----------------------------------------------------------------------------------------------
 
-    def _start_nursery(self) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+    def _start_nursery(self) -> socket.socket:
         config = self.folder / "nursery.json"
         told = {"environment": self.environment, "folder": str(self.folder), "busy_seconds": BUSY_SECONDS}
         config.write_text(json.dumps(told))
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "tests.torture.nursery", str(theirs.fileno()), str(config)]
         with (self.folder / "nursery.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),), stdout=log, stderr=log)
+            self._nursery = subprocess.Popen(command, cwd=ROOT, pass_fds=(theirs.fileno(),), stdout=log, stderr=log)
         theirs.close()
-        return process, ours
+        return ours
 
     def start(self, name: str, *, last: int = 0, inside: bool = False) -> None:
         """Start a process, which dies at its step `last`. Ready or dead when this comes back."""
@@ -238,6 +243,7 @@ class Town:
         ready, theirs = os.pipe()
         log = str(self.folder / f"{order['name']}.log")
         with self._lock:
+            self._line = self._line or self._start_nursery()
             socket.send_fds(self._line, [json.dumps({**order, "log": log}).encode()], [theirs])
             os.close(theirs)
             answer, handles, _flags, _address = socket.recv_fds(self._line, 64, 1)
@@ -259,16 +265,23 @@ class Town:
             for esp in self.mode:
                 self.tune(esp)
         if name in self._up:
-            self._up[name].set()
+            self.is_up(name)
 
     def start_command(self, name: str, *words: str) -> None:
         """Start a command as an operator would."""
+        self.start_program(name, [str(Path(sys.executable).parent / "consent-bridge"), *words])
+        if words[0] == "serve":
+            self.until(lambda: (answer := call("GET", f"{self.url}/readyz")) is not None and answer.status == 200)
+            self.is_up("web")
+
+    def start_program(self, name: str, command: Sequence[str]) -> None:
+        """Start a program in the town's environment; it leads a group of its own."""
         clocked = Path(__file__).parent / "clocked"
         paths = {"PYTHONPATH": f"{clocked}{os.pathsep}{ROOT}", "TORTURE_FOLDER": str(self.folder)}
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "consent-bridge"), *words],
+                command,
                 env={**kept, **self.environment, **paths},
                 cwd=self.folder,
                 stdout=log,
@@ -276,9 +289,6 @@ class Town:
                 start_new_session=True,
             )
         self.children[name] = Child(name, process.pid, -1, group=True, process=process)
-        if words[0] == "serve":
-            self.until(lambda: (answer := call("GET", f"{self.url}/readyz")) is not None and answer.status == 200)
-            self._up["web"].set()
 
     def until(self, look: Callable[[], bool], seconds: float = _PATIENCE) -> None:
         """Wait for something that has to come true."""
@@ -303,6 +313,10 @@ class Town:
                 self._up[child.name].clear()
         return found
 
+    def is_up(self, name: str) -> None:
+        """Somebody is there, until it is seen to have fallen."""
+        self._up[name].set()
+
     def wait_up(self, name: str, seconds: float = 5.0) -> None:
         """Wait until somebody is there again."""
         self._up[name].wait(seconds)
@@ -312,8 +326,9 @@ class Town:
         for child in self.children.values():
             child.kill()
             child.wait()
-        self._line.close()
-        self._nursery.wait(_PATIENCE)
+        if self._line and self._nursery:
+            self._line.close()
+            self._nursery.wait(_PATIENCE)
         self.trail.close()
         self.bridge.database.engine.dispose()
         if self.postgres:

@@ -30,6 +30,7 @@ def look(bridge: Bridge) -> Iterator[Finding]:
         if task.waiting:
             yield _waiting(bridge, task, now)
     yield from _dates(bridge, today)
+    yield from _texts(bridge)
     yield from _keys(bridge, now)
     yield from _seals(bridge, now)
     if bridge.database.dialect == "sqlite":
@@ -78,6 +79,14 @@ def _dates(bridge: Bridge, today: date) -> Iterator[Finding]:
         )
         subject = f"third parties' lists: {kept.people} people without proof, {kept.overdue} of them for too long"
         yield Finding(subject, not kept.overdue, fix if kept.overdue else "")
+
+
+def _texts(bridge: Bridge) -> Iterator[Finding]:
+    """The operator's own words; a language of hers that is not whole is read half in English (CAP-08)."""
+    for language, own in bridge.texts.own.items():
+        lacking = bridge.texts.lacking(language)
+        fix = f"{len(lacking)} sentences are said in English, the first: “{lacking[0]}”" if lacking else ""
+        yield Finding(f"texts/{language}.toml: {len(own.words)} sentences", not lacking, fix)
 
 
 def _keys(bridge: Bridge, now: datetime) -> Iterator[Finding]:

@@ -252,7 +252,7 @@ class Lines:
             field, value = self._policy.fields[name], cells[place].strip()
             if not value:
                 continue
-            fits = len(value) <= field.max_length and value in (field.choices or (value,))
+            fits = len(value) <= field.max_length and value in (field.values or (value,))
             if purpose in field.purposes and fits and value.isprintable():
                 kept[name] = value
             else:

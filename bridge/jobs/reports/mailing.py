@@ -1,5 +1,6 @@
 """Reports by mail, to whom the policy names for each department: no marketing, nothing of readers in it (ORG-01)."""
 
+import logging
 from datetime import datetime
 from email.headerregistry import Address
 from typing import Any
@@ -10,6 +11,8 @@ from bridge.jobs.reports.departments import as_html, collect
 from bridge.texts import mark
 from bridge.vault import new_id
 from bridge.vocabulary import Letter
+
+log = logging.getLogger("bridge.reports")
 
 _NAMES = {
     "marketing": mark("Report for marketing"),
@@ -38,6 +41,19 @@ def send(bridge: Bridge, department: str, language: str) -> list[str]:
         except (MailLater, MailRefused) as error:
             failed.append(error.reason)
     return failed
+
+
+def send_all(bridge: Bridge) -> int:
+    """Each department's report to whom the policy names for it; how many mails were handed over."""
+    language = bridge.policy.reports.language or bridge.policy.languages[0]
+    sent = 0
+    for department in _NAMES:
+        if wanted := addresses(bridge, department):
+            failed = send(bridge, department, language)
+            for reason in failed:
+                log.error("the report for %s: a mail was not handed over (%s)", department, reason)
+            sent += len(wanted) - len(failed)
+    return sent
 
 
 def _letter(bridge: Bridge, found: dict[str, Any], page: str, address: str, now: datetime) -> Letter:

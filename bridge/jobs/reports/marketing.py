@@ -24,6 +24,13 @@ STANDS = {
     "ended": mark("ended or grew too old"),
     "without_proof": mark("without proof"),
 }
+#: By which road a sign-up was confirmed, in the order of the report; parts of one whole.
+ROADS = {
+    "same_browser": mark("in the browser that sent the form"),
+    "code": mark("by the digits of the mail"),
+    "button": mark("by a button elsewhere"),
+    "doubtful": mark("by a button, doubtful"),
+}
 #: What the ages of proofs are called, youngest first.
 BUCKETS = (
     mark("younger than 6 months"),
@@ -106,6 +113,7 @@ def as_html(bridge: Bridge, found: dict[str, Any], made: datetime) -> str:
         kinds={kind: say(language, words) for kind, words in KINDS.items()},
         states={name: say(language, words) for name, words in STANDS.items()},
         answers={name: say(language, words) for name, words in ANSWERS.items()},
+        roads={name: say(language, words) for name, words in ROADS.items()},
         ages=dict(zip(_AGE_KEYS, (say(language, words) for words in BUCKETS), strict=True)),
         report=found | {"channels": [c | {"next_review": _day(c["next_review"])} for c in found["channels"]]},
     )
@@ -123,6 +131,9 @@ def as_text(found: dict[str, Any]) -> str:
             f"  asked {_said(channel['asked'])}, confirmed {_said(channel['confirmed'])}"
             f" ({_percent(channel['confirm_rate'])}); complaints {_percent(channel['complaint_rate'])}"
             f", dead addresses {_percent(channel['bounce_rate'])}",
+            "  confirmed "
+            + ", ".join(f"{name.replace('_', ' ')} {_said(channel['roads'][name])}" for name in ROADS)
+            + f"; presses held {_said(channel['held'])}",
             "  proofs by age in months: "
             + ", ".join(f"{name.replace('_', ' ')} {_said(channel['proofs'][name])}" for name in _AGE_KEYS),
             *(f"  - {risk}" for risk in channel["risks"]),
@@ -182,6 +193,10 @@ def told_of(figures: Figures) -> dict[str, Any]:
         confirmed, rate = None, None  # else who came by another road would tell what is hidden of where they stand
     complained, complaints = (None, None) if few else _few_of(figures.complained, figures.people)
     bounced, bounces = (None, None) if few else _few_of(figures.bounced, figures.people)
+    ways = [figures.roads.get(name, 0) for name in ROADS]
+    hides = confirmed is None or sum(ways) < FEW  # else their sum would tell what is hidden there
+    roads = [None] * len(ROADS) if any(ways) and hides else shown(ways)
+    held = figures.roads.get("held", 0)
     proofs = shown(figures.ages)
     if states["on"] is None or 0 < sum(figures.ages) < FEW:
         proofs = [None] * len(proofs)
@@ -191,6 +206,8 @@ def told_of(figures: Figures) -> dict[str, Any]:
         "asked": asked,
         "confirmed": confirmed,
         "confirm_rate": rate,
+        "roads": dict(zip(ROADS, roads, strict=True)),
+        "held": held if held >= FEW or not held else None,
         "complained": complained,
         "complaint_rate": complaints,
         "bounced": bounced,

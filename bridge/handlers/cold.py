@@ -1,0 +1,75 @@
+"""How a server comes up that must not wait for its database: on AWS Lambda once, while it is being made ready."""
+
+import gc
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.bootstrap import Bridge, read_settings
+from bridge.logs import quiet
+from bridge.store import OldSchema, StoreAway
+
+log = logging.getLogger("bridge.handlers")
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Whatever is made now stays for good: the garbage collector need not look at it, now or later."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+class Checked:
+    """A bridge that is checked before its first use; again at the next while the database is away."""
+
+    def __init__(self, bridge: Bridge, fix: str) -> None:
+        """`fix` is what to do about an old schema."""
+        self.bridge, self._fix = bridge, fix
+        self._checked = False
+        self._one = threading.Lock()
+
+    def check(self) -> None:
+        """Check everything that a start needs. Raises what is wrong with settings or policy.
+
+        Until the database was migrated it is away: pages say so, and stops are parked rather than refused. While it is
+        looked at again it stays closed for all others: who knows yet whose schema is there by now.
+        """
+        with self._one:
+            if not self._checked:
+                self._check()
+
+    def _check(self) -> None:
+        database = self.bridge.database
+        try:
+            with database.inspected():
+                self.bridge.ready()
+        except OldSchema as error:
+            log.error("nothing is read or written: %s (%s)", error, self._fix)
+            database.closed = "its schema is another one"
+        except StoreAway as error:
+            log.warning("the store is away (%s)", error)
+            database.closed = str(error)  # whoever is answered now need not wait for it once more
+        else:
+            database.closed = ""
+            self._checked = True
+
+
+class Cold(Checked):
+    """A function's, with so many connections."""
+
+    def __init__(self, connections: int = 1) -> None:
+        super().__init__(
+            Bridge(read_settings(os.environ), connections=connections), "on AWS: npx osls invoke -f migrate"
+        )
+        logging.getLogger().setLevel(self.bridge.settings.log_level)
+        quiet()
+        if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            from snapshot_restore_py import register_before_snapshot
+
+            register_before_snapshot(self.bridge.close)  # a snapshot's connections are nobody's when it is taken up

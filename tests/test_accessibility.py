@@ -1,0 +1,329 @@
+"""Every page and mail for every eye, ear and hand: A11Y-01, A11Y-02 (WCAG 2.2 AA, EN 301 549), in a real browser.
+
+`tests/gallery.py` holds what is looked at; `bridge/accessibility.py` what readers are told of it. Each claim there has its
+proof here or in a test that `PROOFS` names.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from bridge.accessibility import CLAIMS, LIMITS
+from bridge.texts import TEMPLATES
+from scripts.chromium import MISSING, find
+from scripts.osls import AXE, NO_AXE
+from tests import test_browser, test_templates
+from tests.browser import ARGUMENTS, NARROW, PHONE, low_contrasts, overflow, small_targets
+from tests.conftest import House
+from tests.gallery import ANSWERS, LANGUAGES, NO_PAGES, ROUTES, Sheet, hung, mails, pages
+from tests.test_templates import PAGES
+
+FIRST, OTHERS = LANGUAGES[0], LANGUAGES[1:]
+
+#: The rules of axe: WCAG 2.0 to 2.2, A and AA, and what its makers advise beyond. A mail is a part of a mail program's
+#: page: whether that has landmarks is not ours to say.
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "rules": {}}
+OF_MAILS = {**RULES, "rules": {name: {"enabled": False} for name in ("region", "landmark-one-main")}}
+#: What another light can change, and what another language can.
+OF_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+OF_WORDS = {
+    "runOnly": {
+        "type": "rule",
+        "values": [
+            *("html-has-lang", "html-lang-valid", "valid-lang", "document-title", "page-has-heading-one"),
+            *("button-name", "link-name", "label", "select-name", "label-content-name-mismatch", "target-size"),
+        ],
+    }
+}
+_AXE = """async rules => (await axe.run(document, {resultTypes: ["violations"], ...rules})).violations
+  .map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ") + " " + n.failureSummary).join("; ").slice(0, 300))"""
+
+#: The most room that a reader may ask for between letters, words and lines (WCAG 1.4.12).
+_SPACED = """document.head.insertAdjacentHTML("beforeend", "<style>* { line-height: 1.5 !important; \
+letter-spacing: .12em !important; word-spacing: .16em !important } p { margin-bottom: 2em !important }</style>")"""
+
+#: All that can be acted on; a field that no person is shown or told of is none.
+_CONTROLS = "a[href], button, select, textarea, summary, input:not([type=hidden], [tabindex='-1'])"
+#: Where its colours come from, for each text: the names of what it stands in.
+_COLOURS = """() => [...new Set([...document.querySelectorAll("body *")].filter(e =>
+  [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())).map(e => { const names = [];
+    for (; e.parentElement; e = e.parentElement) names.push(e.tagName + "." + e.className); return names.join(" "); }))]"""
+
+#: What a screen reader can act on.
+CONTROLS = {"button", "link", "textbox", "checkbox", "radio", "combobox", "listbox", "DisclosureTriangle", "Date"}
+#: What it says at the chief pages, word by word.
+SPOKEN = {
+    ("subscribe", 0): [
+        ("textbox", "Your e-mail address"),
+        ("checkbox", test_templates.LABEL),
+        ("link", "How we handle your data"),
+        ("textbox", "First name (if you like)"),
+        ("combobox", "Region (if you like)"),
+        ("button", "Subscribe"),
+        ("link", "Nederlands"),
+    ],
+    ("confirm", 0): [("button", "Yes, I confirm")],
+    ("unsubscribe", 0): [("button", "Stop “Monthly news”"), ("button", "Stop everything")],
+    ("preferences", 0): [("button", "Stop everything"), ("button", "Save my choices"), ("button", "Pause")],
+    ("erase", 0): [("button", "Erase everything for good"), ("link", "Back, erase nothing")],
+    ("question", 0): [("button", "Yes, I want to receive this"), ("button", "No, remove me")],
+}
+
+
+def looked_at(test: Any) -> Any:
+    """A test that looks at pages one by one."""
+    return pytest.mark.skipif(find() is None, reason=MISSING)(pytest.mark.browser(pytest.mark.gallery(test)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for this file."""
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=find(), args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def gallery() -> Iterator[str]:
+    """Where every page hangs."""
+    with hung() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def eye(browser: Browser, gallery: str) -> Page:
+    """One window for this file. What is shown in it comes and goes; the checker stays."""
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{gallery}/page/{FIRST}/link/0")
+    return page
+
+
+@pytest.fixture(scope="module")
+def axe(eye: Page) -> Callable[..., list[str]]:
+    """Run the checker with these rules over what is shown."""
+    if not AXE.is_file():
+        pytest.skip(NO_AXE)
+    source = AXE.read_text("utf-8")
+
+    def check(rules: dict[str, Any]) -> list[str]:
+        if eye.evaluate("() => typeof axe") == "undefined":
+            eye.evaluate(source)
+        return list(eye.evaluate(_AXE, rules))
+
+    return check
+
+
+def shows(eye: Page, sheet: Sheet, *, width: dict[str, int] = PHONE, scheme: str = "light") -> None:
+    """Show one page or mail in a window of this size and light."""
+    if eye.viewport_size != width:
+        eye.set_viewport_size(width)
+    eye.emulate_media(color_scheme=scheme)
+    eye.set_content(sheet.html)
+
+
+def faults(sheets: Iterator[Sheet], look: Callable[[Sheet], object]) -> dict[str, object]:
+    """What was found, by the name of the page."""
+    found = {sheet.title: look(sheet) for sheet in sheets}
+    assert found
+    return {title: fault for title, fault in found.items() if fault}
+
+
+# -- the gallery is whole ----------------------------------------------------------------------------------------
+
+
+def test_every_address_and_page_hangs_in_the_gallery(home: House) -> None:
+    """Nobody adds a page that these tests do not look at (that each has its states: `test_every_page_has_samples`)."""
+    there = {rule.rule for rule in home.app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    others = {address for address in there if address.startswith(("/webhooks/", "/receipt/"))}
+    assert there - others == set(ROUTES) | NO_PAGES
+    assert set.union(*ROUTES.values()) | ANSWERS == set(PAGES)
+
+
+def test_the_statement_claims_what_is_proven(home: House) -> None:
+    """Each sentence of the accessibility statement has its test; it names standards, limits and whom to tell."""
+    assert set(PROOFS) == set(CLAIMS)
+    shown = home.client.get("/accessibility?language=en").get_data(as_text=True)
+    contact = home.bridge.policy.contact
+    wanted = ("WCAG 2.2, level AA", "EN 301 549", contact.email, *LIMITS, *CLAIMS.values())
+    assert [words for words in wanted if words not in unescape(shown)] == []
+    assert 'href="/accessibility"' in home.client.get("/subscribe").get_data(as_text=True)
+
+
+# -- a checker, eyes, hands and ears -----------------------------------------------------------------------------
+
+
+@looked_at
+@pytest.mark.parametrize("name", PAGES)
+def test_a_checker_finds_nothing(name: str, eye: Page, axe: Callable[..., list[str]]) -> None:
+    """A11Y-01: axe-core has no remark on any page in any state, by day or by night; nor is a text too pale."""
+
+    seen = set[str]()
+
+    def look(sheet: Sheet) -> list[object]:
+        shows(eye, sheet)
+        found = [*axe(RULES), *low_contrasts(eye)]
+        eye.emulate_media(color_scheme="dark")
+        colours = set(eye.evaluate(_COLOURS))
+        if not colours <= seen:  # else this page showed the like by night already
+            seen.update(colours)
+            found += axe(OF_COLOURS)
+        return [*found, *low_contrasts(eye)]
+
+    assert faults((sheet for sheet in pages(FIRST) if sheet.name == name), look) == {}
+
+
+@looked_at
+def test_a_checker_finds_nothing_in_mails(eye: Page, axe: Callable[..., list[str]]) -> None:
+    """A11Y-02: nor on any mail, by day or by night, nor is one wider than a narrow window."""
+
+    def look(sheet: Sheet) -> list[object]:
+        shows(eye, sheet, width=NARROW)
+        found = [*axe(OF_MAILS), *([overflow(eye)] if overflow(eye) else [])]
+        eye.emulate_media(color_scheme="dark")
+        return [*found, *axe(OF_COLOURS)]
+
+    assert faults(mails(FIRST), look) == {}
+
+
+@looked_at
+@pytest.mark.parametrize("language", OTHERS)
+def test_other_languages_are_as_clear(language: str, eye: Page, axe: Callable[..., list[str]]) -> None:
+    """A11Y-01, CAP-08: what words can change: the language that is named, names of controls, room for longer words."""
+
+    def look(sheet: Sheet) -> list[object]:
+        shows(eye, sheet, width=NARROW)
+        wide = overflow(eye)
+        return [*axe(OF_WORDS), *small_targets(eye), *([wide] if wide else [])]
+
+    assert faults((sheet for sheet in pages(language) if sheet.number == 0), look) == {}
+
+
+@looked_at
+def test_narrow_windows_and_wide_letters(eye: Page) -> None:
+    """A11Y-01: nothing is scrolled sideways at 320 px (1.4.10), nor with the most room between letters (1.4.12)."""
+
+    def look(sheet: Sheet) -> list[object]:
+        shows(eye, sheet, width=NARROW)
+        found: list[object] = [*small_targets(eye)]
+        narrow = overflow(eye)
+        eye.evaluate(_SPACED)
+        spaced = overflow(eye)
+        return [*found, (narrow, spaced)] if narrow or spaced else found
+
+    assert faults(pages(FIRST), look) == {}
+
+
+@looked_at
+def test_every_control_has_a_name_and_a_role(eye: Page) -> None:
+    """A11Y-01 (4.1.2, 2.5.3): as a screen reader is told them: a name each, no two links of one name to two places."""
+    ears = eye.context.new_cdp_session(eye)
+    heard: dict[tuple[str, int], list[tuple[str, str]]] = {}
+
+    def look(sheet: Sheet) -> list[object]:
+        shows(eye, sheet)
+        tree = ears.send("Accessibility.getFullAXTree")["nodes"]
+        told = [
+            (node["role"]["value"], " ".join(node.get("name", {}).get("value", "").split()))
+            for node in tree
+            if not node.get("ignored") and node.get("role", {}).get("value") in CONTROLS
+        ]
+        heard[sheet.name, sheet.number] = told
+        stops = eye.evaluate(
+            f"() => [...document.querySelectorAll(`{_CONTROLS}`)].filter(e => e.getClientRects().length).length"
+        )
+        assert len(told) >= stops, "a control has a role of its own that this test does not know"
+        return [role for role, name in told if len(name) < 2 and name != "?"]  # a sample's own label
+
+    assert faults(pages(FIRST), look) == {}
+    for page, wanted in SPOKEN.items():
+        assert [each for each in wanted if each not in heard[page]] == [], page
+
+
+@looked_at
+def test_the_keyboard_comes_everywhere(eye: Page) -> None:
+    """A11Y-01 (2.1.1, 2.1.2, 2.4.3, 2.4.7, 2.4.11): Tab goes to each control once, in order, and shows where it is."""
+    seen = set[str]()
+
+    def look(sheet: Sheet) -> list[object]:
+        shows(eye, sheet, width=NARROW)
+        controls = eye.evaluate(_STOPS)
+        if str(controls) in seen:
+            return []
+        seen.add(str(controls))
+        for _ in controls:
+            eye.keyboard.press("Tab")
+        return list(eye.evaluate("() => left() ? [...faults, left() + ' never reached'] : faults"))
+
+    assert faults(pages(FIRST), look) == {}
+
+
+#: Marks each stop of Tab in order; radio buttons of one name are one. A field for a date has stops of its own inside.
+_STOPS = """() => { const groups = new Set();
+  const stops = [...document.querySelectorAll("CONTROLS")]
+    .filter(e => e.getClientRects().length && e.tabIndex >= 0 && (e.type !== "radio" || e.checked ||
+      !(document.querySelector(`[name="${e.name}"]:checked`) || groups.has(e.name)) && groups.add(e.name)));
+  let number = 0;
+  window.faults = [];
+  const where = e => { const s = getComputedStyle(e), b = e.getBoundingClientRect();
+    const what = e.outerHTML.slice(0, 80);
+    if (stops.some(x => x.type === "date")) { if (!stops.includes(e)) return "astray: " + what; }
+    else if (e !== stops[number++]) return "out of order: " + what;
+    if (s.outlineStyle === "none" || parseFloat(s.outlineWidth) < 2) return "no ring: " + what;
+    if (b.bottom <= 0 || b.top >= innerHeight) return "out of sight: " + what;
+    return null; };
+  document.addEventListener("focusin", ({target}) => { const told = where(target); if (told) faults.push(told); });
+  window.left = () => stops.some(x => x.type === "date") ? 0 : stops.length - number;
+  return stops.map(e => e.tagName + (e.type || "") + (e.name || "")); }""".replace("CONTROLS", _CONTROLS)
+
+
+@looked_at
+def test_colours_of_her_own_and_paper(eye: Page) -> None:
+    """With a high-contrast theme buttons keep an edge and focus a ring; on paper nothing is shown that is to be pressed."""
+    shows(eye, Sheet("page", "unsubscribe", 0, FIRST))
+    eye.emulate_media(forced_colors="active")
+    button = eye.locator("main .button").first
+    button.focus()
+    edges = button.evaluate("e => [getComputedStyle(e).borderTopWidth, getComputedStyle(e).borderTopStyle]")
+    assert edges == ["2px", "solid"]
+    assert eye.evaluate("() => parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+    eye.emulate_media(forced_colors="none", media="print")
+    assert not button.is_visible()
+    assert eye.locator("h1").is_visible()
+    assert eye.evaluate("() => getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    eye.emulate_media(media="screen")
+
+
+def test_nothing_moves() -> None:
+    """A11Y-01 (2.2.2, 2.3.3): the stylesheet holds no animation or transition, so none has to be switched off."""
+    css = (TEMPLATES / "static" / "style.css").read_text("utf-8")
+    assert not re.search(r"\b(animation|transition|scroll-behavior|@keyframes)\b", css)
+    pages_ = "".join(path.read_text("utf-8") for path in sorted(TEMPLATES.glob("**/*.html")))
+    assert not re.search(r"<(marquee|blink|video|audio)\b|http-equiv", pages_)
+
+
+def test_the_checker_is_locked() -> None:
+    """The tests' checker is one version, by its hash; it is no part of what is shipped (MPL-2.0)."""
+    house = Path(__file__).resolve().parent.parent
+    lock = json.loads((house / "package-lock.json").read_text("utf-8"))["packages"]
+    assert lock[""]["devDependencies"]["axe-core"] == lock["node_modules/axe-core"]["version"]
+    assert lock["node_modules/axe-core"]["integrity"].startswith("sha512-")
+
+
+#: By which test each claim of the statement is proven.
+PROOFS: dict[str, Callable[..., object]] = {
+    "checker": test_a_checker_finds_nothing,
+    "contrast": test_templates.TestColours.test_any_accent_can_be_read,
+    "keyboard": test_the_keyboard_comes_everywhere,
+    "reflow": test_narrow_windows_and_wide_letters,
+    "names": test_every_control_has_a_name_and_a_role,
+    "targets": test_browser.test_every_page_fits_a_narrow_window,
+    "calm": test_nothing_moves,
+    "mails": test_a_checker_finds_nothing_in_mails,
+}

@@ -1,0 +1,183 @@
+"""The form on a page of another origin, in Chromium: plain, with the component, by keyboard and without scripts."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug import Request, Response
+
+from bridge import embedding
+from scripts.chromium import MISSING, find
+from tests.browser import ARGUMENTS, PHONE, Hand, Site, overflow, serving
+from tests.conftest import House, Reader
+from tests.test_roads import proof
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(find() is None, reason=MISSING)]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for this file."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=find(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Shop:
+    """The operator's own site: another origin, with a policy of its own that lets in what README says."""
+
+    def __init__(self, site: Site, port: int) -> None:
+        self.site, self.port, self.body = site, port, ""
+        self.rules = f"default-src 'none'; form-action {site.url}; script-src {site.url}; connect-src {site.url}; "
+        self.rules += "style-src 'unsafe-inline'"
+
+    def shows(self, channel: str = "footer", *, component: bool = False, old: str = "") -> None:
+        """Paste what the command prints; `old`: another wording in the place of the one in use."""
+        its = self.site.house.bridge
+        told = embedding.form(its.policy, its.notices, its.links, its.texts, channel=channel, language="nl")
+        told = told.replace(its.notices.wording("newsletter", "nl").sha256, old) if old else told
+        told = embedding.component(told, its.links, channel=channel, language="nl") if component else told
+        self.body = (
+            "<!doctype html><html lang=nl><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+            "<title>Onze winkel</title><style>:focus-visible {outline: 3px solid}</style>"
+            f"<h1>Winkel</h1>{told}"
+        )
+
+    def neighbour(self) -> str:
+        """Its page, of another origin and the same host."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    def stranger(self) -> str:
+        """Its page, under a name that has nothing to do with ours."""
+        return f"http://localhost:{self.port}/"
+
+    def __call__(self, environ: Any, start: Any) -> Any:
+        page = Request(environ).path == "/"
+        answer = Response(self.body if page else "", 200 if page else 204, mimetype="text/html")
+        answer.headers["Content-Security-Policy"] = self.rules
+        return answer(environ, start)
+
+
+@pytest.fixture
+def shop(make_house: Callable[..., House], sqlite_url: str) -> Iterator[Shop]:
+    """Our house and the operator's site, each on a port of its own."""
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    house = make_house(sqlite_url, BRIDGE_BASE_URL=f"http://127.0.0.1:{ports[0]}")
+    built = Shop(Site(house, f"http://127.0.0.1:{ports[0]}"), ports[1])
+    with serving(house.app, ports[0]), serving(built, ports[1]):
+        yield built
+
+
+def test_without_a_script_and_by_keyboard(shop: Shop, chromium: Browser) -> None:
+    """Issue 8, point 6; CAP-01, A11Y-01: nothing is ticked, Tab reaches every part in order and never the trap, Enter
+    sends it, and our page answers. Nothing was asked of anybody before."""
+    shop.shows()
+    an, hand = Reader(shop.site.house, "an@lezer.example"), Hand(chromium)
+    page = hand.opens(shop.neighbour())
+    assert overflow(page) == 0
+    assert page.locator("input:checked").count() == 0
+    assert not page.locator("[name=homepage]").is_visible()
+    assert {address for address in hand.asked if not address.startswith(shop.neighbour())} == set()
+    hand.walks_to("[name=email]")
+    page.keyboard.type(an.email)
+    assert hand.walks_to("[value=newsletter][type=checkbox]").get_attribute("name") == "purpose"
+    page.keyboard.press("Space")
+    hand.walks_to("form button")
+    with page.expect_navigation(wait_until="load"):
+        page.keyboard.press("Enter")
+    assert page.url == f"{shop.site.url}/subscribe"
+    assert page.get_by_role("heading", level=1).inner_text()
+    shop.site.house.clock.forward(minutes=1)
+    hand.opens(shop.site.mailed(an.email, "/confirm/"))
+    hand.sends("main form button")
+    assert (an.may().may, proof(an).road) == (True, "same_browser")
+    assert hand.complaints == []
+
+
+def test_the_component_keeps_the_words_at_todays(shop: Shop, chromium: Browser) -> None:
+    """CAP-07: an old copy is renewed before she reads it, but never under her hands; where it cannot be, the copy stays.
+    Sent as it is, an old copy whose words nobody has is not taken: she sees our own form."""
+    shop.shows(component=True, old="0" * 64)
+    its = shop.site.house.bridge
+    words = its.notices.wording("newsletter", "nl")
+    page, complaints = opened(chromium, shop.neighbour())
+    page.locator(f"input[name=wording][value='{words.sha256}']").wait_for(state="attached")
+    assert page.locator("consent-bridge-form form").count() == 1
+    assert page.locator("input:checked").count() == 0
+    seen = page.locator("#consent-footer-newsletter-notice").inner_text()
+    assert seen.split() == words.text.split(), "the very words, in sight"
+    signs_up(page, "an@lezer.example")
+    assert page.url == f"{shop.site.url}/subscribe"
+    her = Reader(shop.site.house, "an@lezer.example")
+    shop.site.house.clock.forward(minutes=1)
+    page.goto(shop.site.mailed(her.email, "/confirm/"))
+    page.get_by_role("heading", name="Bedankt").wait_for()
+    assert (her.may().may, proof(her).road) == (True, "same_browser")
+    assert complaints == []
+
+    waits: list[Any] = []
+    page.route("**/embed/footer?language=nl", lambda route: waits.append(route))  # noqa: PLW0108  (it takes no builtin)
+    with page.expect_request("**/embed/footer*"):
+        page.goto(shop.neighbour())
+    page.locator("[name=email]").fill("dirk@lezer.example")
+    (late,) = waits
+    with page.expect_event("requestfinished"):
+        late.continue_()
+    page.evaluate(f"() => fetch('{shop.site.url}/embed/footer?language=en').then(answer => answer.text())")
+    assert page.locator("[name=email]").input_value() == "dirk@lezer.example"
+    page.unroute("**/embed/footer?language=nl")
+    page.route("**/embed/footer*", lambda route: route.abort())
+    page.goto(shop.neighbour())
+    signs_up(page, "dirk@lezer.example")
+    assert page.get_by_role("alert").is_visible()
+    assert page.locator("#email").input_value() == "dirk@lezer.example"
+    assert shop.site.house.mailbox.to("dirk@lezer.example") == []
+
+
+def test_a_strangers_page_gets_no_yes_by_itself(shop: Shop, chromium: Browser) -> None:
+    """CON-05, CAP-09: from another domain no cookie is set or sent, so a page that sends her address behind her back
+    leaves a button between her and a yes; and no script of it can read what we answer."""
+    shop.shows()
+    page, _ = opened(chromium, shop.stranger())
+    an = Reader(shop.site.house, "an@lezer.example")
+    form = "new URLSearchParams([...new FormData(document.querySelector('form'))])"
+    for mode, seen in (("cors", "refused"), ("no-cors", "opaque")):
+        send = f"() => fetch('{shop.site.url}/subscribe', {{method: 'POST', mode: '{mode}', body: {form}}})"
+        assert page.evaluate(f"{send}.then(answer => answer.type, () => 'refused')") == seen
+    signs_up(page, an.email)
+    assert page.url == f"{shop.site.url}/subscribe"
+    assert page.context.cookies() == []
+    shop.site.house.clock.forward(minutes=1)
+    page.goto(shop.site.mailed(an.email, "/confirm/"))
+    assert page.locator("script").count() == 0
+    assert not an.may().may
+    page.locator("main form button").click()
+    page.get_by_role("heading", name="Bedankt").wait_for()
+    assert (an.may().may, proof(an).road) == (True, "button")
+
+
+def opened(chromium: Browser, url: str) -> tuple[Page, list[str]]:
+    """A page in a browser with scripts, and what the browser complains of."""
+    page = chromium.new_context(viewport=PHONE, locale="nl-BE").new_page()
+    page.set_default_timeout(10_000)
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(url)
+    return page, complaints
+
+
+def signs_up(page: Page, email: str) -> None:
+    """Fill in the form on the operator's page and send it."""
+    page.locator("[name=email]").fill(email)
+    page.locator("[value=newsletter][type=checkbox]").check()
+    with page.expect_navigation(url=re.compile("/subscribe$"), wait_until="load"):
+        page.locator("form button").click()
