@@ -169,7 +169,7 @@ class QueueSpool(Spool):
 
     def _keep(self, text: bytes) -> None:
         try:
-            self._aws.send(self._url, f'{{"parked":{text.decode()}}}')
+            self._aws.send(self._url, _message(text))
         except AwsError as error:
             raise OSError(errno.EIO, str(error)) from None
 
@@ -183,23 +183,25 @@ class QueueSpool(Spool):
 
     def is_set_aside(self, line: _Line) -> bool:
         """Put it into the dead-letter queue; False where there is none. Raises OSError."""
-        return self._is_set_aside(f'{{"parked":{msgspec.json.encode(line).decode()}}}')
+        return self._is_set_aside(_message(msgspec.json.encode(line)))
 
     def replay(self, write: Callable[[_Line], object]) -> int:
         """Write what lies in the queue. How many messages there were.
 
-        Raises `SpoolWaits` while others hold some of them, which may be a minute after the database is back, and where
-        the queue cannot be asked. AWS counts with a delay: what was parked in the last moment may be counted too late.
+        Raises `SpoolWaits` while any is left, such as those that others hold a minute after the database is back, and
+        where the queue cannot be asked. AWS counts with a delay: what was parked in the last moment may be counted too
+        late.
         """
         try:
             if not any(self._counted().values()):
                 return 0
             written = 0
-            while messages := self._ask("ReceiveMessage", MaxNumberOfMessages=10).get("Messages"):
+            # Without a wait SQS looks in a part of its servers only, and may find nothing where something lies.
+            while messages := self._ask("ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
                 for message in messages:
                     self._write(write, message)
                     written += 1
-            if self._counted()[_HELD]:
+            if any(self._counted().values()):
                 raise SpoolWaits("parked stops are being written")
         except AwsError as error:
             raise SpoolWaits(f"parked stops cannot be read: {error}") from None
@@ -245,6 +247,10 @@ class QueueSpool(Spool):
 
 
 _SEEN, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+
+
+def _message(text: bytes) -> str:
+    return f'{{"parked":{text.decode()}}}'
 
 
 def from_message(told: object) -> _Line | None:
