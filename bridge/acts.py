@@ -166,11 +166,13 @@ class Acts:
         old_enough: bool | None = None,
         guardian: str = "",
         place: str = "",
+        request: str = "",
         work: str = "",
         versions: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Take a form that was sent with these boxes ticked. `place`: the browser it came from (`Links.place`); `work`:
-        what it counted before; `versions`: of the words beside the boxes, where those were not the ones in use.
+        """Take a form that was sent with these boxes ticked. `place`: the browser it came from (`Links.place`);
+        `request`: a new id, where the page that follows names this form by it; `work`: what it counted before;
+        `versions`: of the words beside the boxes, where those were not the ones in use.
 
         `old_enough`: her answer where the form asks whether she is of the national age; a child names a guardian.
         """
@@ -186,6 +188,7 @@ class Acts:
             notices={p: words.version for p, words in shown.items()},
             guardian="" if old_enough else guardian,
             place=place,
+            request=request,
             worked=work.rpartition(":")[0] if self.links.is_worked(work, self.clock()) else "",
         )
         self.store.sign_up(form)
@@ -234,7 +237,7 @@ class Acts:
 
         chosen = self.policy.sign_up
         typed = is_code if code else None
-        return Press(place, typed, chosen.hold, network, most_wrong=chosen.per_network_hour)
+        return Press(place=place, is_code=typed, hold=chosen.hold, network=network, most_wrong=chosen.per_network_hour)
 
     def _confirming(
         self, claim: Claim, token: str | None, done: list[ConsentEvent]

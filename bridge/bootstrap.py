@@ -286,8 +286,9 @@ class Bridge:
 
     def renewed(self, name: str) -> Adapter | None:
         """An adapter made anew when `setup` has kept something since it was made; None when nothing is new."""
-        if name not in self.adapters or self.kept.of(name) == self._kept.get(name):
+        if name not in self.adapters or (told := self.kept.of(name)) == self._kept[name]:
             return None
+        self._kept[name] = told
         self.adapters[name] = self._adapter(name)
         return self.adapters[name]
 
@@ -323,7 +324,8 @@ class Bridge:
         """Where stops wait while the database is away: beside it, else beside the policy; or in a queue."""
         if self.settings.spool:
             self._parking = Aws(self.settings.environment)
-            return QueueSpool(self.settings.spool.removeprefix("sqs:"), self._parking)
+            url, _, letters = self.settings.spool.removeprefix("sqs:").partition(",")
+            return QueueSpool(url, self._parking, letters)
         url = self.settings.database_url
         if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
             return Spool(Path(url.removeprefix("sqlite:///") + ".stops"))
@@ -360,14 +362,25 @@ class Bridge:
 
     def ready(self) -> None:
         """Check everything that a start needs, loudly: settings, policy, wordings, keys, schema, adapters."""
+        _ = self.mailer, self.transport
+        self.ready_to_answer()
+        _ = self.adapters  # they may need what `setup` kept in the database
+
+    def ready_to_answer(self) -> None:
+        """The same for a function of pages on AWS, where readers wait for its start.
+
+        Adapters and the road for mail are made for their first news, from what was kept for them at this moment: the
+        database may be away then. That they can be made is checked by the functions that send, which are the first to
+        need them.
+        """
         if PREFERENCES in self.policy.channels:
             raise BadSetting(f"policy: channel id {PREFERENCES!r} is the preference page's own; choose another")
-        _ = self.notices, self.texts, self.mailer, self.transport
+        _ = self.notices, self.texts
         for language in self.texts.own:
             if lacking := self.texts.lacking(language):
                 log.warning("texts/%s.toml lacks %d sentences: they are said in English", language, len(lacking))
         revision.check(self.database)
-        _ = self.adapters  # they may need what `setup` kept in the database
+        self._kept = self.kept.of_each(self.settings.adapters)
         check_unchanged(self.notices, self.store.words_used())
         self.store.warm()
         self.store.note_third_parties(self.policy.third_parties)
@@ -400,7 +413,8 @@ class Bridge:
             if unknown := place.keys() - kind.needs_places - kind.may_places:
                 raise BadSetting(f"{where} has {', '.join(sorted(unknown))}, which {name} does not know")
         told = _settings_of(name, self.settings.environment)
-        self._kept[name] = self.kept.of(name)
+        if name not in self._kept:
+            self._kept[name] = self.kept.of(name)
         settings = {**self._kept[name], **{setting: value for setting, value in told.items() if value}}
         return kind(settings, places, self.policy.field_names(name))
 
@@ -562,7 +576,8 @@ def _nudge(text: str) -> str:
 
 
 def _spool(text: str) -> str:
-    if text and not is_queue(text):
+    url, comma, letters = text.partition(",")
+    if text and not (is_queue(url) and (not comma or is_queue(f"sqs:{letters}"))):
         raise BadSetting("BRIDGE_SPOOL must be sqs:URL of a queue, or left out for a file beside the database")
     return text
 

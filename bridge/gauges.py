@@ -8,12 +8,15 @@ import msgspec
 from bridge.bootstrap import Bridge
 from bridge.store import StopTimes
 
+#: Work that waits is counted no further: a monitor asks each 15 seconds, also while ten million mails wait.
+MOST = 1_000
+
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     """All of it at one moment."""
 
     overdue: float  # seconds that the oldest promised work is due already; 0 = nothing is late
-    waiting: Mapping[str, int]  # work by what it is for
+    waiting: Mapping[str, int]  # work by what it is for, counted to `MOST`
     stops: Mapping[str, StopTimes]  # by platform
     complaints: Mapping[str, float]  # percent by purpose, the worse of today and yesterday; few complaints count as 0
 
@@ -21,11 +24,11 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
 def look(bridge: Bridge) -> Gauges:
     """What they are now. Raises `StoreAway`."""
     store, now = bridge.store, bridge.clock()
-    due = store.queue.next_due()
+    due = store.queue.next_due(bridge.settings.adapters)
     return Gauges(
         overdue=max(0.0, (now - due).total_seconds()) if due else 0.0,
-        waiting={task.name: task.waiting for task in store.tasks()},
-        stops={name: store.stop_times(name) for name in bridge.adapters},
+        waiting=store.waiting(bridge.settings.adapters, MOST),
+        stops={name: store.stop_times(name) for name in bridge.settings.adapters},
         complaints=_complaints(bridge, now),
     )
 

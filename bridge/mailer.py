@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from email.headerregistry import Address
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -264,4 +263,6 @@ def _phrase(name: str) -> str:
 
 
 def _mailbox(name: str, address: str) -> str:
+    from email.headerregistry import Address  # pages ask for the words of a mail, and write none
+
     return str(Address(display_name=name, addr_spec=address))

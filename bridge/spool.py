@@ -157,15 +157,16 @@ class QueueSpool(Spool):
     """The same in an SQS queue, where functions have no disk of their own (decision 21).
 
     A function of its own is handed the messages; whoever sends writes what is left of them first. One that nobody can
-    write goes to the queue's dead-letter queue.
+    write goes to another queue. That is decided here, never by SQS, which would give up after 1,000 tries: while the
+    database is away each minute is one.
     """
 
     aside_name = "the dead-letter queue"
 
-    def __init__(self, url: str, aws: Aws) -> None:
+    def __init__(self, url: str, aws: Aws, letters: str = "") -> None:
+        """`letters` is the URL of that other queue; without one, what nobody can write stays where it is."""
         super().__init__(Path(os.devnull))
-        self._url, self._aws = url, aws
-        self._letters = ""
+        self._url, self._aws, self._letters = url, aws, letters
 
     def _keep(self, text: bytes) -> None:
         try:
@@ -177,7 +178,7 @@ class QueueSpool(Spool):
         """Nothing: messages hold opaque ids and keyed hashes, and are gone within 14 days."""
 
     def put_aside(self, line: _Line) -> None:
-        """Into the dead-letter queue, where an alarm looks; into the same queue where it has none."""
+        """Into the dead-letter queue, where an alarm looks; into the same queue where there is none."""
         if not self.is_set_aside(line):
             self.park(line)
 
@@ -216,7 +217,7 @@ class QueueSpool(Spool):
         if isinstance(told, Exception):
             raise told
         if told is False and not self._is_set_aside(message["Body"]):
-            return  # the queue counts its tries
+            return  # it comes again
         self._ask("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
 
     def _counted(self) -> dict[str, int]:
@@ -225,26 +226,36 @@ class QueueSpool(Spool):
 
     def _is_set_aside(self, text: str) -> bool:
         try:
-            if letters := self._dead_letters():
-                self._aws.send(letters, text)
+            if self._letters:
+                self._aws.send(self._letters, text)
         except AwsError as error:
             raise OSError(errno.EIO, str(error)) from None
-        return bool(letters)
+        return bool(self._letters)
 
-    def _dead_letters(self) -> str:
-        if not self._letters:
-            told = self._ask("GetQueueAttributes", AttributeNames=["RedrivePolicy"]).get("Attributes", {})
-            policy = json.loads(told.get("RedrivePolicy", "{}"))
-            if not policy:
-                return ""
-            account, name = policy["deadLetterTargetArn"].split(":")[-2:]
-            asked = {"QueueName": name, "QueueOwnerAWSAccountId": account}
-            self._letters = str(self._aws.queue(self._url, "GetQueueUrl", asked)["QueueUrl"])
-        return self._letters
+    def park_again(self) -> int:
+        """Put back what was set aside, once what kept it from being written is mended. How many messages.
+
+        One is taken out there only when it is parked here. Raises `AwsError`.
+        """
+        moved = 0
+        while messages := self._ask_aside("ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
+            for message in messages:
+                self._aws.send(self._url, message["Body"])
+                self._ask_aside("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+                moved += 1
+            if moved >= _PUT_BACK:  # what still cannot be written comes back meanwhile
+                break
+        return moved
 
     def _ask(self, action: str, **about: Any) -> dict[str, Any]:
         return self._aws.queue(self._url, action, {"QueueUrl": self._url, **about})
 
+    def _ask_aside(self, action: str, **about: Any) -> dict[str, Any]:
+        return self._aws.queue(self._letters, action, {"QueueUrl": self._letters, **about})
+
+
+#: At a time, of what was set aside.
+_PUT_BACK = 1000
 
 _SEEN, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 

@@ -12,8 +12,6 @@ from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
-from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from bridge.own_texts import OwnTexts, forms, read, sentences
@@ -171,23 +169,23 @@ class Texts:
         """A date as the reader writes it. A moment is taken to the policy's zone first."""
         local = value.astimezone(self._zone).date() if isinstance(value, datetime) else value
         locale = self._spoken[language].locale
-        said = format_date(local, "long", locale)
+        said = _date(local, "long", locale)
         # French counts the first of a month ("1er"), which the Unicode data leaves out.
         return f"1er{said[1:]}" if local.day == 1 and locale.language == "fr" else said
 
     def month(self, language: str, value: date) -> str:
         """A month of a year, as a reader writes it."""
-        return format_date(value, "MMMM y", self._spoken[language].locale)
+        return _date(value, "MMMM y", self._spoken[language].locale)
 
     def moment(self, language: str, value: datetime) -> str:
         """A date and time as the reader writes it, in the policy's zone."""
-        time = format_time(value.astimezone(self._zone), "short", self._zone, self._spoken[language].locale)
+        time = _time(value, "short", self._zone, self._spoken[language].locale)
         # Translators: a date and the time on that day.
         return self.gettext(language, "%(day)s at %(time)s", day=self.day(language, value), time=time)
 
     def time_of_day(self, language: str, value: datetime) -> str:
         """Only the time of a moment of today, to the second, in the policy's zone."""
-        return format_time(value.astimezone(self._zone), "medium", self._zone, self._spoken[language].locale)
+        return _time(value, "medium", self._zone, self._spoken[language].locale)
 
     def exact(self, language: str, value: datetime) -> str:
         """A moment to the second in the policy's zone, with the same in UTC beside it."""
@@ -209,6 +207,8 @@ class Texts:
 
     def number(self, language: str, value: float) -> str:
         """A number as the reader writes it: 12,000 or 12.000."""
+        from babel.numbers import format_decimal
+
         return format_decimal(value, locale=self._spoken[language].locale)
 
     def counted(self, language: str, count: int | None) -> str:
@@ -221,6 +221,8 @@ class Texts:
         """A share (0 to 1) in whole percents, below one with two digits more; a dash where none can be told."""
         if share is None:
             return "–"
+        from babel.numbers import format_percent
+
         return format_percent(share, "#,##0.##%" if 0 < share < 0.01 else "#,##0%", self._spoken[language].locale)
 
     def names(self, languages: Iterable[str]) -> dict[str, str]:
@@ -404,6 +406,19 @@ def _locale(code: str) -> Locale:
         return Locale.parse(_LOCALES.get(code, code), sep="-")
     except (UnknownLocaleError, ValueError):
         raise _missing(code) from None
+
+
+def _date(value: date, form: str, locale: Locale) -> str:
+    """As Babel writes it, whose tables are loaded for the first page or mail that shows a date."""
+    from babel.dates import format_date
+
+    return format_date(value, form, locale)
+
+
+def _time(value: datetime, form: str, zone: ZoneInfo, locale: Locale) -> str:
+    from babel.dates import format_time
+
+    return format_time(value.astimezone(zone), form, zone, locale)
 
 
 def _missing(code: str) -> MissingCatalogue:

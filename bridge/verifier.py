@@ -12,7 +12,6 @@ the seal, an Ed25519 signature over all lines before it. What is checked of each
   3. `digest` is a leaf of a Merkle tree (RFC 9162: 0x00 leaf, 0x01 node) whose root a signed checkpoint names.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -463,6 +462,8 @@ def _text(error: Exception) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check one file; 0 = as it was signed, 1 = something is wrong and named, 2 = wrong call."""
+    import argparse
+
     parser = argparse.ArgumentParser(description="Check an evidence pack, a receipt or kept checkpoints.")
     parser.add_argument("pack", type=Path, help="the file")
     parser.add_argument("--key", type=Path, required=True, help="public keys as PEM, from whoever keeps the records")

@@ -10,7 +10,6 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
-import idna
 import msgspec
 
 #: Purpose of an event that is about the person as a whole: it counts for every purpose.
@@ -459,6 +458,8 @@ def normal_email(email: str) -> str:
     local, at, domain = text.rpartition("@")
     if domain.isascii() and domain.replace(".", "").replace("-", "").isalnum():  # IDNA knows no other form of it
         return text
+    import idna  # few addresses need it, and its tables are large
+
     with suppress(UnicodeError):  # a name the internet cannot hold is compared as it is
         # IDNA 2008, as registries and `email-validator` do: the codec "idna" takes faß.example for fass.example.
         domain = idna.encode(domain, uts46=True).decode("ascii")

@@ -33,7 +33,8 @@ TASK = "/var/task"
 #: What AWS takes, unpacked.
 MOST_BYTES = 250 * 1024 * 1024
 
-#: What no function opens: programs, type stubs, sources of extensions, translators' files, the demo and its sandbox.
+#: What no function opens: programs, type stubs, sources of extensions, translators' files, servers of one's own, the
+#: demo and its sandbox.
 _UNUSED = (
     "bin",
     "adapters/sandbox",
@@ -46,6 +47,8 @@ _UNUSED = (
     "**/*.[ch]",
     "bridge/translations/*.po",
     "bridge/migrations/script.py.mako",
+    "bridge/handlers/gunicorn.py",
+    "bridge/handlers/server.py",
     "babel/messages",
     "**/tests",
     "**/testing",

@@ -3,12 +3,13 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, Request
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Request, sync_playwright
 from werkzeug.serving import make_server
 
 from scripts.chromium import find
@@ -77,6 +78,35 @@ def chromium(play: Playwright) -> Browser:
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         pytest.exit("HEADED=1 needs a screen: this machine has none (neither DISPLAY nor WAYLAND_DISPLAY is set)", 2)
     return play.chromium.launch(executable_path=find(), args=ARGUMENTS, headless=False, slow_mo=_TO_WATCH)
+
+
+#: What browsers complained of since the last test: errors of scripts and policies, answers that failed.
+heard: list[str] = []
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """A Chromium that is closed at the end; each window of it is listened to, and its complaints are `heard`."""
+    with sync_playwright() as play:
+        browser = chromium(play)
+        for name in ("new_context", "new_page"):
+            setattr(browser, name, _listened(getattr(browser, name)))
+        yield browser
+        browser.close()
+
+
+def _listened(opens: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with an ear on what it opens."""
+
+    @wraps(opens)
+    def open_(**told: Any) -> Any:
+        opened = opens(**told)
+        context: BrowserContext = opened.context if isinstance(opened, Page) else opened
+        context.on("console", lambda said: heard.append(said.text) if said.type in ("error", "warning") else None)
+        context.on("weberror", lambda failed: heard.append(str(failed.error)))
+        return opened
+
+    return open_
 
 
 class Site:

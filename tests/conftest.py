@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -625,6 +626,41 @@ def dirk(house: House) -> Reader:
 def reader(home: House) -> Reader:
     """An, at home on SQLite only."""
     return Reader(home, "an.vandenberg@lezer.example")
+
+
+# -- a browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for a file; with HEADED=1 in a window."""
+    from tests.browser import started
+
+    with started() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def gallery() -> Iterator[str]:
+    """Where every page hangs."""
+    from tests.gallery import hung
+
+    with hung() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _no_browser_complains(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test in whose browser anything is amiss fails; `complaints` marks what it provokes, and that must come."""
+    yield
+    if "tests.browser" not in sys.modules:
+        return
+    from tests.browser import heard
+
+    told, wanted = heard.copy(), [word for mark in request.node.iter_markers("complaints") for word in mark.args]
+    heard.clear()
+    assert [text for text in told if not any(word in text for word in wanted)] == []
+    assert [word for word in wanted if not any(word in text for text in told)] == []
 
 
 # -- the order of a run ------------------------------------------------------------------------------------------

@@ -101,6 +101,10 @@ def hung() -> Iterator[str]:
     def icon() -> Response:
         return send_file(TEMPLATES / "static" / "favicon.svg")
 
+    @app.get("/favicon.ico")
+    def no_icon() -> Response:
+        return Response(status=204)  # a mail names none, so a browser asks for this
+
     @app.get("/<name>.js")
     def script(name: str) -> Response:
         return Response("", mimetype="text/javascript")  # here a page only stands still

@@ -25,7 +25,7 @@ from bridge.store.holding import COUNTED
 from bridge.tables import asked, breach_told, metadata, stop_list
 from bridge.vault import new_id
 from bridge.vocabulary import EventType, MailKind, Report, Status, rfc3339
-from tests.conftest import House, Reader
+from tests.conftest import Fields, House, Reader
 from tests.csv_lists import Lists
 from tests.test_fields import FIELDS
 from tests.test_store import person
@@ -236,6 +236,35 @@ def test_every_standing_is_a_row_that_can_be_taken_in(house: House, tmp_path: Pa
     rows = list(csv.DictReader(StringIO(given(house, an)[CSV])))
     assert [row["status"] for row in rows] == ["objected", "objected"]
     assert an.status() is Status.OBJECTED
+
+
+def test_a_form_for_what_she_receives_already_asks_her_nothing(house: House, an: Reader, dirk: Reader) -> None:
+    """RGT-01, CAP-09: signed up anew for what she said yes to, she is told of that form, and not that anything waits;
+    of a form for more, that it does. Whoever sent it is answered alike, and is no wiser by typing digits."""
+    house.clock.forward(days=2)
+    told, typed = {}, set()
+    for reader, purposes in ((an, ("newsletter",)), (dirk, ("newsletter", "offers"))):
+        answer = reader.signs_up(*purposes)
+        place = dict(Fields(answer.get_data(as_text=True)).hidden)["place"]
+        told[reader] = given(house, reader, "en")
+        wrong = house.client.post("/subscribe/code", data={"code": "12", "place": place, "language": "en"})
+        typed.add((wrong.status_code, wrong.get_data(as_text=True).replace(place, "")))
+    assert len(typed) == 1
+    hers, his = json.loads(told[an][JSON]), json.loads(told[dirk][JSON])
+    at = rfc3339(house.clock())
+    assert (hers["questions that wait"], hers["forms for what you receive already"]) == (
+        [],
+        [{"sent": at, "wrong digits": 0}],
+    )
+    assert his["forms for what you receive already"] == []
+    assert [one["asked"] for one in his["questions that wait"]] == [at]
+    assert ("so nothing waits" in told[an][HTML], "A question that waits" in told[an][HTML]) == (True, False)
+    assert ("so nothing waits" in told[dirk][HTML], "A question that waits" in told[dirk][HTML]) == (False, True)
+    after = json.loads(given(house, an)[JSON])["forms for what you receive already"]
+    assert after == [{"sent": at, "wrong digits": 1}], "the same is counted, whoever it was"
+    house.clock.forward(hours=73)
+    house.store.forget_wishes()
+    assert json.loads(given(house, an)[JSON])["forms for what you receive already"] == []
 
 
 def test_who_was_erased_meanwhile_has_no_files(house: House, an: Reader) -> None:

@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from playwright.sync_api import Browser
 
 from bridge.cli import main
+from bridge.jobs.breach.papers import Window, export
+from scripts.chromium import MISSING, find
+from tests.browser import NARROW, overflow
 from tests.channels import open_doors
+from tests.checker import Checker
 from tests.conftest import House, Reader
+from tests.test_breach import opened
 from tests.test_templates import _translated
 
 AN = "an.vandenberg@lezer.example"
@@ -67,18 +73,35 @@ def left(language: str, text: str) -> list[str]:
     return [sentence for sentence in found if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w)", flat)]
 
 
-@pytest.mark.parametrize(("number", "language"), list(enumerate(SAYS)))
-def test_nothing_is_left_in_english(
-    shop: House, tmp_path: Path, number: int, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A reader's way from the form to the answer of her letter, and each paper about her: in her language alone."""
-    monkeypatch.chdir(tmp_path)
+def written(shop: House, language: str, folder: Path) -> dict[str, str]:
+    """Each paper that is written in this house, about her or about all, by what it is."""
     papers: dict[str, str] = {}
 
     def types(words: str, *more: str) -> str:
         done = CliRunner().invoke(main, [*words.split(), *more], env=shop.environment)
         assert done.exit_code == 0, done.output
         return done.stdout
+
+    for command in TITLES:
+        file = folder / f"{command}.{language}.html"
+        types(command, "--language", language, "--out", str(file))
+        papers[command] = file.read_text(encoding="utf-8")
+    of_her = {name: folder / f"{name}-{language}" for name in ("case", "copy", "letter")}
+    types("evidence", AN, "--language", language, "--out", str(of_her["case"]))
+    types("export", AN, "--language", language, "--out", str(of_her["copy"]), "--reason", "asked")
+    id_ = types("rights open", AN, "object", "--own-mailbox", "--language", language).split()[1].rstrip(":")
+    types("rights answer", id_, "--language", language, "--yes", "--out", str(of_her["letter"]))
+    for name, place in of_her.items():
+        for file in place.rglob("*"):
+            if file.suffix in (".html", ".txt"):
+                papers[f"{name}/{file.name}"] = file.read_text(encoding="utf-8")
+    return papers
+
+
+@pytest.mark.parametrize(("number", "language"), list(enumerate(SAYS)))
+def test_nothing_is_left_in_english(shop: House, tmp_path: Path, number: int, language: str) -> None:
+    """A reader's way from the form to the answer of her letter, and each paper about her: in her language alone."""
+    papers: dict[str, str] = {}
 
     an = Reader(shop, AN)
     papers["form"] = shop.client.get(f"/subscribe?language={language}").text
@@ -102,19 +125,9 @@ def test_nothing_is_left_in_english(
         assert body is not None
         papers[f"mail {message['Subject']}"] = f"{message['Subject']}\n{body.get_content()}"
 
+    papers |= written(shop, language, tmp_path)
     for command, title in TITLES.items():
-        file = Path(f"{command}.html")
-        types(command, "--language", language, "--out", str(file))
-        papers[command] = file.read_text(encoding="utf-8")
         assert title[number] in unescape(papers[command]), command
-    types("evidence", AN, "--language", language, "--out", "case")
-    types("export", AN, "--language", language, "--out", "copy", "--reason", "asked")
-    id_ = types("rights open", AN, "object", "--own-mailbox", "--language", language).split()[1].rstrip(":")
-    types("rights answer", id_, "--language", language, "--yes", "--out", "letter")
-    for folder in ("case", "copy", "letter"):
-        for file in Path(folder).rglob("*"):
-            if file.suffix in (".html", ".txt"):
-                papers[str(file)] = file.read_text(encoding="utf-8")
 
     assert {name: found for name, text in papers.items() if (found := left(language, text))} == {}
     for name, text in papers.items():
@@ -124,3 +137,32 @@ def test_nothing_is_left_in_english(
         asked
         == ("De Dagwijzer : confirmez votre inscription", "De Dagwijzer: Bitte bestätigen Sie Ihre Anmeldung")[number]
     )
+
+
+@pytest.mark.browser
+@pytest.mark.gallery
+@pytest.mark.skipif(find() is None, reason=MISSING)
+def test_no_paper_hinders_anybody(shop: House, tmp_path: Path, browser: Browser) -> None:
+    """A11Y-01: what is printed is read on screens too: registers, reports, an audit, both papers of a breach, the proof
+    of one person and her copy, in all languages: axe-core finds nothing, and no line is cut off on a phone."""
+    an = Reader(shop, AN)
+    shop.client.post("/subscribe", data={"email": AN, "purpose": ["newsletter"], "channel": "footer", "language": "fr"})
+    shop.dispatch()
+    shop.clock.forward(minutes=1)
+    shop.client.post(an.link("/confirm/"))
+    papers = {
+        (name, code): text for code in ("en", "nl", *SAYS) for name, text in written(shop, code, tmp_path).items()
+    }
+    breach = opened(shop, consequences="spam in our name", words={"de": "Seien Sie wachsam."})
+    _, drafts = export(shop.bridge, breach, Window(datetime(2020, 1, 1, tzinfo=UTC), shop.clock()), tmp_path / "breach")
+    papers |= {("breach", path.name): path.read_text("utf-8") for path in drafts if path.suffix == ".html"}
+    page = browser.new_page(viewport=NARROW)
+    checker, faults, looked = Checker(page), {}, 0
+    for name, text in papers.items():
+        if "<html" in text:
+            looked += 1
+            page.set_content(text)
+            if found := [*([wide] if (wide := overflow(page)) else []), *checker.remarks()]:
+                faults[name] = found
+    assert looked >= 4 * (len(TITLES) + 2 + 2)
+    assert faults == {}

@@ -26,13 +26,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SDKS = ("mailchimp_marketing", "sendgrid", "python_http_client")
 TESTS = ("moto", "hypothesis", "pytest", "aiosmtpd", "responses", "playwright", "openapi_core")
 
-#: What every road needs: the policy and its addresses (email_validator, idna, msgspec), links (itsdangerous), sealing
-#: (cryptography with cffi), words and dates (babel, jinja2 with markupsafe), the store (sqlalchemy with
-#: typing_extensions). click speaks for the commands; Flask brings it to the web as well.
+#: What every road needs: the policy (msgspec), links (itsdangerous), sealing (cryptography with cffi), words and dates
+#: (babel, jinja2 with markupsafe), the store (sqlalchemy with typing_extensions). click speaks for the commands; Flask
+#: brings it to the web as well.
 HOUSE = {
-    *("email_validator", "idna", "msgspec", "itsdangerous", "cryptography", "_cffi_backend", "babel", "jinja2"),
-    *("markupsafe", "sqlalchemy", "typing_extensions", "click"),
+    *("msgspec", "itsdangerous", "cryptography", "_cffi_backend", "babel", "jinja2", "markupsafe", "sqlalchemy"),
+    *("typing_extensions", "click"),
 }
+
+#: An address that somebody types, which commands are made for.
+TYPED = {"email_validator", "idna"}
 
 #: Pages and webhooks: Flask, and what Flask stands on.
 WEB = HOUSE | {"flask", "werkzeug", "blinker"}
@@ -42,7 +45,7 @@ DRIVER = {"psycopg", "psycopg_binary"}
 
 #: What telling an ESP loads there: its SDK, and what that stands on.
 SDK_OF = {
-    "mailchimp": {"mailchimp_marketing", "requests", "urllib3", "certifi", "charset_normalizer", "six"},
+    "mailchimp": {"mailchimp_marketing", "requests", "urllib3", "certifi", "charset_normalizer", "idna", "six"},
     "sendgrid": {"sendgrid", "python_http_client"},
     "memory": set[str](),
 }
@@ -222,7 +225,7 @@ def test_sendgrids_webhook_loads_no_sdk(live: Callable[[str, str], Scene], sqlit
 def test_a_dispatch_round_loads_one_sdk(live: Callable[[str, str], Scene], sqlite_url: str, adapter: str) -> None:
     """One round with mails and news to tell: the SDK of the ESP that is on, no Flask, nothing of another ESP."""
     found = live(adapter, sqlite_url).dispatches()
-    assert found.packages == HOUSE | SDK_OF[adapter]
+    assert found.packages == HOUSE | TYPED | SDK_OF[adapter]
     assert of_esps(found) == {adapter}
     assert "smtplib" in found.modules, "mails were due"
     assert not found.modules & (NEVER | {"bridge.web.app"})
@@ -259,7 +262,7 @@ def test_the_worker_on_lambda_loads_no_flask(
 
 
 def test_the_pages_on_lambda_load_what_the_pages_do(live: Callable[[str, str], Scene], sqlite_url: str) -> None:
-    """The first request is a mail program's stop: Flask and the adapter for events, no SDK, nothing that sends."""
+    """Issue 7, point 6: the first request is a mail program's stop: Flask, no adapter, no SDK, nothing that sends."""
     from tests.lambda_emu import event_of
 
     scene = live("sendgrid", sqlite_url)
@@ -267,7 +270,8 @@ def test_the_pages_on_lambda_load_what_the_pages_do(live: Callable[[str, str], S
     event = event_of("POST", scene.stop, kind, b"List-Unsubscribe=One-Click")
     found = load(ON_LAMBDA.format(module="web", name="handler", event=event), scene.environment)
     assert found.packages == WEB | {"apig_wsgi"}
-    assert not found.modules & (NEVER | {"bridge.jobs.dispatch"})
+    assert not of_esps(found), "no news of any came yet"
+    assert not found.modules & (NEVER | {"bridge.jobs.dispatch", "bridge.access", "smtplib", "babel.dates"})
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -275,7 +279,7 @@ def test_postgresql_adds_its_driver_alone(live: Callable[[str, str], Scene], dat
     """The same roads on the other database."""
     scene = live("memory", database_url)
     assert scene.serves("GET", scene.stop).packages == WEB | DRIVER
-    assert scene.dispatches().packages == HOUSE | DRIVER
+    assert scene.dispatches().packages == HOUSE | TYPED | DRIVER
 
 
 def test_a_house_without_adapters_loads_none(environment: dict[str, str], sqlite_url: str) -> None:
@@ -285,7 +289,7 @@ def test_a_house_without_adapters_loads_none(environment: dict[str, str], sqlite
     found = load(
         f"{SERVE}send('GET', '/subscribe'); send('POST', '/subscribe', data={box!r}); send('GET', '/readyz')", bare
     )
-    assert found.packages == WEB
+    assert found.packages == WEB | TYPED
     assert not of_esps(found)
     assert not found.modules & NEVER
 

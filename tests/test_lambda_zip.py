@@ -103,6 +103,15 @@ def test_adapters_and_roads_are_found_by_entry_point(packed: zipfile.ZipFile, tm
     assert {"mailchimp", "sendgrid", "memory", "smtp", "smtps", "mandrill", "sandbox"} <= found.keys()
 
 
+def test_servers_of_ones_own_are_not_inside(packed: zipfile.ZipFile) -> None:
+    """What comes up on a machine: no function opens it, and neither it nor gunicorn is in the zip."""
+    assert not files(
+        packed, r"(bridge/handlers/(gunicorn|server)\..*|bridge/handlers/__pycache__/(gunicorn|server)\..*)"
+    )
+    assert not files(packed, r"gunicorn/.*")
+    assert files(packed, r"bridge/handlers/(web|worker)\.py")
+
+
 def test_only_locales_that_we_ship_are_inside(packed: zipfile.ZipFile) -> None:
     """Of a thousand, those of the languages with a catalogue."""
     shipped = {path.stem for path in (HERE / "bridge" / "translations").glob("*.mo")}

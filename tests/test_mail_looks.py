@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from bridge.bootstrap import texts_of
 from bridge.cli import main
@@ -25,7 +25,7 @@ from bridge.specimens import KINDS, Specimens
 from bridge.texts import TEMPLATES
 from bridge.vocabulary import Letter, MailKind
 from scripts.chromium import MISSING, find
-from tests.browser import _CONTRASTS, ARGUMENTS
+from tests.browser import _CONTRASTS
 from tests.conftest import POLICY
 
 BASE = "https://keuzes.dagwijzer.example"
@@ -168,7 +168,9 @@ _WRONG = """([scheme]) => [...document.querySelectorAll("iframe")].map(frame => 
 
 @pytest.mark.browser
 @pytest.mark.skipif(find() is None, reason=MISSING)
-def test_each_is_readable_by_day_and_night_on_any_screen(letters: dict[tuple[MailKind, str], Letter]) -> None:
+def test_each_is_readable_by_day_and_night_on_any_screen(
+    letters: dict[tuple[MailKind, str], Letter], browser: Browser
+) -> None:
     """A11Y-01, A11Y-02, issue 8.7: every kind in every language, light and dark, at 320 and 600 pixels: nothing wider
     than the screen, nothing cut off, every text at 4.5 to 1 and not tiny, one heading, its language told; and the
     browser asks nobody for anything."""
@@ -181,16 +183,13 @@ def test_each_is_readable_by_day_and_night_on_any_screen(letters: dict[tuple[Mai
     )
     style = "<style>:root, iframe { color-scheme: light dark; } iframe { border: 0; }</style>"
     asked: list[str] = []
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=find(), args=ARGUMENTS)
-        page = chromium.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.set_content(f"<!doctype html><title>mails</title>{style}{frames}")
-        found: dict[str, Any] = {}
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.evaluate(f"() => {{ window.CONTRASTS = {contrasts}; }}")
-            found[scheme] = page.evaluate(_WRONG, [scheme])
-        chromium.close()
+    page = browser.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_content(f"<!doctype html><title>mails</title>{style}{frames}")
+    found: dict[str, Any] = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate(f"() => {{ window.CONTRASTS = {contrasts}; }}")
+        found[scheme] = page.evaluate(_WRONG, [scheme])
     assert found == {"light": [], "dark": []}
     assert [url for url in asked if not url.startswith("about:")] == []

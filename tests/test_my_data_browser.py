@@ -12,7 +12,7 @@ import pytest
 
 from scripts.chromium import MISSING, find
 from tests.browser import NARROW, PHONE, Hand, Site, low_contrasts, overflow, small_targets
-from tests.test_browser import AN, browser, fresh_link, hand, joins, may, site  # noqa: F401  (three are fixtures)
+from tests.test_browser import AN, fresh_link, hand, joins, may, site  # noqa: F401  (two are fixtures)
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(find() is None, reason=MISSING)]
 

@@ -11,12 +11,15 @@ import pytest
 from msgspec import structs
 from sqlalchemy import update
 
-from bridge.bootstrap import BadSetting, read_settings
+from adapters.memory import SIGNATURE, sign
+from bridge.bootstrap import BadSetting, Bridge, read_settings
+from bridge.handlers.cold import Checked
 from bridge.mailer import stop_token
-from bridge.spool import Parked, from_message
+from bridge.spool import Parked, QueueSpool, from_message
 from bridge.store import StoreAway
 from bridge.tables import person_keys
-from bridge.vocabulary import EventType, Method, Status
+from bridge.vocabulary import EventType, Method, Status, rfc3339
+from bridge.web.app import create_app
 from tests.aws import Played, played
 from tests.conftest import House, Reader
 
@@ -121,10 +124,8 @@ def test_what_nobody_can_write_is_a_dead_letter_and_holds_up_nothing(
 ) -> None:
     """Neither her parked stop, whose key is broken, nor a message that is none."""
     name = f"aside-{abs(hash(request.node.name))}"
-    letters = aws.queue(f"{name}-letters")
-    arn = f"arn:aws:sqs:eu-central-1:123456789012:{name}-letters"
-    url = aws.queue(name, RedrivePolicy=json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "1000"}))
-    house = make_house(database_url, BRIDGE_SPOOL=f"sqs:{url}", **aws.environment)
+    letters, url = aws.queue(f"{name}-letters"), aws.queue(name)
+    house = make_house(database_url, BRIDGE_SPOOL=f"sqs:{url},{letters}", **aws.environment)
     an = Reader(house, "an@lezer.example").has_consented()
     link, person = an.link("/u/"), house.store.person(an.email)
     assert person is not None
@@ -140,6 +141,10 @@ def test_what_nobody_can_write_is_a_dead_letter_and_holds_up_nothing(
     assert line is not None
     assert house.bridge.acts.is_over(line)
     assert len(aws.held(letters)) == 1, "so too by the function that is handed them"
+    spool = house.bridge.spool
+    assert isinstance(spool, QueueSpool)
+    assert spool.park_again() == 1
+    assert (aws.held(letters), len(aws.held(url))) == ([], 1), "a person has mended it: it is tried again"
 
 
 def test_a_yes_that_came_later_is_not_overtaken_by_a_parked_no(parking: House, aws: Played, queue: str) -> None:
@@ -206,6 +211,28 @@ def test_a_large_call_of_a_platform_is_parked_in_messages_that_a_queue_takes(
     assert an.status() is Status.OBJECTED
 
 
+def test_news_is_parked_by_pages_that_never_heard_of_that_platform_before(
+    parking: House, aws: Played, queue: str
+) -> None:
+    """Issue 7, point 6: adapters wait for their first news; what `setup` kept for them was read while it could be."""
+    an = Reader(parking, "an@lezer.example").has_consented()
+    parking.bridge.kept.keep("memory", "MEMORY_WEBHOOK_SECRET", "", "kept-secret")
+    settings = {name: value for name, value in parking.environment.items() if name != "MEMORY_WEBHOOK_SECRET"}
+    pages = Checked(Bridge(read_settings(settings), clock=parking.clock), "", sends=False)
+    pages.check()
+    assert not {"adapters", "transport", "mailer"} & vars(pages.bridge).keys()
+    pages.bridge.database.closed = "for this test"
+    news = {"id": "1", "type": "complained", "email": an.email, "time": rfc3339(parking.clock()), "purpose": ""}
+    body = json.dumps([news]).encode()
+    client = create_app(pages.bridge).test_client()
+    assert client.post("/webhooks/memory", data=body, headers={SIGNATURE: sign("wrong", body)}).status_code == 503
+    assert client.post("/webhooks/memory", data=body, headers={SIGNATURE: sign("kept-secret", body)}).status_code == 204
+    pages.bridge.close()
+    (parked,) = aws.messages(queue)
+    assert replayed(parking, parked)
+    assert an.status() is Status.OBJECTED
+
+
 def test_one_that_nobody_can_write_is_told_apart(parking: House) -> None:
     """A person whose key is broken: the message is set aside in the end, and no other waits for it."""
     an = Reader(parking, "an@lezer.example").has_consented()
@@ -256,7 +283,9 @@ def test_a_message_that_parks_nothing_is_a_ring(told: object) -> None:
     assert from_message(told) is None
 
 
-@pytest.mark.parametrize("spool", ["sqs:", "file:///tmp/x", "sqs:work", "lambda:worker"])
+@pytest.mark.parametrize(
+    "spool", ["sqs:", "file:///tmp/x", "sqs:work", "lambda:worker", "sqs:https://q.example/1/q,work"]
+)
 def test_a_place_that_keeps_nothing_is_refused(environment: dict[str, str], spool: str) -> None:
     """The setting and its form."""
     with pytest.raises(BadSetting, match="BRIDGE_SPOOL must be sqs:URL of a queue"):

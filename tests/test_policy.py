@@ -8,8 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from email_validator import validate_email
+from hypothesis import given
+from hypothesis.strategies import from_regex
 
-from bridge.policy import COUNTRIES, STRICT, Policy, PolicyError, Span, is_third_country, load, parse_span, profile
+from bridge.policy import (
+    COUNTRIES,
+    STRICT,
+    Policy,
+    PolicyError,
+    Span,
+    checks,
+    is_third_country,
+    load,
+    parse_span,
+    profile,
+)
 from bridge.policy.ages import age_of
 from bridge.policy.personal import forbidden_label, forbidden_name
 from bridge.policy.reading import Reading
@@ -603,6 +617,12 @@ def test_re_permission_is_allowed_with_a_name_and_a_reason(write: Write) -> None
     assert (asking.home, asking.countries, asking.waves) == ("BE", {"BE"}, (250, 2500, 10000))
     assert load(write(starter())).limits(TODAY, []).asking is None
     assert load(write(starter(end=ASKING.replace("true", "false")))).limits(TODAY, []).asking is None
+
+
+@given(from_regex(checks.PLAIN, fullmatch=True))
+def test_a_plain_address_is_one_by_the_library_too(address: str) -> None:
+    """CAP-08: what is taken without the library, to start sooner, is what the library takes."""
+    assert validate_email(address, check_deliverability=False)
 
 
 def test_a_privacy_contact_stands_in_for_an_officer(write: Write) -> None:

@@ -232,8 +232,8 @@ def test_the_digits_of_the_mail_confirm_in_the_browser_that_sent_the_form(house:
 
 
 def test_guessing_is_hopeless(house: House, an: Reader, clock: Clock) -> None:
-    """CON-04, arithmetic: five wrong tries of a million for one request, three requests a month for one address: fifteen
-    in a million. Then the right digits do not work any more either, from wherever; the link does."""
+    """CON-04, arithmetic: five wrong tries of a million behind one form and five of its browser, three requests a month
+    for one address: thirty in a million. Then the right digits do not work any more either, from wherever; the link does."""
     place = dict(Fields(html(an.signs_up())).hidden)["place"]
     right = code_of(an)
     wrong = f"{(int(right.replace(' ', '')) + 1) % 1_000_000:06}"
@@ -258,6 +258,69 @@ def test_guessing_is_hopeless(house: House, an: Reader, clock: Clock) -> None:
     assert an.may().may
 
 
+def test_nobody_spends_anothers_tries(house: House, an: Reader, dirk: Reader) -> None:
+    """CON-04: people sign up one after the other at one computer. Wrong digits behind one's form are that form's; where
+    the page names no form they are the browser's, whose turn ends after five as well: ten guesses in all for a request,
+    and the page behind each form goes on working."""
+    eva = Reader(house, "eva@lezer.example")
+    pages = {reader.email: dict(Fields(html(reader.signs_up())).hidden)["place"] for reader in (an, dirk, eva)}
+    codes = {reader.email: code_of(reader) for reader in (an, dirk, eva)}
+    wrong = next(f"{n:06}" for n in range(9) if f"{n:06}" not in {code.replace(" ", "") for code in codes.values()})
+
+    def types(code: str, place: str = "") -> int:
+        return int(house.client.post("/subscribe/code", data={"code": code, "place": place}).status_code)
+
+    assert types(codes[an.email], pages[dirk.email]) == 400, "behind his form only his digits count"
+    assert [types(wrong, pages[dirk.email]) for _ in range(TRIES)] == [400] * TRIES
+    assert types(codes[dirk.email], pages[dirk.email]) == 400, "those are spent"
+    house.clock.forward(minutes=1)
+    assert types(codes[eva.email]) == 200, "nobody else's, also where no form is named"
+    assert [types(wrong) for _ in range(TRIES)] == [400] * TRIES
+    assert types(codes[an.email]) == 400
+    assert types(codes[an.email], pages[an.email]) == 200
+    assert (said_yes(an), said_yes(dirk), said_yes(eva)) == (True, False, True)
+    house.clock.forward(hours=72)
+    later = Reader(house, "later@lezer.example")
+    later.signs_up()
+    assert types(code_of(later)) == 200, "the browser's tries come back with time"
+
+
+@pytest.mark.parametrize("how", ["behind a form", "in a browser", "behind a link"])
+def test_a_network_guesses_no_more_at_once_than_one_by_one(
+    policy_folder: Path,
+    make_house: Callable[..., House],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """CON-04, CAP-10: wrong digits that come in at the same moment count each other, on both databases."""
+    file = policy_folder / "policy.toml"
+    told = '\n[sign_up]\nhold = "all"\nper_network_hour = 8\n'
+    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    house = make_house(database_url)
+    people = [Reader(house, f"a{number}@lezer.example") for number in range(8)]
+    places = [dict(Fields(html(reader.signs_up())).hidden)["place"] for reader in people]
+    links = [reader.link("/confirm/") for reader in people]
+    for _ in range(6):
+        assert bare(house).post("/subscribe/code", data={"code": "12"}).status_code == 400
+    together, looked = Barrier(8, timeout=0.2), answering.check_guesses
+
+    def slow(*what: Any) -> None:
+        looked(*what)
+        with suppress(BrokenBarrierError):
+            together.wait()
+
+    monkeypatch.setattr(answering, "check_guesses", slow)
+
+    def guess(number: int) -> int:
+        told = {"code": "12", "place": places[number] if how == "behind a form" else places[0][:22]}
+        path = links[number] if how == "behind a link" else "/subscribe/code"
+        return int(bare(house).post(path, data=told).status_code)
+
+    with ThreadPoolExecutor(8) as crowd:
+        assert Counter(crowd.map(guess, range(8))) == {400: 2, 429: 6}
+
+
 def test_a_code_that_does_not_work_says_nothing_of_whoever(house: House, an: Reader, dirk: Reader) -> None:
     """CAP-09: unknown, subscribed already, erased, stopped, too often: the same page, the same answer to any digits."""
     dirk.has_consented()
@@ -274,7 +337,7 @@ def test_a_code_that_does_not_work_says_nothing_of_whoever(house: House, an: Rea
         answer = client.post("/subscribe", data=told)
         answers.add(repr(seen(answer)))
         place = dict(Fields(html(answer)).hidden)["place"]
-        assert re.fullmatch(r"[\w-]{22}", place)
+        assert re.fullmatch(r"[\w-]{22}\.[\w-]{22}", place)
         house.dispatch()
         typed.add(repr(seen(client.post("/subscribe/code", data={"code": "12", "place": place, "language": "en"}))))
     assert (len(answers), len(typed)) == (1, 1)

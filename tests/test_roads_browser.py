@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from bridge.vocabulary import EventType
 from scripts.chromium import MISSING, find
-from tests.browser import ARGUMENTS, PHONE, Site, low_contrasts, overflow, serving, small_targets
+from tests.browser import PHONE, Site, low_contrasts, overflow, serving, small_targets
 from tests.conftest import House, Reader
 from tests.test_roads import code_of, everything_stored, holding, proof
 
@@ -17,15 +17,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(find() is None, reason=MIS
 
 #: What a filter does that opens a link to see what is behind it: it waits, scrolls, and presses whatever there is.
 SENDS_FORMS = "() => { for (const form of document.querySelectorAll('main form')) form.submit(); }"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One Chromium for this file."""
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=find(), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -50,8 +41,8 @@ def make_site(make_house: Callable[..., House], sqlite_url: str) -> Iterator[Cal
 class Window:
     """A browser of somebody's, with scripts and cookies, that hears every complaint."""
 
-    def __init__(self, chromium: Browser, *, scripts: bool = True) -> None:
-        self.context: BrowserContext = chromium.new_context(viewport=PHONE, locale="nl-BE", java_script_enabled=scripts)
+    def __init__(self, browser: Browser, *, scripts: bool = True) -> None:
+        self.context: BrowserContext = browser.new_context(viewport=PHONE, locale="nl-BE", java_script_enabled=scripts)
         self.context.set_default_timeout(10_000)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
@@ -68,12 +59,13 @@ class Window:
         site.house.clock.forward(seconds=2)
 
 
-def test_one_click_for_a_person(make_site: Callable[[], Site], chromium: Browser) -> None:
+@pytest.mark.complaints("status of 400")
+def test_one_click_for_a_person(make_site: Callable[[], Site], browser: Browser) -> None:
     """CON-05, A11Y-01: the link of the mail, opened where the form was sent: nothing else is pressed, and it is done.
     Without scripts the button stays. Read elsewhere, the digits are typed on the page that stayed open."""
     site = make_site()
     an, bram, carla = (Reader(site.house, f"{name}@lezer.example") for name in ("an", "bram", "carla"))
-    her, his, hers = Window(chromium), Window(chromium, scripts=False), Window(chromium)
+    her, his, hers = Window(browser), Window(browser, scripts=False), Window(browser)
     her.signs_up(site, an.email)
     (cookie,) = her.context.cookies()
     assert {cookie[key] for key in ("httpOnly", "secure")} == {True}
@@ -109,16 +101,16 @@ def test_one_click_for_a_person(make_site: Callable[[], Site], chromium: Browser
     assert [text for window in (her, his, hers) for text in window.complaints if "400" not in text] == []
 
 
-def test_nothing_for_a_scanner(make_site: Callable[[], Site], chromium: Browser, policy_folder: Path) -> None:
+def test_nothing_for_a_scanner(make_site: Callable[[], Site], browser: Browser, policy_folder: Path) -> None:
     """CON-05: a filter opens the link with all scripts running and waits: nothing changes. One that sends every form by
     script too is what no program can tell from a person: it says so in the proof, or waits for the digits."""
     holding(policy_folder, "all")
     site = make_site()
     an = Reader(site.house, "an@lezer.example")
-    Window(chromium).signs_up(site, an.email)
+    Window(browser).signs_up(site, an.email)
     link = site.mailed(an.email, "/confirm/")
     site.house.clock.forward(hours=1)
-    scanner = Window(chromium)
+    scanner = Window(browser)
     before = everything_stored(site.house)
     scanner.page.goto(link, wait_until="networkidle")
     scanner.page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
@@ -139,13 +131,13 @@ def test_nothing_for_a_scanner(make_site: Callable[[], Site], chromium: Browser,
 
 
 def test_a_browser_counts_before_it_sends_the_form(
-    make_site: Callable[[], Site], chromium: Browser, policy_folder: Path
+    make_site: Callable[[], Site], browser: Browser, policy_folder: Path
 ) -> None:
     """CAP-10: a script of our own, nobody else's; a person who fills in a form does not notice it."""
     policy = policy_folder / "policy.toml"
     policy.write_text(policy.read_text(encoding="utf-8") + "\n[sign_up]\nproof_of_work = true\n", encoding="utf-8")
     site = make_site()
-    her = Window(chromium)
+    her = Window(browser)
     her.page.goto(f"{site.url}/subscribe")
     her.page.wait_for_function("() => document.querySelector('input[name=work]').value", timeout=60_000)
     work = her.page.locator("input[name=work]").input_value()

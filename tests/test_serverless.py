@@ -164,8 +164,11 @@ def test_the_access_log_holds_no_path_query_or_address(template: Template) -> No
     assert not {name for name in told if re.search("path|query|sourceIp|userAgent|identity|protocol|route", name)}
 
 
-def test_a_message_that_cannot_be_handled_is_kept_and_one_is_told(template: Template) -> None:
-    """Partial batch failures, a dead-letter queue, and time enough before a message is given out again."""
+def test_a_message_that_cannot_be_handled_is_tried_again(template: Template) -> None:
+    """Partial batch failures, and time enough before a message is given out again.
+
+    WDR-10: SQS gives up none by counting its tries, 1,000 at most: a database that is away a day is more. Parked stops are
+    kept as long as SQS can; a ring need not be, and none of them raises the alarm of lost stops."""
     functions = of(template, "AWS::Lambda::Function")
     mappings = of(template, "AWS::Lambda::EventSourceMapping").values()
     queues = of(template, "AWS::SQS::Queue")
@@ -173,12 +176,18 @@ def test_a_message_that_cannot_be_handled_is_kept_and_one_is_told(template: Temp
     for one in mappings:
         assert one["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         queue = queues[one["EventSourceArn"]["Fn::GetAtt"][0]]
-        assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+        assert "RedrivePolicy" not in queue
         name = re.search(r"\w+LambdaFunction", json.dumps(one["FunctionName"]))
         assert name
         function = functions[name[0]]
         assert queue["VisibilityTimeout"] >= 3 * function["Timeout"]
         assert one["ScalingConfig"]["MaximumConcurrency"] < function["ReservedConcurrentExecutions"]
+    most = 14 * 24 * 3600
+    assert [queues[name]["MessageRetentionPeriod"] for name in ("Parked", "DeadLetters")] == [most, most]
+    assert queues["Rings"]["MessageRetentionPeriod"] > queues["Rings"]["VisibilityTimeout"]
+    for one in functions.values():
+        spool = one["Environment"]["Variables"]["BRIDGE_SPOOL"]["Fn::Sub"]
+        assert spool == "sqs:${Parked},${DeadLetters}", "where those go that nobody can write"
 
 
 def test_alarms_watch_what_must_not_wait(template: Template) -> None:
@@ -196,7 +205,8 @@ def test_alarms_watch_what_must_not_wait(template: Template) -> None:
 def test_parked_stops_are_counted_by_their_number(template: Template) -> None:
     """The age of the oldest message, as SQS tells it, leaves out messages that were given out three times: tried again
     each minute, a parked stop would never be five minutes old."""
-    alarm = of(template, "AWS::CloudWatch::Alarm")["ParkedAlarm"]
+    alarms = of(template, "AWS::CloudWatch::Alarm")
+    alarm, long = alarms["ParkedAlarm"], alarms["ParkedLongAlarm"]
     asked = {one["Id"]: one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one}
     assert {metric["MetricName"] for metric in asked.values()} == {
         "ApproximateNumberOfMessagesVisible",
@@ -209,6 +219,8 @@ def test_parked_stops_are_counted_by_their_number(template: Template) -> None:
     (said,) = [one for one in alarm["Metrics"] if one["ReturnData"]]
     assert all(name in said["Expression"] for name in asked)
     assert (alarm["EvaluationPeriods"], alarm["Threshold"]) == (5, 0)
+    hours = {one["MetricStat"]["Period"] * long["EvaluationPeriods"] for one in long["Metrics"] if "MetricStat" in one}
+    assert hours == {24 * 3600}, "one more while there are days left: after 14 a stop is lost"
 
 
 def test_each_log_level_of_aws_is_one_of_ours(project: Path) -> None:
@@ -224,11 +236,11 @@ def test_a_function_may_do_what_it_does_and_no_more(template: Template) -> None:
         "WebRole": {"logs", "secretsmanager:GetSecretValue", "sqs:SendMessage"},
         "WorkerRole": {
             *("logs", "secretsmanager:GetSecretValue", "sqs:SendMessage"),
-            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
+            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
         },
         "TimetableRole": {
             *("logs", "secretsmanager:GetSecretValue", "sqs:SendMessage"),
-            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
+            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
         },
     }
     roles = of(template, "AWS::IAM::Role")
@@ -262,6 +274,24 @@ def test_switches_do_what_they_say(project: Path) -> None:
     )
     assert not any("ReservedConcurrentExecutions" in one for one in functions.values())
     assert all(one["Architectures"] == ["x86_64"] for one in functions.values())
+
+
+def test_readme_names_every_switch_and_none_that_is_not_there() -> None:
+    """Somebody who has never seen it can deploy from README alone; osls itself knows each command that it says to type."""
+    (told,) = re.findall(
+        r"^## On AWS\n(.*?)(?=^## )", (HERE / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    (block,) = re.findall(
+        r"^  default:\n(.*?)\n\n", (HERE / "serverless.yml").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    switches = {"secret", "provisioned", *re.findall(r"^    (\w+):", block, re.MULTILINE)}
+    assert set(re.findall(r'--param="(\w+)=', told)) <= switches
+    assert not {name for name in switches if not re.search(rf"[`\"]{name}\b", told)}
+    if OSLS.exists():
+        known = subprocess.run([str(OSLS), "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+        said = set(re.findall(r"npx\s+osls\s+(\w+(?: list)?)", told))
+        assert {"deploy", "invoke", "logs", "remove", "rollback", "deploy list"} <= said
+        assert not {name for name in said if not re.search(rf"^{name}  ", known, re.MULTILINE)}
 
 
 def test_no_index_is_named_where_packages_come_from() -> None:

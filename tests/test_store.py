@@ -1036,7 +1036,7 @@ def test_the_end_of_a_pause_is_told_when_it_comes(house: House, queue: WorkQueue
     house.store.record([by_reader(house, person(house, email), EventType.PAUSED, "", until=until)])
     queue.finish_pushes([(push, DONE) for push in claim(queue)])
     assert due(house, email).due == until
-    assert queue.next_due() is not None
+    assert queue.next_due(["memory"]) is not None
     house.clock.now = until - timedelta(seconds=1)
     assert claim(queue) == []
     house.clock.forward(seconds=1)

@@ -186,7 +186,7 @@ def classes(house: House) -> dict[str, str]:
     }
 
 
-_RANDOM = re.compile(r'(?<=__Host-sign-up=)[\w-]{22}(?=;)|(?<=name="place" value=")[\w-]{22}(?=")')
+_RANDOM = re.compile(r'(?<=__Host-sign-up=)[\w-]{22}(?=;)|(?<=name="place" value=")[\w.-]{45}(?=")')
 
 
 def seen(response: Any) -> tuple[int, str, list[tuple[str, str]]]:

@@ -6,18 +6,17 @@ Issue 8, point 9: at most 30 KB all in, one request and one stylesheet (and the 
 import gzip
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, sync_playwright
+from playwright.sync_api import Browser, CDPSession
 
 from bridge.texts import TEMPLATES
 from scripts.chromium import MISSING, find
-from tests.browser import ARGUMENTS, PHONE
+from tests.browser import PHONE
 from tests.conftest import House
-from tests.gallery import LANGUAGES, PAGES, Sheet, hung
+from tests.gallery import LANGUAGES, PAGES, Sheet
 
 pytestmark = [
     pytest.mark.browser,
@@ -69,22 +68,6 @@ class Weight:
             return
         self.bytes[kind] = self.bytes.get(kind, 0) + int(told["encodedDataLength"])
         self.ended = told["timestamp"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for this file."""
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=find(), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def gallery() -> Iterator[str]:
-    """Where every page hangs."""
-    with hung() as url:
-        yield url
 
 
 def opened(browser: Browser, *urls: str, slow: bool = False) -> list[Weight]:

@@ -34,8 +34,8 @@ __all__ = [
 
 JSON, CSV, HTML, RECEIPTS = "my-data.json", "my-data.csv", "my-data.html", "my-data-receipts.json"
 
-#: Every file there may be.
-NAMES = (JSON, CSV, HTML, RECEIPTS)
+#: Every file there may be, by what its reader asks for.
+NAMES = {"json": JSON, "csv": CSV, "html": HTML, "receipts": RECEIPTS}
 
 
 def files(bridge: Bridge, person: Person, language: str) -> dict[str, bytes]:

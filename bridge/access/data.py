@@ -1,5 +1,6 @@
 """Everything of one person as plain data, for programs (GDPR 15, 20)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from bridge.access.requests import as_rows
 from bridge.bootstrap import Bridge
 from bridge.decide import standing
 from bridge.policy import Policy
-from bridge.store.holding import Waiting
+from bridge.store.holding import Open, Waiting
 from bridge.store.looks import Copy
 from bridge.vocabulary import PREFERENCES, MailKind, masked_email, rfc3339
 
@@ -50,7 +51,11 @@ def as_data(bridge: Bridge, found: Collected, language: str) -> dict[str, Any]:
                 "wrong digits": one.wrong,
                 "press held": rfc3339(one.held) if one.held else None,
             }
-            for one in (found.held.questions if found.held else ())
+            for one in _noted(found)
+            if one.waits
+        ],
+        "forms for what you receive already": [
+            {"sent": rfc3339(one.asked), "wrong digits": one.wrong} for one in _noted(found) if not one.waits
         ],
         "breaches": [
             dict(zip(("number", "told"), one, strict=True)) for one in (found.held.breaches if found.held else ())
@@ -149,6 +154,10 @@ def rights(bridge: Bridge) -> dict[str, str]:
         "by letter": f"{bridge.policy.controller.name}, {bridge.policy.controller.address}",
         "complain": "the data protection authority of the country where you live or work (GDPR, article 77)",
     }
+
+
+def _noted(found: Collected) -> Sequence[Open]:
+    return found.held.questions if found.held else ()
 
 
 def _moving(found: Collected) -> dict[str, str] | None:

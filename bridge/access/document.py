@@ -258,6 +258,9 @@ class _Speaker:
             yield self._say("A mail that has not left yet: %(kind)s, %(when)s", kind=kind, when=self._moment(mail.made))
         for question in held.questions if held else ():
             asked = self._moment(question.asked)
+            if not question.waits:
+                yield self._say("A form asked on %(when)s for what you receive already, so nothing waits.", when=asked)
+                continue
             yield self._say("A question that waits for an answer, asked on %(when)s", when=asked)
             if question.held:
                 held_on = self._moment(question.held)

@@ -1,11 +1,8 @@
 """How a server comes up that must not wait for its database: on AWS Lambda once, while it is being made ready."""
 
-import gc
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from bridge.bootstrap import Bridge, read_settings
 from bridge.logs import quiet
@@ -14,23 +11,12 @@ from bridge.store import OldSchema, StoreAway
 log = logging.getLogger("bridge.handlers")
 
 
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Whatever is made now stays for good: the garbage collector need not look at it, now or later."""
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
-
-
 class Checked:
     """A bridge that is checked before its first use; again at the next while the database is away."""
 
-    def __init__(self, bridge: Bridge, fix: str) -> None:
-        """`fix` is what to do about an old schema."""
-        self.bridge, self._fix = bridge, fix
+    def __init__(self, bridge: Bridge, fix: str, *, sends: bool = True) -> None:
+        """`fix` is what to do about an old schema; what only `sends` needs is not loaded for pages alone."""
+        self.bridge, self._fix, self._sends = bridge, fix, sends
         self._checked = False
         self._one = threading.Lock()
 
@@ -48,7 +34,7 @@ class Checked:
         database = self.bridge.database
         try:
             with database.inspected():
-                self.bridge.ready()
+                self.bridge.ready() if self._sends else self.bridge.ready_to_answer()
         except OldSchema as error:
             log.error("nothing is read or written: %s (%s)", error, self._fix)
             database.closed = "its schema is another one"
@@ -63,10 +49,9 @@ class Checked:
 class Cold(Checked):
     """A function's, with so many connections."""
 
-    def __init__(self, connections: int = 1) -> None:
-        super().__init__(
-            Bridge(read_settings(os.environ), connections=connections), "on AWS: npx osls invoke -f migrate"
-        )
+    def __init__(self, connections: int = 1, *, sends: bool = True) -> None:
+        house = Bridge(read_settings(os.environ), connections=connections)
+        super().__init__(house, "on AWS: npx osls invoke -f migrate", sends=sends)
         logging.getLogger().setLevel(self.bridge.settings.log_level)
         quiet()
         if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from bridge.handlers.cold import Cold, no_collection
+from bridge.handlers.frozen import no_collection
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -23,9 +23,10 @@ def _handler() -> Handler:
     with no_collection():
         from apig_wsgi import make_lambda_handler
 
+        from bridge.handlers.cold import Cold
         from bridge.web.app import create_app
 
-        cold = Cold()
+        cold = Cold(sends=False)
         cold.check()
         answer = make_lambda_handler(create_app(cold.bridge), binary_support=True)
 

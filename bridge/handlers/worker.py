@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from bridge.bootstrap import BadSetting, Bridge
 from bridge.doorbell import heard
-from bridge.handlers.cold import Cold, no_collection
+from bridge.handlers.cold import Cold
 from bridge.handlers.figures import tell
+from bridge.handlers.frozen import no_collection
 from bridge.jobs.dispatch import Dispatcher
-from bridge.spool import from_message
+from bridge.spool import QueueSpool, from_message
 
 log = logging.getLogger("bridge.handlers")
 
@@ -125,6 +126,8 @@ def _house(connections: int) -> _House:
 
 def _worker(event: Event, context: Any) -> dict[str, Any]:
     """Answer rings, and write stops that were parked: messages of a queue, of which those that fail are named."""
+    if event.get("aside") == "again":
+        return {"parked": _park_again()}
     if "Records" not in event:
         _answer(heard(event.get("ring")), context)
         return {}
@@ -142,6 +145,12 @@ def _is_answered(record: Event, context: Any) -> bool:
         log.error("a message: %s, tried again later", _why(error))
         return False
     return True
+
+
+def _park_again() -> int:
+    """What was set aside is tried once more, when a person has mended what was wrong (README, On AWS)."""
+    spool = _house(_CONNECTIONS["worker"]).do(lambda dispatcher: dispatcher.bridge.spool)
+    return spool.park_again() if isinstance(spool, QueueSpool) else 0
 
 
 def _answer(rows: Sequence[str | int], context: Any) -> None:

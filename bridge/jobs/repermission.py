@@ -25,6 +25,8 @@ class Asker:
 
     def look(self) -> int:
         """Let go of people whose time is over, and ask the next; how many pieces of work that was."""
+        if not self.book.has_work():
+            return 0
         done = self.bridge.store.end_questions()
         for campaign in self.book.in_state(State.RUNNING, State.PAUSED, State.ASKED):
             waves = self.book.waves(campaign.id)

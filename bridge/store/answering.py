@@ -31,8 +31,12 @@ _FIND = Sql(
     "WHERE subject = ? AND kind = ? AND request = ?"
 )
 _AT = Sql(
-    "SELECT s.id, q.request FROM open_questions q JOIN subjects s ON s.number = q.subject "
-    "WHERE q.place = ? AND q.kind = ? ORDER BY q.asked DESC, q.subject, q.request LIMIT 10"
+    "SELECT s.id, q.kind, q.request FROM open_questions q JOIN subjects s ON s.number = q.subject "
+    "WHERE q.place = ? ORDER BY q.asked DESC, q.subject, q.kind, q.request LIMIT 10"
+)
+_OF_FORM = Sql(
+    "SELECT s.id, q.kind, q.request FROM open_questions q JOIN subjects s ON s.number = q.subject "
+    "WHERE q.place = ? AND q.request = ? ORDER BY q.subject, q.kind"
 )
 _WRONG = Sql("UPDATE open_questions SET tries = tries + 1 WHERE subject = ? AND kind = ? AND request = ?")
 _HOLD = Sql("UPDATE open_questions SET held = ?, doubt = ? WHERE subject = ? AND kind = ? AND request = ?")
@@ -43,6 +47,10 @@ _TAKE_TURNS = Sql("SELECT pg_advisory_xact_lock(?)")
 
 #: Questions that are noted here, each of which one press answers with yes.
 NOTED = frozenset({MailKind.CONFIRM, MailKind.GUARDIAN, MailKind.OF_AGE, MailKind.REPERMISSION})
+
+#: What a form is noted as: a question; or, where she gets all of it already, one that asks her nothing. That is noted
+#: too, so that digits are the same work for every address (CAP-09).
+FORMS = frozenset({MailKind.CONFIRM, MailKind.SUBSCRIBED})
 
 #: Answers of a plan that was not carried out: the code is asked for, or it was not right.
 HELD, WRONG = "held", "wrong"
@@ -60,6 +68,7 @@ class Press(NamedTuple):
     question; None where none were typed."""
 
     place: str = ""  # of the browser's cookie
+    form: str = ""  # the request of the form that the digits were typed behind; empty = not known
     is_code: Callable[[str, Asked], bool] | None = None
     hold: Hold = Hold.NEVER
     network: str = ""
@@ -112,9 +121,11 @@ def find(db: Hand | Connection, number: int, asked: Asked) -> Question | None:
     return None
 
 
-def asked_at(db: Hand | Connection, place: str) -> list[tuple[str, str]]:
-    """Who signed up from a browser with this place lately and has not confirmed: ids and requests, the newest first."""
-    return [(subject, request) for subject, request in _AT.rows(db, (place, MailKind.CONFIRM.value))]
+def asked_at(db: Hand | Connection, place: str, form: str) -> list[tuple[str, Asked]]:
+    """Who signed up from a browser with this place lately and has not confirmed: ids and questions, the newest first.
+    With `form` only by that one."""
+    found = _OF_FORM.rows(db, (place, form)) if form else _AT.rows(db, (place,))
+    return [(subject, Asked(MailKind(kind), request)) for subject, kind, request in found if kind in FORMS]
 
 
 def way_of(batch: Batch, number: int, asked: Asked, question: Question | None, press: Press) -> Way | str:
@@ -144,18 +155,44 @@ def is_right(question: Question, subject: str, asked: Asked, is_code: Callable[[
     return question.sent is not None and question.tries < TRIES and is_code(subject, asked)
 
 
+def take_turns(batch: Batch, press: Press) -> None:
+    """Let codes that are typed at the same moment, in one network or browser, count each other. Before anybody is
+    locked: whoever has a turn waits for people, and nobody the other way about."""
+    if press.is_code is not None and batch.db.dialect == "postgresql":
+        buckets = [_network(batch, press), *([_browser(batch, press)] if press.place else [])]
+        for bucket in sorted(buckets):
+            _TAKE_TURNS.rows(batch.db, (int.from_bytes(bucket[:8], "big", signed=True),))
+
+
 def check_guesses(batch: Batch, press: Press) -> None:
     """`TooMany` where a network typed too many wrong codes: not even a right one is looked at then."""
-    bucket = batch.vault.bucket("code network", press.network)
-    ((times,),) = _RECENT.rows(batch.db, (bucket, micros(batch.now - timedelta(hours=1))))
+    ((times,),) = _RECENT.rows(batch.db, (_network(batch, press), micros(batch.now - timedelta(hours=1))))
     if times >= press.most_wrong:
         raise TooMany(3600)
 
 
+def may_guess(batch: Batch, press: Press) -> bool:
+    """Whether digits that name no form may be looked at. Wrong ones count for their browser then, and spend nobody's
+    tries: several people may sign up in one."""
+    ((times,),) = _RECENT.rows(batch.db, (_browser(batch, press), micros(batch.now - batch.limits.pending_ttl)))
+    return bool(press.form) or times < TRIES
+
+
 def count_wrong(batch: Batch, press: Press, guessed: Sequence[tuple[int, Asked]]) -> None:
-    """A wrong code counts for its network, and for every question that it may have been meant for."""
-    _COUNT.run(batch.db, (batch.vault.bucket("code network", press.network), micros(batch.now)))
+    """A wrong code counts for its network, and for the question that it was meant for: where that is not known, for
+    the browser."""
+    of_browser = press.place and not press.form and not guessed
+    buckets = [_network(batch, press), *([_browser(batch, press)] if of_browser else [])]
+    _COUNT.many(batch.db, [(bucket, micros(batch.now)) for bucket in buckets])
     _WRONG.many(batch.db, [(number, asked.kind.value, asked.request) for number, asked in guessed])
+
+
+def _network(batch: Batch, press: Press) -> bytes:
+    return batch.vault.bucket("code network", press.network)
+
+
+def _browser(batch: Batch, press: Press) -> bytes:
+    return batch.vault.bucket("code browser", press.place)
 
 
 def done(batch: Batch, number: int, asked: Asked) -> None:

@@ -46,6 +46,11 @@ _GO_ON = Sql("UPDATE campaigns SET done = ?, wave = ? WHERE id = ?")
 _ALONE = Sql("SELECT pg_advisory_xact_lock(72051209)")
 _BUSY = Sql("SELECT purpose FROM campaigns WHERE state IN ('running', 'paused') AND id <> ?")
 _START = Sql("UPDATE campaigns SET state = 'running', started = ? WHERE id = ? AND state = 'planned'")
+#: Whether a campaign is under way, or anybody's time to answer is over.
+_ANY = Sql(
+    "SELECT EXISTS (SELECT 1 FROM campaigns WHERE state IN ('running', 'paused', 'asked')) "
+    "OR EXISTS (SELECT 1 FROM asked WHERE due <= ? AND due IS NOT NULL AND subject IS NOT NULL)"
+)
 _SENT = Sql(
     "UPDATE asked SET sent = ?, due = ? + 86400000000 * "
     "COALESCE((SELECT answer_days FROM campaigns c WHERE c.id = asked.campaign), 60) WHERE mail = ?"
@@ -150,6 +155,12 @@ class Campaigns:
     def find(self, id_: str) -> Campaign | None:
         """One campaign."""
         return next(iter(self._found(select(campaigns).where(campaigns.c.id == id_))), None)
+
+    def has_work(self) -> bool:
+        """Whether there may be anything to go on with or to end; asked without a lock, for mostly there is not."""
+        with self._database.looking() as db:
+            ((any_,),) = _ANY.rows(db, (micros(self._clock()),))
+        return bool(any_)
 
     def in_state(self, *states: State) -> list[Campaign]:
         """Those that stand so, the newest first."""

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.store.errors import StoreAway, StoreBroken, StoreBusy
 from bridge.store.group import Group
+from bridge.store.rest import Rest
 from bridge.store.sql import Hand
 from bridge.store.turns import Turns
 
@@ -32,7 +33,13 @@ _SHORT_WAIT = 0.25
 
 #: When a machine is gone without a word, a click waits for it so long: in ms until what was sent is taken, in seconds
 #: until its silence is asked about, and then again, so often.
-_LINE = {"tcp_user_timeout": 5000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+_LINE = {
+    "connect_timeout": 3,  # seconds
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 
 _LOCKED = "55P03"  # PostgreSQL waited for `lock_timeout`
 _READ_ONLY = "25006"  # PostgreSQL on a standby, or while it changes places with one
@@ -45,6 +52,7 @@ class Database:
         """`connections` is the most that PostgreSQL is asked for; 0 = as many as a server with threads needs."""
         address = make_url(url)
         self.dialect = address.get_backend_name()
+        self.rest = Rest()
         if self.dialect == "sqlite":
             self.engine = _sqlite(url, busy_seconds)
         elif self.dialect == "postgresql":
@@ -57,10 +65,10 @@ class Database:
                 pool_timeout=busy_seconds,
                 connect_args={
                     **{name: value for name, value in _LINE.items() if name not in address.query},
-                    "connect_timeout": max(2, int(busy_seconds)),
                     "options": "-c lock_timeout=10s -c timezone=UTC",
                 },
             )
+            event.listen(self.engine, "do_connect", self._connect)
         else:
             raise ValueError(
                 f"BRIDGE_DATABASE_URL: {self.dialect} is not supported; use sqlite:/// or postgresql+psycopg://"
@@ -88,6 +96,19 @@ class Database:
     def _refuse(self) -> None:
         if self.closed and self._looks != threading.get_ident():
             raise StoreAway(self.closed)
+
+    def _connect(self, dialect: Any, _record: object, values: Any, names: Any) -> Any:
+        """Connect as SQLAlchemy would; where nothing answers, nobody else waits for that for a while."""
+        if self.rest.refuses():
+            raise StoreAway("the database does not answer")
+        begun = self.rest.clock()
+        try:
+            made = dialect.connect(*values, **names)
+        except self._driver.Error:
+            self.rest.failed(begun)
+            raise
+        self.rest.answered()
+        return made
 
     def write(self, work: Callable[[Hand], T]) -> T:
         """Carry out one short piece of work and commit it before this returns: all of it or nothing.

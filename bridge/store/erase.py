@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.forgetting import note_answers
 from bridge.store.funnel import forget
 from bridge.store.sql import Sql
+from bridge.store.upserts import insert_into
 from bridge.tables import (
     asked,
     breach_told,
@@ -54,9 +54,9 @@ def erase(db: Connection, numbers: Sequence[int], now: datetime) -> None:
     blank = {column.name: None for column in events.c if column.name not in ("id", "digest")}
     db.execute(update(events).where(events.c.subject.in_(numbers)).values(**blank))
     db.execute(delete(subjects).where(subjects.c.number.in_(numbers)))
-    kind = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
     journal = [{"hash": trace(subject), "time": now} for subject in ids]
-    db.execute(kind(erasures).values(journal).on_conflict_do_nothing())  # known already where a backup is restored
+    known = insert_into(erasures, db.dialect.name).values(journal).on_conflict_do_nothing()
+    db.execute(known)  # known already where a backup is restored
 
 
 def trace(subject: str) -> bytes:

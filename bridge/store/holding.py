@@ -19,7 +19,7 @@ from bridge.store.looks import Copy, copies
 from bridge.store.rows import Opened, Rows
 from bridge.tables import breach_told, former, open_questions, outbox, pushes, throttle, unproven
 from bridge.vault import unseal
-from bridge.vocabulary import normal_email
+from bridge.vocabulary import MailKind, normal_email
 
 #: Kinds of requests that limits count by address (CAP-10).
 COUNTED = ("sign-up", "preferences", "link", "move", "guardian")
@@ -56,13 +56,18 @@ class Waiting(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A question that waits for a yes."""
+    """A question that waits for a yes; or a form that asked for what she had said yes to before, which asks nothing."""
 
     kind: str
     asked: datetime
     sent: datetime | None  # when its mail left
     wrong: int  # codes that were typed
     held: datetime | None  # when a press was held that may not have been hers
+
+    @property
+    def waits(self) -> bool:
+        """Whether her answer would change anything."""
+        return self.kind != MailKind.SUBSCRIBED
 
 
 class Holding(NamedTuple):

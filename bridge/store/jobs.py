@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.engine import Database
+from bridge.store.upserts import insert_into
 from bridge.store.values import Job
 from bridge.store.waiting import LEASE, NOW, at, back_off, free, held
 from bridge.tables import connections, esp_jobs
@@ -171,9 +171,8 @@ class Connections:
                     continue
                 if len(taken) >= room:
                     return None
-                make = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
                 row = {"adapter": adapter, "slot": slot, "lease": lease, "until": now + LEASE}
-                query = make(connections).values(row)
+                query = insert_into(connections, db.dialect.name).values(row)
                 taking = query.on_conflict_do_update(
                     index_elements=["adapter", "slot"],
                     set_={"lease": query.excluded.lease, "until": query.excluded.until},

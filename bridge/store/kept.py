@@ -1,13 +1,18 @@
 """Secrets that platforms told `setup`, each once and never again: kept sealed under a vault root (decision 28)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bridge.store.engine import Database
+from bridge.store.sql import Sql
 from bridge.tables import esp_secrets as kept
 from bridge.vault import Vault
+
+_KEPT = Sql(
+    "SELECT adapter, setting, place, kid, sealed FROM esp_secrets WHERE adapter IN ({}) ORDER BY since DESC, place"
+)
 
 
 class KeptSecrets:
@@ -18,14 +23,22 @@ class KeptSecrets:
 
     def of(self, adapter: str) -> Mapping[str, str]:
         """What is kept for an adapter, by setting; several places' values with commas, the newest first."""
-        query = select(kept).where(kept.c.adapter == adapter).order_by(kept.c.since.desc(), kept.c.place)
+        return self.of_each([adapter])[adapter]
+
+    def of_each(self, adapters: Sequence[str]) -> dict[str, Mapping[str, str]]:
+        """The same for several, read together; nothing is asked where there are none."""
+        if not adapters:
+            return {}
         with self.database.reading() as db:
-            rows = list(db.execute(query))
-        found: dict[str, list[str]] = {}
-        for row in rows:
-            value = self.vault.open_text(_about(row.adapter, row.setting, row.place), row.kid, row.sealed)
-            found.setdefault(row.setting, []).append(value)
-        return {setting: ",".join(dict.fromkeys(values)) for setting, values in found.items()}
+            rows = _KEPT.rows(db, adapters, len(adapters))
+        found: dict[str, dict[str, list[str]]] = {adapter: {} for adapter in adapters}
+        for adapter, setting, place, kid, sealed in rows:
+            value = self.vault.open_text(_about(adapter, setting, place), kid, sealed)
+            found[adapter].setdefault(setting, []).append(value)
+        return {
+            adapter: {setting: ",".join(dict.fromkeys(values)) for setting, values in settings.items()}
+            for adapter, settings in found.items()
+        }
 
     def keep(self, adapter: str, setting: str, place: str, value: str) -> None:
         """Keep a secret; the one before it of that place is forgotten. Empty = there is none any more."""

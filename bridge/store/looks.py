@@ -6,16 +6,17 @@ is in no backup.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
 
 from bridge.store.engine import Database
 from bridge.store.rows import Opened, Rows
+from bridge.store.upserts import insert_into
 from bridge.store.values import Person
-from bridge.store.waiting import LEASE, back_off, free
+from bridge.store.waiting import LEASE, NOW, PATIENCE, at, back_off, free
 from bridge.tables import looks, subjects
 from bridge.vault import new_id, seal, unseal
 
@@ -64,13 +65,12 @@ class LookBook:
         if not adapters:
             return
         now = self._clock()
-        make = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
         with self._database.writing() as db:
             here = select(subjects.c.number).where(subjects.c.id == person.id).with_for_update()
             if db.scalar(here) is None:  # erased at this moment
                 return
             rows = [{"subject": person.number, "adapter": name, "asked": now, "due": now} for name in sorted(adapters)]
-            new = make(looks).values(rows)
+            new = insert_into(looks, self._database.dialect).values(rows)
             again = {"asked": now, "due": now, "attempts": 0, "leased": None, "lease": None}
             late = looks.c.asked <= now - _SOON
             db.execute(
@@ -80,15 +80,15 @@ class LookBook:
     def has_due(self, adapter: str) -> bool:
         """Whether anybody waits; asked without a lock."""
         with self._database.reading() as db:
-            return db.execute(_due(adapter, self._clock()).limit(1)).first() is not None
+            return db.execute(_due(), at(self._clock(), adapter=adapter, most=1)).first() is not None
 
     def claim(self, adapter: str, most: int) -> list[Look]:
         """Whom this platform is to be asked about, leased to the caller."""
         lease = new_id()
         with self._database.writing() as db:
             now = self._clock()
-            due = _due(adapter, now).order_by(looks.c.due).limit(most)
-            rows = db.execute(due.with_for_update(skip_locked=True)).all()
+            due = _due().with_for_update(skip_locked=True)
+            rows = db.execute(due, at(now, adapter=adapter, most=most)).all()
             if not rows:
                 return []
             mine = and_(looks.c.adapter == adapter, looks.c.subject.in_([row.subject for row in rows]))
@@ -135,9 +135,12 @@ def copies(db: Connection, opened: Opened, now: datetime) -> list[Copy]:
     return found
 
 
-def _due(adapter: str, now: datetime) -> Any:
-    late = or_(looks.c.due <= now, looks.c.due > now + KEPT)  # after a clock that was set back
-    return select(looks).where(looks.c.adapter == adapter, late, free(looks.c.leased, now))
+@cache
+def _due() -> Any:
+    # None waits so long: one that does was asked for before the clock was set back.
+    late = or_(looks.c.due <= NOW, looks.c.due > PATIENCE)
+    mine = (looks.c.adapter == bindparam("adapter"), late, free(looks.c.leased))
+    return select(looks).where(*mine).order_by(looks.c.due).limit(bindparam("most"))
 
 
 def _mine(look: Look) -> Any:

@@ -20,13 +20,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.decide import paused_until
 from bridge.store import journeys
 from bridge.store.engine import Database
 from bridge.store.finishing import after, write
 from bridge.store.rows import Opened, Rows, with_stops
+from bridge.store.upserts import insert_into
 from bridge.store.values import Push
 from bridge.store.waiting import LEASE, NOW, PATIENCE, UNSURE, at, free, held, is_held
 from bridge.tables import events, pushes, retired, stop_clocks, subjects
@@ -170,7 +170,6 @@ class PushQueue:
     def promise(self, adapter: str, numbers: Sequence[int]) -> None:
         """Have this ESP told of these people, whatever it was told before; whoever is being told is left alone."""
         now = self.clock()
-        make = postgresql.insert if self.database.dialect == "postgresql" else sqlite.insert
         for part in _sliced(sorted(numbers)):
             locked = select(subjects.c.number).where(subjects.c.number.in_(part)).order_by(subjects.c.number)
             last = select(events.c.subject, func.max(events.c.number)).group_by(events.c.subject)
@@ -182,7 +181,7 @@ class PushQueue:
                 ]
                 if not rows:
                     continue
-                new = make(pushes).values(rows)
+                new = insert_into(pushes, self.database.dialect).values(rows)
                 changes = {"due": now, "told": None, "attempts": 0, "reason": None}
                 calm = and_(pushes.c.job.is_(None), free(pushes.c.leased, now))
                 key = [pushes.c.subject, pushes.c.adapter]

@@ -176,6 +176,7 @@ class Store(Reads):
         """
 
         def carry_out(batch: Batch) -> Plan:
+            answering.take_turns(batch, press)
             batch.load({subject})
             return self._answer(batch, batch.by_id(subject), asked, press, build)
 
@@ -189,22 +190,24 @@ class Store(Reads):
         """
 
         def carry_out(batch: Batch) -> Plan:
+            answering.take_turns(batch, press)
             answering.check_guesses(batch, press)
-            there = answering.asked_at(batch.db, press.place) if press.place else []
+            is_open = bool(press.place) and answering.may_guess(batch, press)
+            there = answering.asked_at(batch.db, press.place, press.form) if is_open else []
             batch.load_known({subject for subject, _ in there})
             here = {opened.person.id: opened for opened in batch.people.values()}
             guessed = []
-            for subject, request in there:
-                opened, asked = here.get(subject), Asked(MailKind.CONFIRM, request)
-                question = answering.find(batch.db, opened.number, asked) if opened else None
+            for subject, form in there:
+                opened = here.get(subject)
+                question = answering.find(batch.db, opened.number, form) if opened else None
                 if opened is None or question is None or batch.now > question.asked + batch.limits.pending_ttl:
                     continue
-                if press.is_code and answering.is_right(question, subject, asked, press.is_code):
+                if press.is_code and answering.is_right(question, subject, form, press.is_code):
                     typed = press._replace(place="")
-                    plan = build(opened.person.mark, question.asked, request)
-                    return self._answer(batch, opened, asked, typed, plan)
-                guessed.append((opened.number, asked))
-            answering.count_wrong(batch, press, guessed)
+                    plan = build(opened.person.mark, question.asked, form.request)
+                    return self._answer(batch, opened, form, typed, plan)
+                guessed.append((opened.number, form))
+            answering.count_wrong(batch, press, guessed if press.form else ())
             return Plan(answer=WRONG)
 
         return self._write(carry_out)
@@ -273,8 +276,7 @@ class Store(Reads):
         if not self.sign_ups.has_room(batch, form, now, erased=erased, kind=kind):
             return
         opened = self.sign_ups.ensure(batch, form.email, form.language, form.fields)
-        request = new_id()
-        answering.note_asked(batch, opened.number, Asked(MailKind.CONFIRM, request), form.place)
+        request = form.request or new_id()
         told = [requested(form, purpose, opened.person.id, request, now) for purpose in sorted(form.evidence)]
         told = [single(event, batch.history[opened.number]) for event in told]
         self._words.keep(batch, told)
@@ -284,6 +286,10 @@ class Store(Reads):
         for event in told:
             batch.add(opened, event)
         history = batch.history[opened.number]
+        open_questions = [e.purpose for e in told if not is_live(history, e.purpose, now, batch.limits)]
+        waits = open_questions or not all(e.type is EventType.GIVEN for e in told)
+        answer = MailKind.CONFIRM if open_questions else MailKind.SUBSCRIBED
+        answering.note_asked(batch, opened.number, Asked(answer, request), form.place)
         if form.guardian:  # also where nobody needs to be asked: the gate says so, and the work is the same (CAP-09)
             batch.mail(
                 opened,
@@ -294,10 +300,8 @@ class Store(Reads):
                 channel=form.channel,
                 to=form.guardian,
             )
-        open_questions = [e.purpose for e in told if not is_live(history, e.purpose, now, batch.limits)]
-        if not open_questions and all(e.type is EventType.GIVEN for e in told):
+        if not waits:
             return  # single opt-in: the welcome mail is the answer
-        answer = MailKind.CONFIRM if open_questions else MailKind.SUBSCRIBED
         batch.mail(
             opened,
             answer.value,
@@ -373,7 +377,7 @@ class Store(Reads):
         now = self.clock()
         limits = self.limits(now)
         asked = now - limits.pending_ttl
-        ends = {MailKind.CONFIRM: asked, MailKind.GUARDIAN: asked}
+        ends = dict.fromkeys((MailKind.CONFIRM, MailKind.SUBSCRIBED, MailKind.GUARDIAN), asked)
         ends |= {MailKind.OF_AGE: now - limits.of_age_answer, MailKind.REPERMISSION: now - _LONGEST_ANSWER}
         with self.database.writing() as db:
             changing.forget(db, asked)

@@ -32,6 +32,7 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str] = {}
     guardian: str = ""  # of a child: whom to ask; kept only in the mail that asks
     place: str = ""  # keyed hash of a random cookie of the browser that sent it
+    request: str = ""  # what the page behind it names it by; empty = it names none
     worked: str = ""  # the task that this browser solved before it sent the form
 
 

@@ -1,6 +1,6 @@
 """Work that leaves the house: claimed with a lease, done without a lock, and finished or put off."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -145,10 +145,16 @@ class WorkQueue(PushQueue):
             asked = [query for query, there in ((mail, ids), (news, numbers)) if there]
             return any(db.execute(query).first() is not None for query in asked)
 
-    def next_due(self) -> datetime | None:
-        """When the next work is due, leased or not."""
+    def next_due(self, names: Collection[str]) -> datetime | None:
+        """When the next work is due here and for these adapters, leased or not: each the first entry of an index."""
+        firsts = [select(func.min(outbox.c.due))]
+        for name in names:
+            here = select(func.min(pushes.c.due)).where(pushes.c.adapter == name, pushes.c.due.is_not(None))
+            firsts += [here.where(pushes.c.stop.is_(stop)) for stop in (True, False)]
+            firsts.append(select(func.min(erase_work.c.due)).where(erase_work.c.adapter == name))
+            firsts.append(select(func.min(looks.c.due)).where(looks.c.adapter == name, looks.c.due.is_not(None)))
         with self.database.reading() as db:
-            moments = [db.scalar(select(func.min(table.c.due))) for table in (outbox, pushes, erase_work, looks)]
+            moments = [db.scalar(first) for first in firsts]
         return min((moment for moment in moments if moment), default=None)
 
 

@@ -3,6 +3,7 @@
 import gzip
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -125,14 +126,17 @@ def _name(response: Response) -> Response:
 
 
 def _house_keeping(app: BridgeApp, house: Bridge) -> None:
-    style = ((TEMPLATES / "static" / "style.css").read_text("utf-8") + palette(house.policy.looks.accent)).encode()
-    packed = gzip.compress(style, mtime=0)  # nothing in it is secret or a reader's (BREACH)
+    @cache
+    def style() -> tuple[bytes, bytes]:
+        sheet = ((TEMPLATES / "static" / "style.css").read_text("utf-8") + palette(house.policy.looks.accent)).encode()
+        return sheet, gzip.compress(sheet, mtime=0)  # nothing in it is secret or a reader's (BREACH)
+
     logo = house.settings.policy.parent / house.policy.looks.logo if house.policy.looks.logo else None
 
     @app.get("/style.css")
     def stylesheet() -> Response:
         small = request.accept_encodings.quality("gzip") > 0
-        response = make_response(packed if small else style)
+        response = make_response(style()[small])
         response.mimetype = "text/css"
         if small:
             response.headers["Content-Encoding"] = "gzip"

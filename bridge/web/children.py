@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from email_validator import EmailNotValidError
 from flask import Blueprint, Response, request
 
 from bridge.acts import Confirmed, Late
@@ -54,7 +53,7 @@ def answer(channel: str, email: str, purposes: Sequence[str], errors: dict[str, 
         errors["purpose"] = say(spoken, "You can get this when you are %(age)s: %(names)s", age=age, names=names)
     try:
         guardian = forms.address(forms.one("guardian"))
-    except EmailNotValidError:
+    except forms.NoAddress:
         errors["guardian"] = say(spoken, "We need the e-mail address of your parent or guardian, to ask them.")
         return AgeAnswer(old_enough=False)
     if normal_email(guardian) == normal_email(email):

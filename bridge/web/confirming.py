@@ -61,22 +61,23 @@ def _confirm_page(token: str, answer: Confirmed | None = None) -> Response:
 @bp.get("/subscribe/code")
 def ask_code() -> Response:
     """Show where to type the digits, in the browser that sent the form."""
-    return _code_page(language(), forms.place_of_form())
+    return _code_page(language(), forms.place_as_told())
 
 
 @bp.post("/subscribe/code")
 def take_code() -> Response:
     """Her yes by the digits of the mail. Whatever is wrong, the answer is the same (CAP-09)."""
     spoken = language(forms.one("language"))
-    typed = browser.press()._replace(place=forms.place_of_form() or browser.place())
+    place, form = forms.place_of_form()
+    typed = browser.press()._replace(place=place or browser.place(), form=form)
     if typed.is_code is None:
-        return _code_page(spoken, forms.place_of_form(), Confirmed.HELD)
+        return _code_page(spoken, forms.place_as_told(), Confirmed.HELD)
     try:
         answer, words = bridge().acts.type_code(typed)
     except Late as error:
         return confirm_late(error)
     if refused(answer):
-        return _code_page(spoken, forms.place_of_form(), answer)
+        return _code_page(spoken, forms.place_as_told(), answer)
     return confirmed(words, answer)
 
 

@@ -1,22 +1,26 @@
 """What a reader's form says, read with care: nothing absurdly long, nothing unreadable, nothing unknown."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from email_validator import EmailNotValidError, validate_email
 from flask import abort, request
 
 from bridge.web.app import bridge
 
 _LONGEST_VALUE = 320
-_PLACE = 22
+_PLACE = re.compile(r"[A-Za-z0-9_-]{22}(\.[A-Za-z0-9_-]{22})?")
 
 #: A field of the sign-up form that no person sees: whoever fills it in is a program (CAP-10).
 TRAP = "homepage"
 
 #: What Python makes of bytes that are no UTF-8: such an address or name was never typed.
 UNREADABLE = "\ufffd"
+
+
+class NoAddress(ValueError):
+    """What was typed cannot be an e-mail address."""
 
 
 def one(name: str) -> str:
@@ -41,17 +45,28 @@ def made() -> datetime | None:
     return datetime.fromtimestamp(int(text), UTC) if text.isascii() and text.isdigit() and len(text) <= 11 else None
 
 
-def place_of_form() -> str:
-    """Where a form was sent from, as the page after it says itself; empty where it says nothing readable."""
+def place_as_told() -> str:
+    """Which form the digits are meant for, as the page after it says itself; empty where it says nothing readable."""
     text = one("place")
-    return text if len(text) == _PLACE and text.replace("-", "").replace("_", "").isalnum() and text.isascii() else ""
+    return text if _PLACE.fullmatch(text) else ""
+
+
+def place_of_form() -> tuple[str, str]:
+    """The same apart: the browser that sent it, and its request."""
+    place, _, request_ = place_as_told().partition(".")
+    return place, request_
 
 
 def address(text: str) -> str:
-    """The address as typed, if it can be one. Asks no name server: the answer must not depend on the domain."""
+    """The address as typed, else `NoAddress`. Asks no name server: the answer must not depend on the domain."""
+    from email_validator import EmailNotValidError, validate_email  # a mail program's click brings no address
+
     if UNREADABLE in text:
-        raise EmailNotValidError
-    return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+        raise NoAddress
+    try:
+        return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        raise NoAddress from None
 
 
 def channel(wanted: str | None) -> str:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from flask import Blueprint, Response, request
 
 from bridge.bootstrap import Bridge
-from bridge.gauges import look
+from bridge.gauges import MOST, look
 from bridge.spool import Spool
 from bridge.store import StopTimes, StoreAway, StoreBroken, revision
 from bridge.web.app import BridgeApp, app_of, bridge, problem
@@ -64,7 +64,7 @@ def _work(house: Bridge) -> Iterator[str]:
     late = [(_NONE, found.overdue)]
     yield from _figure("work_overdue_seconds", "How long the oldest promised work is due already.", late)
     waiting = [({"task": task}, float(count)) for task, count in found.waiting.items()]
-    yield from _figure("work_waiting", "Promised work by what it is for, due or not.", waiting)
+    yield from _figure("work_waiting", f"Promised work by what it is for, due or not; {MOST} is that or more.", waiting)
     told = {
         name: _stops(times, (now - times.oldest).total_seconds() if times.oldest else 0)
         for name, times in found.stops.items()

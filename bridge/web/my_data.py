@@ -6,10 +6,8 @@ next and when.
 
 from collections.abc import Callable, Mapping
 
-from email_validator import EmailNotValidError
 from flask import Blueprint, Response, abort, make_response, request
 
-from bridge import access
 from bridge.acts import Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.my_data import Own
@@ -21,12 +19,7 @@ from bridge.web.app import bridge, language, page
 
 bp = Blueprint("my_data", __name__)
 
-_TYPES: Mapping[str, tuple[str, str]] = {
-    "json": (access.JSON, "application/json"),
-    "csv": (access.CSV, "text/csv"),
-    "html": (access.HTML, "text/html"),
-    "receipts": (access.RECEIPTS, "application/ld+json"),
-}
+_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html", "receipts": "application/ld+json"}
 
 #: Sections that stand open: the rest of the page is long.
 _OPEN = 4
@@ -58,14 +51,15 @@ def act(token: str) -> Response:
 
 def _download(_token: str, own: Own) -> Response:
     """One file, as an attachment that no cache keeps."""
-    name, kind = _TYPES.get(forms.one("format"), ("", ""))
-    if not name:
-        abort(400)
-    made = access.files(bridge(), own.person, _spoken(own))
+    from bridge import access  # the papers of one reader: no other page needs what writes them
+
+    wanted = forms.one("format")
+    name = access.NAMES.get(wanted, "")
+    made = access.files(bridge(), own.person, _spoken(own)) if name else {}
     if name not in made:
         abort(400)
     response = make_response(made[name])
-    response.headers["Content-Type"] = f"{kind}; charset=utf-8"
+    response.headers["Content-Type"] = f"{_TYPES[wanted]}; charset=utf-8"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
@@ -101,7 +95,7 @@ def _address(token: str, own: Own) -> Response:
     """Mail the new address. The answer is the same for every address but her own (CAP-09)."""
     try:
         email = forms.address(forms.one("email"))
-    except EmailNotValidError:
+    except forms.NoAddress:
         wrong = _say("This does not look like an e-mail address. Example: name@example.org", own)
         return _page(token, own, errors={"email": wrong}, email=forms.one("email"))
     if not bridge().my_data.ask_move(token, email, forms.network()):
@@ -210,6 +204,8 @@ def _page(
     email: str = "",
     switch: bool = False,
 ) -> Response:
+    from bridge import access
+
     house = bridge()
     spoken = own.language if switch else _spoken(own)
     found = access.collect(house, own.person.email)

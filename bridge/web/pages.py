@@ -5,7 +5,6 @@ A GET or HEAD never changes anything: mail scanners open every link (CON-05, WDR
 
 from collections.abc import Sequence
 
-from email_validator import EmailNotValidError
 from flask import Blueprint, Response, abort, request, send_file
 from werkzeug.exceptions import HTTPException
 
@@ -14,6 +13,7 @@ from bridge.links import TASK_BITS, BadLink
 from bridge.policy import BESIDE, Channel
 from bridge.store import StoreAway, StoreBroken, TooMany
 from bridge.store.values import Person
+from bridge.vault import new_id
 from bridge.vocabulary import Method, masked_email
 from bridge.web import browser, children, forms, one_click
 from bridge.web.app import bridge, language, page, problem, with_script
@@ -41,7 +41,7 @@ def subscribe() -> Response:
     errors = {}
     try:
         email = forms.address(forms.one("email"))
-    except EmailNotValidError:
+    except forms.NoAddress:
         errors["email"] = say(spoken, "This does not look like an e-mail address. Example: name@example.org")
     form = house.policy.channels[channel]
     ticked = [p for p in dict.fromkeys(forms.many("purpose")) if p]
@@ -57,9 +57,9 @@ def subscribe() -> Response:
     age = children.answer(channel, forms.one("email"), purposes, errors, spoken)
     if errors:
         return _subscribe_page(spoken, channel, email=forms.one("email"), errors=errors, status=400)
-    secret = browser.secret()
+    secret, asked = browser.secret(), new_id()
     if forms.one(forms.TRAP):  # no person sees that field: nothing is written, and the answer is the same
-        return _form_taken(form, spoken, secret, guardian=bool(age.guardian))
+        return _form_taken(form, spoken, secret, asked, guardian=bool(age.guardian))
     try:
         house.acts.sign_up(
             email,
@@ -71,6 +71,7 @@ def subscribe() -> Response:
             old_enough=age.old_enough,
             guardian=age.guardian,
             place=house.links.place(secret),
+            request=asked,
             work=forms.one("work"),
             versions=versions,
         )
@@ -78,7 +79,7 @@ def subscribe() -> Response:
         if form.kind not in BESIDE:
             raise
         return _thanks(form, spoken, asked=False, later=True)  # what she came for never hangs on her tick (CAP-03)
-    return _form_taken(form, spoken, secret, guardian=bool(age.guardian))
+    return _form_taken(form, spoken, secret, asked, guardian=bool(age.guardian))
 
 
 def _versions(purposes: Sequence[str], errors: dict[str, str], spoken: str) -> dict[str, int]:
@@ -92,11 +93,12 @@ def _versions(purposes: Sequence[str], errors: dict[str, str], spoken: str) -> d
     return found or {}
 
 
-def _form_taken(form: Channel, spoken: str, secret: str, *, guardian: bool) -> Response:
-    """The form was taken. By its cookie the browser is known again when the link in the mail is opened in it."""
+def _form_taken(form: Channel, spoken: str, secret: str, asked: str, *, guardian: bool) -> Response:
+    """The form was taken. By its cookie the browser is known again when the link in the mail is opened in it; `asked`
+    is the request that digits are meant for which are typed on this page."""
     if form.kind in BESIDE:
         return browser.remember(_thanks(form, spoken, asked=True), secret)
-    place = bridge().links.place(secret)
+    place = f"{bridge().links.place(secret)}.{asked}"
     told = page("asked", lang=spoken, guardian=guardian, action="/subscribe/code", place=place, errors={})
     return browser.remember(told, secret)
 

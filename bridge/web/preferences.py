@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from email_validator import EmailNotValidError
 from flask import Blueprint, Response, abort, request, send_file
 
 from bridge.acts import LONGEST_PAUSE, Row
@@ -41,7 +40,7 @@ def send_link() -> Response:
     spoken = language(forms.one("language"))
     try:
         email = forms.address(forms.one("email"))
-    except EmailNotValidError:
+    except forms.NoAddress:
         say = bridge().texts.gettext
         wrong = {"email": say(spoken, "This does not look like an e-mail address. Example: name@example.org")}
         return page("link", status=400, lang=spoken, action="/preferences", email=forms.one("email"), errors=wrong)
