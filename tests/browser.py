@@ -23,6 +23,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--hide-scrollbars",  # a window is as wide as one that nobody sees
 ]
 PHONE, DESKTOP, NARROW = {"width": 390, "height": 844}, {"width": 1280, "height": 900}, {"width": 320, "height": 640}
 
@@ -181,6 +182,12 @@ class Hand:
         """Click what leads to another page, and wait until that page is whole; its address may be the same."""
         with self.page.expect_navigation(wait_until="load"):
             self.page.locator(selector).click()
+
+    def enters(self, selector: str) -> None:
+        """Walk to what leads to another page, by keyboard, and press Enter there."""
+        self.walks_to(selector)
+        with self.page.expect_navigation(wait_until="load"):
+            self.page.keyboard.press("Enter")
 
     def writes(self, selector: str, text: str) -> None:
         """Fill in a field: one step."""

@@ -35,7 +35,7 @@ class Shop:
         told = embedding.component(told, its.links, channel=channel, language="nl") if component else told
         self.body = (
             "<!doctype html><html lang=nl><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-            "<title>Onze winkel</title><style>:root {color-scheme: light dark} :focus-visible {outline: 3px solid}</style>"
+            "<title>Onze winkel</title><style>:root {color-scheme: light dark} body {background: Canvas; color: CanvasText} :focus-visible {outline: 3px solid}</style>"
             f"<h1>Winkel</h1>{told}"
         )
 

@@ -144,15 +144,13 @@ def test_nothing_is_left_in_english(shop: House, tmp_path: Path, number: int, la
 @pytest.mark.skipif(find() is None, reason=MISSING)
 def test_no_paper_hinders_anybody(shop: House, tmp_path: Path, browser: Browser) -> None:
     """A11Y-01: what is printed is read on screens too: registers, reports, an audit, both papers of a breach, the proof
-    of one person and her copy, in all languages: axe-core finds nothing, and no line is cut off on a phone."""
+    of one person and her copy, with the shortest and the longest words: axe-core finds nothing, and no line is cut off on a phone."""
     an = Reader(shop, AN)
     shop.client.post("/subscribe", data={"email": AN, "purpose": ["newsletter"], "channel": "footer", "language": "fr"})
     shop.dispatch()
     shop.clock.forward(minutes=1)
     shop.client.post(an.link("/confirm/"))
-    papers = {
-        (name, code): text for code in ("en", "nl", *SAYS) for name, text in written(shop, code, tmp_path).items()
-    }
+    papers = {(name, code): text for code in ("en", "de") for name, text in written(shop, code, tmp_path).items()}
     breach = opened(shop, consequences="spam in our name", words={"de": "Seien Sie wachsam."})
     _, drafts = export(shop.bridge, breach, Window(datetime(2020, 1, 1, tzinfo=UTC), shop.clock()), tmp_path / "breach")
     papers |= {("breach", path.name): path.read_text("utf-8") for path in drafts if path.suffix == ".html"}
@@ -164,5 +162,5 @@ def test_no_paper_hinders_anybody(shop: House, tmp_path: Path, browser: Browser)
             page.set_content(text)
             if found := [*([wide] if (wide := overflow(page)) else []), *checker.remarks()]:
                 faults[name] = found
-    assert looked >= 4 * (len(TITLES) + 2 + 2)
+    assert looked >= 2 * (len(TITLES) + 2) + 2 * 4
     assert faults == {}

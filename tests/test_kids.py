@@ -1175,7 +1175,7 @@ def walk(site: Site, hand: Hand, shots: Path | None) -> Iterator[str]:
     yield stop("form")
     page.locator("#purpose-club").check()
     page.locator("#email").fill(kim)
-    hand.sends(send)
+    hand.enters(send)
     assert "400" in hand.complaints.pop()
     yield stop("form-unanswered")
     page.locator("#purpose-club").check()
@@ -1183,11 +1183,11 @@ def walk(site: Site, hand: Hand, shots: Path | None) -> Iterator[str]:
     assert page.locator("#guardian").is_visible()
     page.locator("#guardian").fill(PARENT)
     yield stop("form-younger")
-    hand.sends(send)
+    hand.enters(send)
     yield stop("asked")
     site.house.clock.forward(minutes=2)
     hand.opens(site.mailed(kim, "/confirm/"))
-    hand.sends(send)
+    hand.enters(send)
     yield stop("waits")
     site.house.clock.forward(minutes=2)
     assert not site.house.store.may_mail(kim, "club").may
@@ -1195,7 +1195,7 @@ def walk(site: Site, hand: Hand, shots: Path | None) -> Iterator[str]:
     hand.opens(guardian)
     page.locator("#years").select_option("2")
     yield stop("guardian")
-    hand.sends("button[value=yes]")
+    hand.enters("button[value=yes]")
     yield stop("guardian-agreed")
     assert site.house.store.may_mail(kim, "club").may
     site.house.clock.forward(days=750)
@@ -1204,11 +1204,11 @@ def walk(site: Site, hand: Hand, shots: Path | None) -> Iterator[str]:
     hand.opens(link)
     yield stop("of-age")
     page.locator("#at-least-no").check()
-    hand.sends(send)
+    hand.enters(send)
     yield stop("still-a-child")
     hand.opens(link)
     page.locator("#at-least-yes").check()
-    hand.sends(send)
+    hand.enters(send)
     yield stop("goes-on")
     site.house.clock.forward(minutes=2)
     assert site.house.store.may_mail(kim, "club").may
@@ -1221,7 +1221,7 @@ def walk(site: Site, hand: Hand, shots: Path | None) -> Iterator[str]:
 @pytest.mark.skipif(find() is None, reason=MISSING)
 @pytest.mark.parametrize(("window", "scheme"), [(NARROW, "light"), (DESKTOP, "dark")])
 def test_the_whole_way_in_a_browser(site: Site, browser: Browser, window: dict[str, int], scheme: str) -> None:
-    """KID-01, R15, A11Y-01: child and guardian, without scripts; every page fits, can be read and hit."""
+    """KID-01, R15, A11Y-01: child and guardian, without scripts; every page fits, can be read and hit; each is left by keyboard."""
     kim = Hand(browser, viewport=window, color_scheme=scheme)
     told = os.environ.get("BRIDGE_TEST_PICTURES")
     shots = Path(told) / scheme if told else None

@@ -295,7 +295,7 @@ def test_the_mail_is_due_at_once(house: House, an: Reader) -> None:
     """CON-01: it is tried within the minute: due in the second it was asked for."""
     an.signs_up()
 
-    assert house.store.queue.next_due() == house.clock()
+    assert house.store.queue.next_due(["memory"]) == house.clock()
 
 
 def test_no_esp_hears_of_her_before_she_confirms(house: House, an: Reader) -> None:

@@ -46,7 +46,7 @@ def until_quiet(town: Town) -> None:
 
 def left(town: Town) -> dict[str, int]:
     """What is still to be done, by whom."""
-    due = town.bridge.store.queue.next_due()
+    due = town.bridge.store.queue.next_due(town.bridge.settings.adapters)
     soon = due is not None and due <= town.clock() + _SOON
     mine = {task.name: task.waiting for task in town.bridge.store.tasks()} if soon else {}
     with town.database().reading() as db:
@@ -72,5 +72,5 @@ def _next(town: Town) -> datetime | None:
     """When the next work is due, or a job is to be looked at."""
     with town.database().reading() as db:
         jobs = db.scalar(select(func.min(esp_jobs.c.due)))
-    moments = [town.bridge.store.queue.next_due(), jobs]
+    moments = [town.bridge.store.queue.next_due(town.bridge.settings.adapters), jobs]
     return min((moment for moment in moments if moment), default=None)
