@@ -30,7 +30,7 @@ from bridge.decide import (
     guardian as guardians_yes,
 )
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links, fingerprint
-from bridge.mailer import template_hash
+from bridge.mailer import Templates
 from bridge.notices import Notices, Wording
 from bridge.policy import USUAL, Policy
 from bridge.spool import Parked, ParkedNews, Spool, SpoolWaits
@@ -140,7 +140,9 @@ class Acts:
         *,
         spool: Spool,
         clock: Callable[[], datetime],
+        templates: Templates,
     ) -> None:
+        """`templates` names the words of the mails that ask."""
         self.store, self.policy, self.notices, self.links, self.spool, self.clock = (
             store,
             policy,
@@ -149,8 +151,7 @@ class Acts:
             spool,
             clock,
         )
-        self._template = template_hash(MailKind.CONFIRM)
-        self._question = template_hash(MailKind.REPERMISSION)
+        self.templates = templates
 
     # -- joining ------------------------------------------------------------------------------------------------
 
@@ -313,7 +314,7 @@ class Acts:
                 wording=words.sha256,
                 language=words.language,
                 request=claim.request,
-                template=claim.template or self._question,
+                template=claim.template or self.templates.hash(MailKind.REPERMISSION, words.language),
                 token=fingerprint(token),
             )
             channel = proof(story, claim.purpose).channel  # where her address came from
@@ -674,7 +675,8 @@ class Acts:
 
     def _given(self, person: Person, asked: ConsentEvent, claim: Claim, token: str | None) -> ConsentEvent:
         event = by_reader(EventType.GIVEN, person, asked.purpose, Method.CONFIRM_PAGE, self.clock())
-        evidence = msgspec.structs.replace(asked.evidence, template=self._template, token=token)
+        said = self.templates.hash(MailKind.CONFIRM, asked.evidence.language)
+        evidence = msgspec.structs.replace(asked.evidence, template=said, token=token)
         return msgspec.structs.replace(
             event, asked=claim.made, channel=asked.channel, notice=asked.notice, evidence=evidence
         )
@@ -689,7 +691,8 @@ class Acts:
             if not stop.request:
                 return by_reader(EventType.WITHDRAWN, person, stop.purpose, stop.method, stop.time)
             no = by_reader(EventType.REFUSED, person, stop.purpose, stop.method, stop.time)
-            evidence = Evidence(request=stop.request, template=self._question, token=stop.token)
+            said = self.templates.hash(MailKind.REPERMISSION, self._language(person))
+            evidence = Evidence(request=stop.request, template=said, token=stop.token)
             return msgspec.structs.replace(no, evidence=evidence)
 
         return self.store.stop(stop.subject, stop.mark, event)

@@ -23,7 +23,7 @@ from bridge.choosing import Choosing
 from bridge.doorbell import Bell, is_known, is_queue
 from bridge.guardians import Guardians
 from bridge.links import Links
-from bridge.mailer import Mailer, Promotes
+from bridge.mailer import Mailer, Promotes, Templates
 from bridge.my_data import MyData
 from bridge.notices import Notices, check_unchanged
 from bridge.notices import read as read_notices
@@ -295,7 +295,15 @@ class Bridge:
     @cached_property
     def acts(self) -> Acts:
         """What readers do."""
-        return Acts(self.store, self.policy, self.notices, self.links, spool=self.spool, clock=self.clock)
+        return Acts(
+            self.store,
+            self.policy,
+            self.notices,
+            self.links,
+            spool=self.spool,
+            clock=self.clock,
+            templates=Templates(self.texts.own),
+        )
 
     @cached_property
     def choosing(self) -> Choosing:

@@ -21,7 +21,6 @@ from bridge.decide import (
     whole,
 )
 from bridge.links import Action, BadLink, Claim, fingerprint
-from bridge.mailer import template_hash
 from bridge.notices import Wording
 from bridge.store import Plan
 from bridge.store.answering import Asked, Press
@@ -67,7 +66,6 @@ class Guardians:
     def __init__(self, acts: Acts) -> None:
         self.acts = acts
         self.store, self.policy, self.links = acts.store, acts.policy, acts.links
-        self._asks, self._asks_of_age = template_hash(MailKind.GUARDIAN), template_hash(MailKind.OF_AGE)
 
     # -- the guardian -------------------------------------------------------------------------------------------
 
@@ -180,7 +178,7 @@ class Guardians:
             wording=seen.wording,
             language=seen.language,
             request=claim.request,
-            template=self._asks,
+            template=self.acts.templates.hash(MailKind.GUARDIAN, seen.language),
             token=fingerprint(token),
         )
         now = self.acts.clock()
@@ -222,9 +220,8 @@ class Guardians:
                 return Plan(answer=Confirmed.AGAIN)
             now = self.acts.clock()
             answer = f"{self.policy.age.years} yes"
-            told = Evidence(
-                request=claim.request, token=fingerprint(token), at_least=answer, template=self._asks_of_age
-            )
+            said = self.acts.templates.hash(MailKind.OF_AGE, language)
+            told = Evidence(request=claim.request, token=fingerprint(token), at_least=answer, template=said)
             grown = by_reader(T.OF_AGE, holder, EVERY_PURPOSE, Method.CONFIRM_PAGE, now)
             grown = msgspec.structs.replace(grown, asked=claim.made, evidence=told)
             if not may_come_of_age(settled(story), now, self.store.limits(now)):

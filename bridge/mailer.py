@@ -1,5 +1,6 @@
 """Letters from template folders: what each mail says, its headers, its receipt."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bridge.links import FRESH_LIFE, Action, Claim, Links
+from bridge.own_texts import OwnTexts
 from bridge.policy import Policy
 from bridge.texts import TEMPLATES, Texts
 from bridge.vocabulary import EVERY_PURPOSE, NATURES, Hold, Letter, MailKind, Nature, short_hash
@@ -68,7 +70,7 @@ class Mailer:
         check_natures(TEMPLATES / "email")
         self._policy, self._texts, self._links = policy, texts, links
         self._host = urlsplit(links.base_url).hostname or "localhost"
-        self._question = template_hash(MailKind.REPERMISSION)
+        self._templates = Templates(texts.own)
         self._domain = policy.mail.sender_address.rpartition("@")[2]
 
     def write(self, occasion: Occasion) -> Letter:
@@ -144,7 +146,9 @@ class Mailer:
         if occasion.kind is MailKind.OF_AGE:
             return self._links.url("/of-age/", self._token(occasion, Action.OF_AGE))
         if occasion.kind is MailKind.REPERMISSION:
-            claim = msgspec.structs.replace(_claim(occasion, Action.ONCE), template=self._question)
+            claim = msgspec.structs.replace(
+                _claim(occasion, Action.ONCE), template=self._templates.hash(occasion.kind, occasion.language)
+            )
             return self._links.url("/question/", self._links.token(claim))
         if occasion.kind is MailKind.IDENTITY:
             return self._links.url("/requests/", self._token(occasion, Action.REQUEST))
@@ -210,12 +214,41 @@ def stop_token(links: Links, subject: str, mark: str, made: datetime, purposes: 
     return links.token(Claim(action=Action.STOP, subject=subject, address=mark, made=made, purpose=purpose))
 
 
-def template_hash(kind: MailKind) -> str:
-    """A short hash of a mail's template files and what all mails share: which words
-    asked (section 4).
+def template_files(kind: MailKind, own: OwnTexts | None = None) -> list[tuple[str, bytes]]:
+    """What a mail says, by name and content: its template files and what all mails share; then `own`, the operator's
+    words in one language for sentences that stand in them, where there are any.
     """
-    files = [*sorted((TEMPLATES / "email" / kind).iterdir()), *sorted(TEMPLATES.glob("mail*"))]
-    return short_hash(b"".join(file.read_bytes() for file in files))
+    paths = [*sorted((TEMPLATES / "email" / kind).iterdir()), *sorted(TEMPLATES.glob("mail*"))]
+    files = [(path.name, path.read_bytes()) for path in paths]
+    text = b"\n".join(content for _, content in files).decode()
+    said = {ours: theirs for ours, theirs in (own.words if own else {}).items() if _quoted(ours) in text}
+    words = json.dumps(said, ensure_ascii=False, sort_keys=True, default=dict)
+    return [*files, ("texts", words.encode())] if said else files
+
+
+def template_hash(kind: MailKind, own: OwnTexts | None = None) -> str:
+    """A short hash of `template_files`: which words asked (section 4)."""
+    return short_hash(b"".join(content for _, content in template_files(kind, own)))
+
+
+class Templates:
+    """Which words a mail says in a language, as its proof names them. `own`: the operator's words, by language."""
+
+    def __init__(self, own: Mapping[str, OwnTexts]) -> None:
+        self.own = own
+        self._known: dict[tuple[MailKind, str], str] = {}
+
+    def hash(self, kind: MailKind, language: str | None) -> str:
+        """The hash of that mail in that language."""
+        spoken = language or ""
+        if (kind, spoken) not in self._known:
+            self._known[kind, spoken] = template_hash(kind, self.own.get(spoken))
+        return self._known[kind, spoken]
+
+
+def _quoted(sentence: str) -> str:
+    """A sentence as it stands in a template."""
+    return json.dumps(sentence, ensure_ascii=False)
 
 
 class Promotes(Exception):

@@ -19,12 +19,13 @@ from sqlalchemy import delete, insert, update
 from bridge import vault, verifier
 from bridge.cli import main
 from bridge.jobs.pack import VERIFIER, pack
+from bridge.mailer import template_hash
 from bridge.seals import Seals
 from bridge.store import schema
 from bridge.tables import events
 from bridge.vault import new_key, parse_keys
 from bridge.verifier import FORMAT, Bad, Keys, canonical, check_file, check_pack, strict
-from bridge.vocabulary import EventType
+from bridge.vocabulary import EventType, MailKind
 from tests.conftest import House, Reader
 from tests.test_checkpoints import unkept
 from tests.test_store import person
@@ -76,6 +77,26 @@ def resealed(house: House, parts: list[dict[str, Any]], ring: str = "") -> bytes
     data = b"".join(canonical(part) + b"\n" for part in parts[:-1])
     seal = {"part": "seal", "sha256": sha256(data).hexdigest(), "key": seals.newest}
     return data + canonical({**seal, "signature": seals.sign(FORMAT, seal)}) + b"\n"
+
+
+def test_a_mails_words_are_the_operators_own_where_there_are_any(
+    make_house: MakeHouse, policy_folder: Path, database_url: str
+) -> None:
+    """CAP-05: what asked her is named with the sentences the operator says in her own words, and they are in the pack.
+    Words of another language or of no such mail change nothing: proofs of before name the same as ever."""
+    write = policy_folder / "texts" / "nl.toml"
+    write.parent.mkdir()
+    write.write_text('"Confirm my subscription" = "Ja, stuur maar"\n', encoding="utf-8")
+    house = make_house(database_url, BRIDGE_SEAL_KEYS=new_key("seal1"))
+    an, bram = Reader(house, "an@lezer.example", language="nl"), Reader(house, "bram@lezer.example", language="en")
+    for reader in (an, bram):
+        reader.has_consented()
+    named = [reader.story()[-1].evidence.template for reader in (an, bram)]
+    assert named[0] != named[1] == template_hash(MailKind.CONFIRM)
+    (mail,) = (part for part in lines(packed(house, an)) if part["part"] == "mail")
+    assert (mail["template"], mail["files"][-1][0]) == (named[0], "texts")
+    assert "Ja, stuur maar" in mail["files"][-1][1]
+    assert check_pack(packed(house, an), keys(house)).problems == ()
 
 
 # -- whole -------------------------------------------------------------------------------------------------------

@@ -1134,7 +1134,7 @@ def test_the_proof_names_the_mail_that_asked(local: Desk, monkeypatch: pytest.Mo
     local.takes_in(AN)
     local.asks()
     sent = mailer.template_hash(MailKind.REPERMISSION)
-    monkeypatch.setattr(local.house.bridge.acts, "_question", "anotherone")
+    monkeypatch.setattr(local.house.bridge.acts.templates, "hash", lambda *_: "anotherone")
     page = local.house.client.get(local.link(AN)).get_data(as_text=True)
     assert local.yes(AN).status_code == 200
     assert local.story(AN)[-1].evidence.template == sent

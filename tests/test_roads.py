@@ -347,7 +347,7 @@ def test_a_code_that_does_not_work_says_nothing_of_whoever(house: House, an: Rea
 
 @pytest.mark.parametrize("what", ["stop", "bounce", "erasure", "rest"])
 def test_nothing_old_confirms_by_cookie_or_code(house: House, an: Reader, what: str) -> None:
-    """R4, R7, CON-04, RGT-04, RGT-05: a stop, a dead address and an erasure win over cookie and code; after an erasure
+    """R4, R7, CON-04, RGT-04: a stop, a dead address and an erasure win over cookie and code; after an erasure
     nothing of the request is left, and a later sign-up is not answered by what was mailed before."""
     an.signs_up()
     link, code = an.link("/confirm/"), code_of(an)
@@ -385,6 +385,37 @@ def test_nothing_old_confirms_by_cookie_or_code(house: House, an: Reader, what: 
         assert house.client.post(link).status_code == 410
         assert house.client.post("/subscribe/code", data={"code": code}).status_code == 400
         assert not said_yes(an)
+    assert house.verify().problems == ()
+
+
+@pytest.mark.parametrize("road", Road)
+def test_a_yes_while_her_data_is_restricted_waits_with_the_rest(house: House, an: Reader, road: Road) -> None:
+    """RGT-05, GDPR 18: by cookie, digits or button, her yes is her own act and is written, with its road; while she has
+    her data restricted nothing is mailed for it and no platform takes her in. Lifted, it counts."""
+    an.signs_up("offers")
+    link, code = an.link("/confirm/"), code_of(an)
+    hers = an.asks_for_a_link().replace("/preferences/", "/my-data/")
+    house.clock.forward(minutes=1)
+    assert bare(house).post(hers, data={"act": "restrict"}).status_code == 200
+    house.dispatch()
+    house.mailbox.clear()
+    if road is Road.SAME_BROWSER:
+        pressed = house.client.post(link)
+    elif road is Road.CODE:
+        pressed = house.client.post("/subscribe/code", data={"code": code})
+    else:
+        pressed = bare(house).post(link)
+    assert pressed.status_code == 200
+    house.clock.forward(minutes=1)
+    house.dispatch()
+    assert (said_yes(an), proof(an).road) == (True, road.value)
+    assert not house.store.may_mail(an.email, "offers").may
+    assert (house.mailbox.messages, house.esp.people) == ([], {}), "no platform holds her"
+    assert bare(house).post(hers, data={"act": "lift"}).status_code == 200
+    house.clock.forward(minutes=1)
+    house.dispatch()
+    assert house.store.may_mail(an.email, "offers").may
+    assert an.is_on("offers")
     assert house.verify().problems == ()
 
 

@@ -104,7 +104,8 @@ def _environment(folder: Path, url: str, sandbox: Mapping[str, str]) -> dict[str
     """The demo's settings; keys and policy are made once and kept."""
     if not (folder / "policy.toml").exists():
         shutil.copy(TEMPLATES / "demo" / "policy.toml", folder / "policy.toml")
-        shutil.copytree(TEMPLATES / "demo" / "notices", folder / "notices", dirs_exist_ok=True)
+        for part in ("notices", "samples"):
+            shutil.copytree(TEMPLATES / "demo" / part, folder / part, dirs_exist_ok=True)
     keys = folder / "keys.env"
     if not keys.exists():
         names = ("BRIDGE_LINK_KEYS", "BRIDGE_VAULT_KEYS", "BRIDGE_SEAL_KEYS")

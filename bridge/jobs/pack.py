@@ -8,12 +8,13 @@ changed, and nothing can be added to it, without the seal key.
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from bridge import receipts, verifier
 from bridge.bootstrap import Bridge
-from bridge.mailer import template_hash
+from bridge.mailer import template_files, template_hash
 from bridge.store.packing import Packed, read
 from bridge.store.values import Person
 from bridge.texts import TEMPLATES
@@ -47,7 +48,7 @@ def pack(bridge: Bridge, person: Person, language: str) -> bytes:
             for sha, found in words.items()
             if found is not None
         ),
-        *_mails(story),
+        *_mails(bridge, story),
         *(
             {"part": "receipt", "receipt": one}
             for one in receipts.of(bridge.issuer, person.id, story, language=language, now=now)
@@ -93,12 +94,12 @@ def _shown(story: Sequence[ConsentEvent]) -> set[str]:
     return {event.evidence.wording for event in story if event.evidence.wording}
 
 
-def _mails(story: Sequence[ConsentEvent]) -> Iterator[dict[str, Any]]:
-    """The templates of the mails that her events name, where they still are what they were."""
+def _mails(bridge: Bridge, story: Sequence[ConsentEvent]) -> Iterator[dict[str, Any]]:
+    """The templates of the mails that her events name, with the operator's own words in them, where they still are what
+    they were."""
     named = {event.evidence.template for event in story if event.evidence.template}
-    for kind in MailKind:
-        folder = TEMPLATES / "email" / kind
-        if folder.is_dir() and (found := template_hash(kind)) in named:
-            files = [*sorted(folder.iterdir()), *sorted(TEMPLATES.glob("mail*"))]
-            texts = [[file.name, file.read_bytes().decode()] for file in files]
+    for kind, own in product(MailKind, (None, *bridge.texts.own.values())):
+        if (TEMPLATES / "email" / kind).is_dir() and (found := template_hash(kind, own)) in named:
+            texts = [[name, content.decode()] for name, content in template_files(kind, own)]
+            named.remove(found)
             yield {"part": "mail", "kind": kind.value, "template": found, "files": texts}
