@@ -16,7 +16,7 @@ from bridge.links import FRESH_LIFE
 from bridge.smtp import Smtp
 from bridge.texts import TEMPLATES
 from bridge.vocabulary import Incoming
-from tests.conftest import House, Reader
+from tests.conftest import House, Reader, unnamed
 from tests.test_docs import HOUSE, MAKEFILE, PROJECT, README, rows
 
 MakeHouse = Callable[..., House]
@@ -84,7 +84,7 @@ def test_so_many_sign_up_mails_a_day(
     reader = Reader(home, "an@lezer.example", told["languages"][0])
     pages = set()
     for _ in range(mails + 2):
-        pages.add(reader.signs_up(purpose, channel=channel).get_data())
+        pages.add(unnamed(reader.signs_up(purpose, channel=channel)))
         home.clock.forward(minutes=30)
     assert len(reader.mails()) == mails
     assert len(pages) == 1
