@@ -115,6 +115,7 @@ def files_of(policy: Path) -> list[str]:
     """What a policy consists of, by name: never what else lies in its folder, such as `.env` with the keys."""
     told = tomllib.loads((policy / "policy.toml").read_text(encoding="utf-8"))
     named = [told.get("looks", {}).get("logo", ""), *(one.get("asset", "") for one in told.get("channels", []))]
+    named += [file for purpose in told.get("purposes", []) for file in purpose.get("sample", {}).values()]
     here = {name for name in named if name and (policy / name).is_file()}
     notices = {str(path.relative_to(policy)) for path in (policy / "notices").rglob("*.txt")}
     own = {str(path.relative_to(policy)) for path in (policy / "texts").glob("*.toml")}

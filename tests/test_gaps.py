@@ -1,5 +1,6 @@
 """What the operator's papers do not show yet: REG-02 to REG-05, CHN-01."""
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -151,6 +152,7 @@ def test_s14_a_crm_fits_the_same_form(tmp_path: Path) -> None:
     """REG-02, S14: a third party without an adapter has the same entry; what it gets must be said."""
     text = (TEMPLATES / "demo" / "policy.toml").read_text("utf-8")
     crm = '[[processors]]\nid = "crm"\nname = "Klantenboek nv"\nservice = "keeps our customers"\ncountry = "BE"\n'
+    shutil.copytree(TEMPLATES / "demo" / "samples", tmp_path / "samples")
     path = tmp_path / "policy.toml"
     path.write_text(text.replace("[statement.authority]", f"{crm}\n[statement.authority]"), "utf-8")
     policy = load(path)

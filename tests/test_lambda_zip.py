@@ -149,7 +149,9 @@ def test_of_the_policys_folder_only_the_policy_is_inside(tmp_path: Path) -> None
     text = (policy / "policy.toml").read_text()
     (policy / "policy.toml").write_text(re.sub(r"\[looks\]\n", '[looks]\nlogo = "logo.svg"\n', text, count=1))
     taken = files_of(policy)
-    assert {name for name in taken if not name.startswith("notices/")} == {"policy.toml", "logo.svg", "texts/nl.toml"}
+    samples = {f"samples/newsletter.{language}.txt" for language in ("de", "en", "fr", "nl")}
+    others = {name for name in taken if not name.startswith("notices/")}
+    assert others == {"policy.toml", "logo.svg", "texts/nl.toml", *samples}
     assert all(name.endswith(".txt") for name in taken if name.startswith("notices/"))
 
 

@@ -1,6 +1,7 @@
 """The operator's policy: what `standards.md` sections 1, 7, 8 and 11 forbid is refused with the row and the fix."""
 
 import copy
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -59,7 +60,8 @@ need = "to greet readers by name"
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Puts a policy on disk and gives its path."""
+    """Puts a policy on disk, beside the demo's samples, and gives its path."""
+    shutil.copytree(TEMPLATES / "demo" / "samples", tmp_path / "samples")
 
     def put(text: str) -> Path:
         path = tmp_path / "policy.toml"

@@ -178,7 +178,8 @@ class Town:
         text = (TEMPLATES / "demo" / "policy.toml").read_text()
         head, _, rest = text.partition("[sign_up]")
         (self.folder / "policy.toml").write_text(f"{head}{_LIMITS}\n{rest[rest.index('[looks]') :]}")
-        shutil.copytree(TEMPLATES / "demo" / "notices", self.folder / "notices")
+        for part in ("notices", "samples"):
+            shutil.copytree(TEMPLATES / "demo" / part, self.folder / part)
         return {
             "BRIDGE_POLICY": str(self.folder / "policy.toml"),
             "BRIDGE_DATABASE_URL": self.postgres.url if self.postgres else f"sqlite:///{self.folder / 'consent.db'}",
