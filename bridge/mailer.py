@@ -227,8 +227,13 @@ def template_files(kind: MailKind, own: OwnTexts | None = None) -> list[tuple[st
 
 
 def template_hash(kind: MailKind, own: OwnTexts | None = None) -> str:
-    """A short hash of `template_files`: which words asked (section 4)."""
-    return short_hash(b"".join(content for _, content in template_files(kind, own)))
+    """Which words asked (section 4)."""
+    return hash_of(template_files(kind, own))
+
+
+def hash_of(files: Sequence[tuple[str, bytes]]) -> str:
+    """A short hash of what `template_files` found."""
+    return short_hash(b"".join(content for _, content in files))
 
 
 class Templates:

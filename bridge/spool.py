@@ -197,8 +197,7 @@ class QueueSpool(Spool):
             if not any(self._counted().values()):
                 return 0
             written = 0
-            # Without a wait SQS looks in a part of its servers only, and may find nothing where something lies.
-            while messages := self._ask("ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
+            while messages := self._received(self._url):
                 for message in messages:
                     self._write(write, message)
                     written += 1
@@ -218,10 +217,10 @@ class QueueSpool(Spool):
             raise told
         if told is False and not self._is_set_aside(message["Body"]):
             return  # it comes again
-        self._ask("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+        self._ask(self._url, "DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
 
     def _counted(self) -> dict[str, int]:
-        told = self._ask("GetQueueAttributes", AttributeNames=[_SEEN, _HELD])["Attributes"]
+        told = self._ask(self._url, "GetQueueAttributes", AttributeNames=[_SEEN, _HELD])["Attributes"]
         return {name: int(told[name]) for name in (_SEEN, _HELD)}
 
     def _is_set_aside(self, text: str) -> bool:
@@ -238,23 +237,24 @@ class QueueSpool(Spool):
         One is taken out there only when it is parked here. Raises `AwsError`.
         """
         moved = 0
-        while messages := self._ask_aside("ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
+        while self._letters and moved < _PUT_BACK and (messages := self._received(self._letters)):
             for message in messages:
                 self._aws.send(self._url, message["Body"])
-                self._ask_aside("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
+                self._ask(self._letters, "DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
-            if moved >= _PUT_BACK:  # what still cannot be written comes back meanwhile
-                break
         return moved
 
-    def _ask(self, action: str, **about: Any) -> dict[str, Any]:
-        return self._aws.queue(self._url, action, {"QueueUrl": self._url, **about})
+    def _received(self, url: str) -> list[dict[str, str]]:
+        """Some messages. Asked without a wait SQS looks in some of its servers, and may find none where some lie."""
+        told = self._ask(url, "ReceiveMessage", MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        found: list[dict[str, str]] = told.get("Messages", [])
+        return found
 
-    def _ask_aside(self, action: str, **about: Any) -> dict[str, Any]:
-        return self._aws.queue(self._letters, action, {"QueueUrl": self._letters, **about})
+    def _ask(self, url: str, action: str, **about: Any) -> dict[str, Any]:
+        return self._aws.queue(url, action, {"QueueUrl": url, **about})
 
 
-#: At a time, of what was set aside.
+#: At a time, of what was set aside: what still cannot be written comes back there meanwhile.
 _PUT_BACK = 1000
 
 _SEEN, _HELD = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"

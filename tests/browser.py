@@ -186,8 +186,12 @@ class Hand:
     def enters(self, selector: str) -> None:
         """Walk to what leads to another page, by keyboard, and press Enter there."""
         self.walks_to(selector)
+        self.submits()
+
+    def submits(self, key: str = "Enter") -> None:
+        """Press a key where the focus is, in a field or on a button, and wait for the page that follows."""
         with self.page.expect_navigation(wait_until="load"):
-            self.page.keyboard.press("Enter")
+            self.page.keyboard.press(key)
 
     def writes(self, selector: str, text: str) -> None:
         """Fill in a field: one step."""

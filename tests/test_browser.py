@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from bridge.texts import TEMPLATES, Texts
 from scripts.chromium import MISSING, find
@@ -91,6 +91,17 @@ def adds(hand: Hand, site: Site, purpose: str) -> None:
     hand.presses(SAVE)
     assert may(site, purpose)
     site.house.clock.forward(minutes=2)
+
+
+def asks_by_keyboard(hand: Hand, site: Site) -> None:
+    """Send the form for one topic without a mouse."""
+    keys = hand.page.keyboard
+    hand.opens(f"{site.url}/subscribe")
+    hand.walks_to("#purpose-newsletter")
+    keys.press("Space")
+    hand.walks_to("#email")
+    keys.type(AN)
+    hand.enters(SEND)
 
 
 def fresh_link(site: Site) -> str:
@@ -194,35 +205,23 @@ def test_the_keyboard_alone_is_enough(site: Site, hand: Callable[..., Hand]) -> 
     """A11Y-01: Tab, Space and Enter do everything, and the focus can be seen at every stop."""
     an = hand(viewport=DESKTOP)
     keys = an.page.keyboard
-    an.opens(f"{site.url}/subscribe")
-    an.walks_to("#purpose-newsletter")
-    keys.press("Space")
-    an.walks_to("#email")
-    keys.type(AN)
-    an.walks_to(SEND)
-    with an.page.expect_navigation():
-        keys.press("Enter")
+    asks_by_keyboard(an, site)
     site.house.clock.forward(minutes=2)
     an.opens(site.mailed(AN, "/confirm/"))
-    an.walks_to(CONFIRM)
-    with an.page.expect_navigation():
-        keys.press("Enter")
+    an.enters(CONFIRM)
     assert may(site)
 
     site.house.clock.forward(minutes=2)
     an.opens(fresh_link(site))
     an.walks_to("#purpose-offers")
     keys.press("Space")
-    an.walks_to(SAVE)
-    with an.page.expect_navigation():
-        keys.press("Enter")
+    an.enters(SAVE)
     assert may(site, "offers")
 
     site.house.clock.forward(minutes=2)
     an.opens(site.mailed(AN, "/u/"))
     an.walks_to(ALL)
-    with an.page.expect_navigation():
-        keys.press("Space")
+    an.submits("Space")
     assert not may(site)
     assert not may(site, "offers")
 
@@ -239,9 +238,7 @@ def test_her_own_data_by_the_keyboard_in_a_narrow_window(site: Site, hand: Calla
         ("button[name=act][value=erase]", True),
         ("button[name=sure]", False),
     ):
-        an.walks_to(stop)
-        with an.page.expect_navigation():
-            an.page.keyboard.press("Enter")
+        an.enters(stop)
         assert overflow(an.page) == 0
         assert may(site) is after
         site.house.clock.forward(minutes=2)
@@ -268,18 +265,27 @@ def test_no_language_breaks_a_page(hand: Callable[..., Hand], tmp_path: Path) ->
         if (overflow(page), small := small_targets(page)) != (0, []):
             faults[name] = (overflow(page), small)
         if name == "subscribe":
-            box, words = (page.locator(f"{what} >> nth=0").bounding_box() for what in (".tick input", ".tick label"))
-            assert box
-            assert words
-            assert box["x"] > words["x"]
-            assert page.locator("#email").evaluate("e => getComputedStyle(e).direction") == "ltr"
-            lines = page.locator("h1").evaluate(_SIDES)
-            assert lines["right"] < lines["left"], lines
+            _runs(page, backwards=True)
     for name, states in MAILS.items():
         page.set_content(texts.render(f"email/{name}/body.html", "ar", **states[0]))
         if overflow(page):
             faults[f"mail {name}"] = overflow(page)
     assert faults == {}
+    for code in ("fr", "de"):
+        html = max((texts.render("pages/subscribe.html", code, **state) for state in PAGES["subscribe"]), key=len)
+        page.set_content(re.sub(r"<link [^>]*>", "", html).replace("</head>", style))
+        _runs(page, backwards=False)
+
+
+def _runs(page: Page, *, backwards: bool) -> None:
+    """Which way the sign-up form runs: its boxes beside their words, its heading; addresses never backwards."""
+    box, words = (page.locator(f"{what} >> nth=0").bounding_box() for what in (".tick input", ".tick label"))
+    assert box
+    assert words
+    assert (box["x"] > words["x"]) is backwards
+    assert page.locator("#email").evaluate("e => getComputedStyle(e).direction") == "ltr"
+    lines = page.locator("h1").evaluate(_SIDES)
+    assert (lines["right"] < lines["left"]) is backwards, lines
 
 
 @pytest.mark.complaints("status of 400")

@@ -82,9 +82,7 @@ def test_without_a_script_and_by_keyboard(shop: Shop, browser: Browser) -> None:
     page.keyboard.type(an.email)
     assert hand.walks_to("[value=newsletter][type=checkbox]").get_attribute("name") == "purpose"
     page.keyboard.press("Space")
-    hand.walks_to("form button")
-    with page.expect_navigation(wait_until="load"):
-        page.keyboard.press("Enter")
+    hand.enters("form button")
     assert page.url == f"{shop.site.url}/subscribe"
     assert page.get_by_role("heading", level=1).inner_text()
     shop.site.house.clock.forward(minutes=1)

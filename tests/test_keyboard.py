@@ -8,7 +8,16 @@ import pytest
 from scripts.chromium import MISSING, find
 from tests.browser import NARROW, Hand, Site, overflow
 from tests.conftest import Reader
-from tests.test_browser import AN, CONFIRM, SEND, fresh_link, hand, joins, may, site  # noqa: F401  (two are fixtures)
+from tests.test_browser import (  # noqa: F401  (hand and site are fixtures)
+    AN,
+    CONFIRM,
+    asks_by_keyboard,
+    fresh_link,
+    hand,
+    joins,
+    may,
+    site,
+)
 from tests.test_roads import code_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(find() is None, reason=MISSING)]
@@ -18,22 +27,17 @@ def test_what_else_she_chooses(site: Site, hand: Callable[..., Hand]) -> None:  
     """A11Y-01, WDR-12: the digits of the mail, a pause and its end, another language, a stop, and its undoing by mail."""
     an = hand(viewport=NARROW)
     keys = an.page.keyboard
-    an.opens(f"{site.url}/subscribe")
-    an.walks_to("#purpose-newsletter")
-    keys.press("Space")
-    an.walks_to("#email")
-    keys.type(AN)
-    an.enters(SEND)
+    asks_by_keyboard(an, site)
     an.walks_to("#code")
     keys.type(code_of(Reader(site.house, AN)))
-    _submits(an)
+    an.submits()
     assert may(site)
     site.house.clock.forward(minutes=2)
     an.opens(fresh_link(site))
     day = site.house.clock().date() + timedelta(days=30)
     an.walks_to("#pause_until")
     keys.type(f"{day:%m%d%Y}")
-    _submits(an)
+    an.submits()
     assert not may(site)
     an.enters("form:has(input[name=pause_until]) button")
     assert may(site)
@@ -76,9 +80,3 @@ def test_her_papers_a_correction_and_a_move(site: Site, hand: Callable[..., Hand
     assert overflow(an.page) == 0
     assert site.house.store.person(new)
     assert site.house.store.person(AN) is None
-
-
-def _submits(reader: Hand) -> None:
-    """Press Enter in a field, which sends its form."""
-    with reader.page.expect_navigation(wait_until="load"):
-        reader.page.keyboard.press("Enter")

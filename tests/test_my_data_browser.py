@@ -112,10 +112,6 @@ def test_the_keyboard_is_enough(site: Site, hand: Callable[..., Hand]) -> None: 
     an = hand()
     joins(an, site)
     an.opens(fresh_link(site).replace("/preferences/", "/my-data/"))
-    an.walks_to("button[name=act][value=erase]")
-    with an.page.expect_navigation():
-        an.page.keyboard.press("Enter")
-    an.walks_to("button[name=sure]")
-    with an.page.expect_navigation():
-        an.page.keyboard.press("Enter")
+    an.enters("button[name=act][value=erase]")
+    an.enters("button[name=sure]")
     assert not site.house.store.knows(AN)

@@ -4,10 +4,9 @@ import sys
 from collections.abc import Iterator
 
 import click
-from email_validator import EmailNotValidError, validate_email
 
 from bridge.bootstrap import Bridge
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.options import address, as_json, check_address, env_file, errors_in_a_line, fail, make_bridge, show
 from bridge.cli.staff import note_of, staff_act
 from bridge.store import Erased
 
@@ -32,7 +31,7 @@ def erase(email: str, yes: bool, json_: bool) -> None:
     bridge = make_bridge()
     wanted = address(email)
     if not bridge.store.knows(wanted) and not bridge.store.has_moved(wanted):
-        _check(wanted)
+        check_address(wanted)
         if not bridge.adapters:
             fail("nobody of that address is here, and no platform is switched on: nothing was written")
     if not yes:
@@ -50,14 +49,6 @@ def erase(email: str, yes: bool, json_: bool) -> None:
         return
     for line in _told(bridge, done, waiting):
         click.echo(line)
-
-
-def _check(wanted: str) -> None:
-    """A word that is no address is a typing error; it is not repeated, for it may be most of one."""
-    try:
-        validate_email(wanted, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        fail("that is no e-mail address: nothing was written")
 
 
 def _question(bridge: Bridge, wanted: str) -> str:

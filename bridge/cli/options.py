@@ -143,6 +143,16 @@ def address(text: str) -> str:
     return given
 
 
+def check_address(text: str) -> None:
+    """A word that is no address is a typing error; it is not repeated, for it may be most of one."""
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        fail("that is no e-mail address: nothing was written")
+
+
 class Moment(click.ParamType[datetime]):
     """A moment as RFC 3339 writes it; without a zone it is UTC, and only a date is its beginning.
 

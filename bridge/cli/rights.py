@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from email_validator import EmailNotValidError, validate_email
 
 from bridge.access import NAMES
 from bridge.bootstrap import Bridge, write_private
-from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, make_bridge, show
+from bridge.cli.options import address, as_json, check_address, env_file, errors_in_a_line, fail, make_bridge, show
 from bridge.cli.staff import begin, staff_act, tally
 from bridge.jobs import requests as jobs
 from bridge.store import BadInput
@@ -67,10 +66,7 @@ def open_(email: str, kind: str, json_: bool, **told: Any) -> None:
     """
     bridge = make_bridge()
     wanted = address(email)
-    try:
-        validate_email(wanted, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        fail("that is no e-mail address: nothing was written")
+    check_address(wanted)
     language = _spoken(bridge, told["language"])
     if told["purpose"] and kind != RequestKind.WITHDRAW:
         fail("--purpose is of a withdrawal: an objection is to all of it, and the rest is about a person, not a list")

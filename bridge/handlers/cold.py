@@ -34,7 +34,10 @@ class Checked:
         database = self.bridge.database
         try:
             with database.inspected():
-                self.bridge.ready() if self._sends else self.bridge.ready_to_answer()
+                if self._sends:
+                    self.bridge.ready()
+                else:
+                    self.bridge.ready_to_answer()
         except OldSchema as error:
             log.error("nothing is read or written: %s (%s)", error, self._fix)
             database.closed = "its schema is another one"

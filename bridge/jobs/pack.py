@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge import receipts, verifier
 from bridge.bootstrap import Bridge
-from bridge.mailer import template_files, template_hash
+from bridge.mailer import hash_of, template_files
 from bridge.store.packing import Packed, read
 from bridge.store.values import Person
 from bridge.texts import TEMPLATES
@@ -99,7 +99,8 @@ def _mails(bridge: Bridge, story: Sequence[ConsentEvent]) -> Iterator[dict[str, 
     they were."""
     named = {event.evidence.template for event in story if event.evidence.template}
     for kind, own in product(MailKind, (None, *bridge.texts.own.values())):
-        if (TEMPLATES / "email" / kind).is_dir() and (found := template_hash(kind, own)) in named:
-            texts = [[name, content.decode()] for name, content in template_files(kind, own)]
+        files = template_files(kind, own) if (TEMPLATES / "email" / kind).is_dir() else []
+        if (found := hash_of(files)) in named:
+            texts = [[name, content.decode()] for name, content in files]
             named.remove(found)
             yield {"part": "mail", "kind": kind.value, "template": found, "files": texts}

@@ -174,8 +174,10 @@ def check_guesses(batch: Batch, press: Press) -> None:
 def may_guess(batch: Batch, press: Press) -> bool:
     """Whether digits that name no form may be looked at. Wrong ones count for their browser then, and spend nobody's
     tries: several people may sign up in one."""
+    if press.form:
+        return True
     ((times,),) = _RECENT.rows(batch.db, (_browser(batch, press), micros(batch.now - batch.limits.pending_ttl)))
-    return bool(press.form) or times < TRIES
+    return bool(times < TRIES)
 
 
 def count_wrong(batch: Batch, press: Press, guessed: Sequence[tuple[int, Asked]]) -> None:
