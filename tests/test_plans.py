@@ -21,7 +21,7 @@ from bridge.store.case_files import Told
 from bridge.vault import new_key
 from bridge.vocabulary import EventType, RequestKind, rfc3339
 from tests.conftest import House, Reader
-from tests.plans import BIG, Notes, plans, strangers
+from tests.plans import BIG, Notes, plans, strangers, sweep
 from tests.test_kids import CLUB, Kid
 from tests.test_repermission import POLICY, Desk
 from tests.test_web import everywhere
@@ -201,6 +201,7 @@ def test_every_route_and_big_table_is_in_the_story_and_nothing_reads_a_table_who
     }
     assert known - FILES <= notes.routes, "a new route belongs in the story"
     database = house.bridge.database
+    sweep(database)
     strangers(database, 1, FIRST, house.clock())
     before = plans(database, told)
     strangers(database, FIRST + 1, MORE, house.clock())
