@@ -37,7 +37,7 @@ from bridge.store.kept import KeptSecrets
 from bridge.store.sign_up import Quotas
 from bridge.texts import Texts
 from bridge.vault import Key, Vault, parse_keys
-from bridge.vocabulary import PREFERENCES, Hold, Limits
+from bridge.vocabulary import PREFERENCES, Limits
 
 log = logging.getLogger("bridge.bootstrap")
 
@@ -323,9 +323,7 @@ class Bridge:
     @cached_property
     def my_data(self) -> MyData:
         """What a reader does with her own data."""
-        # The mail to a new address has no digits: where a yes may have to wait for them, each consent asks anew.
-        careful = self.policy.sign_up.hold is not Hold.NEVER
-        return MyData(self.acts, new_consent=careful or self.policy.new_consent_on_address_change)
+        return MyData(self.acts, new_consent=self.policy.new_consent_on_address_change)
 
     @cached_property
     def spool(self) -> Spool:

@@ -35,7 +35,7 @@ _NO_FOOT = frozenset(
 )
 
 #: Mails whose question may wait for its code, where the policy says so (CON-05).
-_CODED = frozenset({MailKind.GUARDIAN, MailKind.OF_AGE, MailKind.REPERMISSION})
+_CODED = frozenset({MailKind.GUARDIAN, MailKind.OF_AGE, MailKind.REPERMISSION, MailKind.MOVE})
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.acts import Acts, Late, by_reader
-from bridge.decide import FOR_ALL, MAILABLE, after_restriction, blocks, standing
+from bridge.decide import FOR_ALL, MAILABLE, after_restriction, asks_anew, blocks, standing
 from bridge.links import Action, Claim, fingerprint
 from bridge.store import Erased, Moved, Plan
+from bridge.store.answering import Asked, Press
 from bridge.store.values import Person
 from bridge.vocabulary import (
     EVERY_PURPOSE,
@@ -20,6 +21,7 @@ from bridge.vocabulary import (
     ConsentEvent,
     EventType,
     Evidence,
+    MailKind,
     Method,
     normal_email,
 )
@@ -47,6 +49,7 @@ class Move(NamedTuple):
     purposes: tuple[str, ...]  # that move with her
     done: bool  # it was pressed already
     anew: bool  # each of them is asked again at the new address
+    held: bool = False  # it was pressed, maybe by a program, and waits for the digits of the mail
 
 
 class MyData:
@@ -119,11 +122,24 @@ class MyData:
             email = person.email
         elif email is None or person.mark != claim.address:
             raise Late
+        waiting = self._store.question(person, Asked(MailKind.MOVE, claim.request))
         dead = Block.BOUNCED in blocks(history, self._store.limits(self._acts.clock()))
-        return Move(person, self._acts.spoken(person), email, tuple(_on(history)), done, self._anew or dead)
+        anew = self._anew or dead or asks_anew(self._policy.sign_up.hold, coded=waiting is not None and waiting.coded)
+        return Move(
+            person=person,
+            language=self._acts.spoken(person),
+            email=email,
+            purposes=tuple(_on(history)),
+            done=done,
+            anew=anew,
+            held=waiting is not None and waiting.held is not None,
+        )
 
-    def move(self, token: str) -> tuple[Moved, Move]:
-        """The new mailbox has confirmed: she is there from now on (R13). Raises `Late` where it no longer counts."""
+    def move(self, token: str, press: Press) -> tuple[Moved, Move]:
+        """The new mailbox has confirmed: she is there from now on (R13). Raises `Late` where it no longer counts.
+
+        `HELD` or `WRONG`: she is not, and what her mail's digits may still do.
+        """
         asked = self.moving(token)
         if asked.done:
             return Moved.MOVED, asked
@@ -131,7 +147,7 @@ class MyData:
         event = _event(EventType.MOVED, asked.person, self._acts.clock(), Method.CONFIRM_PAGE)
         evidence = Evidence(request=claim.request, token=fingerprint(token))
         told = msgspec.structs.replace(event, asked=claim.made, evidence=evidence)
-        came = self._store.move(asked.person, told, anew=self._anew)
+        came = self._store.move(asked.person, told, press, anew=self._anew)
         if came is Moved.VOID:
             raise Late
         return came, asked

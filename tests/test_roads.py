@@ -626,31 +626,151 @@ def test_a_new_mailbox_is_asked_as_carefully(careful: House) -> None:
     assert careful.verify().problems == ()
 
 
-@pytest.mark.parametrize("hold", ["never", "doubtful", "all"])
+class Mover:
+    """Somebody with a consent, who asked to be moved to a new address five minutes after she said yes."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.old, self.new = Reader(house, "an@lezer.example"), Reader(house, "an@elders.example")
+        self.old.signs_up()
+        house.client.post(self.old.link("/confirm/"))
+        self.fresh = self.old.asks_for_a_link().replace("/preferences/", "/my-data/")
+        house.clock.forward(minutes=5)
+        bare(house).post(self.fresh, data={"act": "address", "email": self.new.email})
+
+    def presses(self, code: str = "", network: str = "203.0.113.5") -> Any:
+        """The button behind the mail to the new address, with digits or without."""
+        data = {"act": "moved", **({"code": code} if code else {})}
+        link = self.new.link("/my-data/")
+        return bare(self.house).post(link, data=data, environ_overrides={"REMOTE_ADDR": network})
+
+    def is_here(self) -> bool:
+        """Whether she is at the new address, and mail may go there."""
+        return bool(self.new.may().may)
+
+
+@pytest.mark.parametrize(
+    ("hold", "seconds", "waits"),
+    [("never", 5, False), ("doubtful", 5, True), ("doubtful", 40, False), ("all", 5, True), ("all", 40, True)],
+)
 def test_a_program_at_a_new_address_takes_no_consents_there(
-    policy_folder: Path, make_house: Callable[..., House], sqlite_url: str, hold: str
+    policy_folder: Path, make_house: Callable[..., House], database_url: str, hold: str, seconds: int, waits: bool
 ) -> None:
-    """CON-05, R13: the mail to a new address has no digits. Where a yes may have to wait for them, its button moves
-    her, and each consent waits for the answer of the new mailbox."""
+    """CON-05, R13: the press that moves her is her yes at the new address. One that may be a program's waits for the
+    digits of its mail; nothing has moved until then, and by which road she came stands in the proof."""
     holding(policy_folder, hold)
-    house = make_house(sqlite_url)
-    an, new = Reader(house, "an@lezer.example"), Reader(house, "an@elders.example")
-    an.signs_up()
-    house.client.post(an.link("/confirm/"))
-    fresh = an.asks_for_a_link().replace("/preferences/", "/my-data/")
-    house.clock.forward(minutes=5)
-    bare(house).post(fresh, data={"act": "address", "email": new.email})
-    house.clock.forward(seconds=5)
-    assert bare(house).post(new.link("/my-data/"), data={"act": "moved"}).status_code == 200
+    house = make_house(database_url)
+    an = Mover(house)
+    link = an.new.link("/my-data/")
+    digits = re.search(r"\b\d{3} \d{3}\b", str(an.new.mails()[-1].get_body(("plain",))))
+    assert bool(digits) is (hold != "never")
+    before = everything_stored(house)
+    for number in range(20):
+        assert "<script" not in html(bare(house).get(link, environ_overrides={"REMOTE_ADDR": SCANNERS[number]}))
+    assert everything_stored(house) == before
+    house.clock.forward(seconds=seconds)
+    pressed = an.presses()
     house.dispatch()
-    assert new.may().may is (hold == "never")
-    if hold == "never":
+    assert (pressed.status_code, "zes cijfers" in html(pressed), an.is_here()) == (200, waits, not waits)
+    if not waits:
+        moved = proof(an.new, EventType.MOVED)
+        assert (moved.road, moved.after, moved.doubt) == ("button", seconds, "soon" if seconds < 30 else None)
+        assert len(an.new.mails()) == 1, "nothing is asked anew"
         return
-    house.clock.forward(seconds=5)
-    assert "zes cijfers" in html(bare(house).post(new.link("/confirm/")))
-    assert not new.may().may
-    bare(house).post(new.link("/confirm/"), data={"code": code_of(new)})
-    assert (proof(new).road, new.may().may) == ("code", True)
+    assert an.old.may().may, "nothing has moved"
+    house.clock.forward(hours=1)
+    assert "zes cijfers" in html(bare(house).get(link)), "the page remembers what it waits for"
+    assert "zes cijfers" in html(an.presses()), "a press an hour later is no more of a person"
+    hers = bare(house).get(an.old.asks_for_a_link().replace("/preferences/", "/my-data/"))
+    assert "Op de knop ervan werd gedrukt op" in html(hers), "she sees that it was"
+    wrong = an.presses("12")
+    assert (wrong.status_code, 'id="code-error"' in html(wrong), an.is_here()) == (400, True, False)
+    assert an.presses(code_of(an.new)).status_code == 200
+    house.dispatch()
+    assert (an.is_here(), an.new.is_on(), proof(an.new, EventType.MOVED).road) == (True, True, "code")
+    assert (len(an.new.mails()), waiting(house)) == (1, 0)
+    again = an.presses("12")
+    assert (again.status_code, "Je nieuwe adres" in html(again)) == (200, True), "what is done stays done"
+    assert house.verify().problems == ()
+
+
+@pytest.mark.parametrize(
+    "how", ["mailed without digits", "asked twice", "stopped meanwhile", "joined", "by a platform"]
+)
+def test_digits_move_her_only_by_the_mail_that_has_them(
+    policy_folder: Path, make_house: Callable[..., House], database_url: str, how: str
+) -> None:
+    """CON-05, R13, R4: a mail that left before the policy held anything has none: its button moves her, and each
+    consent is asked anew. Digits of an earlier mail move nobody; a stop meanwhile goes with her."""
+    holding(policy_folder, "never" if how == "mailed without digits" else "all")
+    house = make_house(database_url)
+    an = Mover(house)
+    link = an.new.link("/my-data/")
+    if how == "mailed without digits":
+        file = policy_folder / "policy.toml"
+        file.write_text(file.read_text(encoding="utf-8").replace('hold = "never"', 'hold = "doubtful"'))
+        house = an.house = an.old.house = an.new.house = make_house(database_url)
+        house.clock.forward(minutes=1)
+        assert "vragen we je hier elk van deze nog eens" in html(bare(house).get(link))
+        assert bare(house).post(link, data={"act": "moved"}).status_code == 200
+        assert not an.is_here()
+        code = code_of(an.new)
+        house.clock.forward(seconds=5)
+        assert "zes cijfers" in html(bare(house).post(an.new.link("/confirm/")))
+        assert bare(house).post(an.new.link("/confirm/"), data={"code": code}).status_code == 200
+        assert (proof(an.new).road, an.is_here()) == ("code", True)
+        return
+    code = code_of(an.new)
+    if how == "asked twice":
+        an.new = Reader(house, "an@derde.example")
+        house.clock.forward(minutes=1)
+        bare(house).post(an.fresh, data={"act": "address", "email": an.new.email})
+        assert bare(house).post(link, data={"act": "moved", "code": code}).status_code == 410
+        newer = code_of(an.new)
+        assert newer != code
+        assert an.presses(code).status_code == 400
+        assert an.presses(newer).status_code == 200
+        assert an.is_here()
+    elif how == "stopped meanwhile":
+        an.old.one_click()
+        house.clock.forward(minutes=1)
+        assert an.presses(code).status_code == 200
+        assert an.new.status() is Status.WITHDRAWN
+    elif how == "joined":
+        an.new.signs_up("offers")
+        house.client.post(an.new.link("/confirm/"))
+        an.old.one_click()
+        house.clock.forward(minutes=1)
+        assert "zes cijfers" in html(an.presses())
+        assert an.new.status("newsletter") is Status.UNKNOWN
+        assert an.presses(code).status_code == 200
+        assert (an.new.status("newsletter"), an.new.may("offers").may) == (Status.WITHDRAWN, True)
+        assert waiting(house) == 0
+    else:
+        to = "an@derde.example"
+        house.hear(Report(type=EventType.MOVED, email=an.old.email, to=to, time=house.clock.now, key="moved"))
+        assert bare(house).post(link, data={"act": "moved", "code": code}).status_code == 410
+        assert not an.is_here()
+        assert waiting(house) == 1, "only what the third address is asked"
+    house.dispatch()
+    assert house.verify().problems == ()
+
+
+def test_the_digits_of_a_move_are_guessed_no_more_often_than_others(
+    policy_folder: Path, make_house: Callable[..., House], database_url: str
+) -> None:
+    """CON-04: five wrong tries, from wherever; then not even the right ones move her."""
+    holding(policy_folder, "all")
+    house = make_house(database_url)
+    an = Mover(house)
+    right = code_of(an.new)
+    wrong = f"{(int(right.replace(' ', '')) + 1) % 1_000_000:06}"
+    with ThreadPoolExecutor(4) as crowd:
+        answers = list(crowd.map(lambda number: an.presses(wrong, SCANNERS[number]), range(TRIES)))
+    answers.append(an.presses(right, SCANNERS[TRIES]))
+    assert {answer.status_code for answer in answers} == {400}
+    assert (an.is_here(), an.old.may().may) == (False, True)
+    assert house.verify().problems == ()
 
 
 def test_links_that_are_pressed_in_the_same_instant_are_many(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,11 +262,14 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     ],
     "move": [
         {"action": "/my-data/TOKEN", "email": "an@nieuw.example", "purposes": names, "anew": anew, "done": done}
-        for names, anew, done in (
-            (["News"], False, False),
-            (["News"], True, False),
-            ([], False, False),
-            ([], False, True),
+        | {"held": held, "errors": errors}
+        for names, anew, done, held, errors in (
+            (["News"], False, False, False, {}),
+            (["News"], True, False, False, {}),
+            ([], False, False, False, {}),
+            ([], False, True, False, {}),
+            (["News"], False, False, True, {}),
+            (["News"], False, False, True, {"code": "These digits do not work."}),
         )
     ],
     "moved": [
@@ -463,7 +466,10 @@ MAILS: dict[str, list[dict[str, Any]]] = {
         for hours, code in ((72, ""), (30, "012 345"))
     ],
     "of_age": [mail(url=TOKEN.replace("/u/", "/of-age/"), child=True, code=code) for code in ("", "012 345")],
-    "move": [mail(url=TOKEN.replace("/u/", "/my-data/"), hours=hours) for hours in (72, 36)],
+    "move": [
+        mail(url=TOKEN.replace("/u/", "/my-data/"), hours=hours, code=code)
+        for hours, code in ((72, ""), (36, "012 345"))
+    ],
     "moved": [mail()],
     "subscribed": [mail(**LEAVE)],
     "welcome": [mail(**LEAVE, receipt="Receipt\nof consent")],

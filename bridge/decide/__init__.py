@@ -77,7 +77,7 @@ from bridge.decide.mails import (
 )
 from bridge.decide.news import Decision, Work, decide, is_news
 from bridge.decide.proof import SALE_FACTS, missing_evidence, soft_opt_in_gaps
-from bridge.decide.roads import AT_ONCE, TRIES, Way, by_button, must_wait, stamped
+from bridge.decide.roads import AT_ONCE, TRIES, Way, asks_anew, by_button, must_wait, stamped
 from bridge.decide.undoing import taken
 
 __all__ = [
@@ -115,6 +115,7 @@ __all__ = [
     "after_the_question",
     "against_child",
     "as_bits",
+    "asks_anew",
     "blocks",
     "breach_clock",
     "by_button",

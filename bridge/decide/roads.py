@@ -44,6 +44,12 @@ def must_wait(way: Way, hold: Hold, *, coded: bool, held: bool = False) -> bool:
     return hold is Hold.ALL or (hold is Hold.DOUBTFUL and (held or bool(way.doubts)))
 
 
+def asks_anew(hold: Hold, *, coded: bool) -> bool:
+    """Whether what a button alone let go on is asked once more, by a mail with digits: its own mail had none, and a yes
+    may have to wait for some. Where it had, a button that may be a program's waits instead."""
+    return hold is not Hold.NEVER and not coded
+
+
 def stamped(events: Sequence[ConsentEvent], way: Way) -> list[ConsentEvent]:
     """What she says, with its road in the proof."""
     after = None if way.after is None else int(way.after.total_seconds())

@@ -46,7 +46,7 @@ _COUNT = Sql("INSERT INTO throttle (bucket, time) VALUES (?, ?)")
 _TAKE_TURNS = Sql("SELECT pg_advisory_xact_lock(?)")
 
 #: Questions that are noted here, each of which one press answers with yes.
-NOTED = frozenset({MailKind.CONFIRM, MailKind.GUARDIAN, MailKind.OF_AGE, MailKind.REPERMISSION})
+NOTED = frozenset({MailKind.CONFIRM, MailKind.GUARDIAN, MailKind.OF_AGE, MailKind.REPERMISSION, MailKind.MOVE})
 
 #: What a form is noted as: a question; or, where she gets all of it already, one that asks her nothing. That is noted
 #: too, so that digits are the same work for every address (CAP-09).

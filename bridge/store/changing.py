@@ -22,6 +22,7 @@ from bridge.decide import (
     settled,
     standing,
 )
+from bridge.store.answering import HELD, WRONG
 from bridge.store.door import Batch
 from bridge.store.moving import Mover
 from bridge.store.rows import Opened
@@ -57,6 +58,8 @@ class Moved(StrEnum):
     ASKED = "asked"  # the new mailbox is asked for each of them
     JOINED = "joined"  # somebody is here with that address: the two are one now, and the stricter counts
     VOID = "void"  # another address was asked for since, or hers has changed
+    HELD = HELD  # nothing moved: it may not have been a person, and waits for the digits of the mail
+    WRONG = WRONG  # nor now: those were not the digits
 
 
 def ask(batch: Batch, opened: Opened, email: str, language: str) -> None:

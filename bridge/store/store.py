@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, select, union
 
-from bridge.decide import Decision, Spans, gate, has_guardian, is_live, settled, stamped, stands_alone
+from bridge.decide import Decision, Spans, asks_anew, gate, has_guardian, is_live, settled, stamped, stands_alone
 from bridge.notices import Wording
 from bridge.store import affected, answering, changing
 from bridge.store.affected import Affected, Kept, Scope
@@ -58,6 +58,7 @@ from bridge.vocabulary import (
     MailKind,
     Method,
     Report,
+    Road,
     micros,
     normal_email,
 )
@@ -351,12 +352,16 @@ class Store(Reads):
             opened = self.rows.people(db, [person.number]).get(person.number)
             return changing.new_address(db, opened, request) if opened else None
 
-    def move(self, person: Person, event: ConsentEvent, *, anew: bool) -> changing.Moved:
-        """Carry out the change of address that the new mailbox has confirmed, once (R13, R14)."""
+    def move(self, person: Person, event: ConsentEvent, press: Press, *, anew: bool) -> changing.Moved:
+        """Carry out the change of address that the new mailbox has confirmed, once (R13, R14). By which road is kept in
+        its proof; where it must wait for the digits of the mail, nothing is written but that.
+        """
+        asked = Asked(MailKind.MOVE, event.evidence.request or "")
 
         def carry_out(batch: Batch) -> changing.Moved:
+            answering.take_turns(batch, press)
             seen = self.rows.people(batch.db, [person.number]).get(person.number)
-            email = changing.new_address(batch.db, seen, event.evidence.request or "") if seen else None
+            email = changing.new_address(batch.db, seen, asked.request) if seen else None
             if email is None:
                 return changing.Moved.VOID
             ids = set(self._ids(batch, {email}).values())
@@ -366,7 +371,14 @@ class Store(Reads):
                 return changing.Moved.VOID
             others = [one for one in batch.people.values() if one.person.id != person.id]
             there = others[0] if others else None
-            return changing.carry_out(batch, self._mover, opened, there, email=email, event=event, anew=anew)
+            question = answering.find(batch.db, opened.number, asked)
+            way = answering.way_of(batch, opened.number, asked, question, press)
+            if isinstance(way, str):
+                return changing.Moved(way)
+            answering.done(batch, opened.number, asked)
+            (moved,) = stamped([event], way)
+            unsure = way.road is Road.BUTTON and asks_anew(press.hold, coded=question is not None and question.coded)
+            return changing.carry_out(batch, self._mover, opened, there, email=email, event=moved, anew=anew or unsure)
 
         return self._write(carry_out)
 
@@ -377,7 +389,7 @@ class Store(Reads):
         now = self.clock()
         limits = self.limits(now)
         asked = now - limits.pending_ttl
-        ends = dict.fromkeys((MailKind.CONFIRM, MailKind.SUBSCRIBED, MailKind.GUARDIAN), asked)
+        ends = dict.fromkeys((MailKind.CONFIRM, MailKind.SUBSCRIBED, MailKind.GUARDIAN, MailKind.MOVE), asked)
         ends |= {MailKind.OF_AGE: now - limits.of_age_answer, MailKind.REPERMISSION: now - _LONGEST_ANSWER}
         with self.database.writing() as db:
             changing.forget(db, asked)

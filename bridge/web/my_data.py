@@ -12,10 +12,11 @@ from bridge.acts import Late
 from bridge.links import BadLink, ExpiredLink
 from bridge.my_data import Own
 from bridge.policy import Field
-from bridge.store import UnknownSubject
+from bridge.store import Moved, UnknownSubject
 from bridge.vocabulary import masked_email
-from bridge.web import forms
+from bridge.web import browser, forms
 from bridge.web.app import bridge, language, page
+from bridge.web.parts import code_errors, refused
 
 bp = Blueprint("my_data", __name__)
 
@@ -158,8 +159,8 @@ _ACTS: Mapping[str, Callable[[str, Own], Response]] = {
 # -- a new address ----------------------------------------------------------------------------------------------
 
 
-def _ask_move(token: str) -> Response:
-    """Show one button. Scanners follow links, so a GET moves nobody."""
+def _ask_move(token: str, answer: Moved | None = None) -> Response:
+    """Show one button, and where to type the digits once it was pressed. Scanners follow links: a GET moves nobody."""
     try:
         asked = bridge().my_data.moving(token)
     except (ExpiredLink, Late) as error:
@@ -168,21 +169,26 @@ def _ask_move(token: str) -> Response:
     names = [bridge().policy.purposes[p].name[spoken] for p in asked.purposes if p in bridge().policy.purposes]
     return page(
         "move",
+        status=400 if answer is Moved.WRONG else 200,
         lang=spoken,
         action=f"/my-data/{token}",
         email=masked_email(asked.email),
         purposes=names,
         anew=asked.anew,
         done=asked.done,
+        held=asked.held or answer is not None,
+        errors=code_errors(answer, spoken),
     )
 
 
 def _move(token: str) -> Response:
     """The new mailbox says that it is hers."""
     try:
-        came, asked = bridge().my_data.move(token)
+        came, asked = bridge().my_data.move(token, browser.press())
     except (ExpiredLink, Late) as error:
         return _too_late(error)
+    if refused(came):
+        return _ask_move(token, came)
     spoken = language(asked.language)
     return page("moved", lang=spoken, email=masked_email(asked.email), came=came.value, link_url="/preferences")
 
