@@ -7,7 +7,7 @@ from multiprocessing.synchronize import Barrier
 from typing import TypeVar
 
 from bridge.bootstrap import Bridge
-from bridge.store import StoreAway
+from bridge.store import StoreAway, TooMany
 from bridge.vault import new_id
 from bridge.vocabulary import READER, ConsentEvent, EventType, Method, Report
 
@@ -68,12 +68,21 @@ def _confirm(bridge: Bridge, token: str) -> str:
     return str(_again(lambda: bridge.acts.confirm(token))[0])
 
 
-def _sign_up(bridge: Bridge, email: str) -> None:
-    _again(
-        lambda: bridge.acts.sign_up(
-            email, ["newsletter", "offers"], channel="footer", language="nl", network=new_id(), fields={}
+def _sign_up(bridge: Bridge, email: str, network: str = "") -> str:
+    try:
+        _again(
+            lambda: bridge.acts.sign_up(
+                email,
+                ["newsletter", "offers"],
+                channel="footer",
+                language="nl",
+                network=network or new_id(),
+                fields={},
+            )
         )
-    )
+    except TooMany:
+        return "too many"
+    return "taken"
 
 
 def _stop(bridge: Bridge, token: str) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +118,17 @@ def test_eight_people_sign_up_at_once(house: House, at_the_same_moment: AtOnce) 
     assert len(house.store.words_used()) == 2
     assert all(chain(house, email) == [1, 2] for email in emails)
     assert house.verify().problems == ()
+
+
+def test_a_network_sends_no_more_forms_at_once_than_one_by_one(
+    house: House, policy_folder: Path, at_the_same_moment: AtOnce
+) -> None:
+    """CAP-10: forms of one network that arrive together count each other, for whomever they are."""
+    file = policy_folder / "policy.toml"
+    file.write_text(file.read_text(encoding="utf-8") + "\n[sign_up]\nper_network_hour = 3\n", encoding="utf-8")
+    forms = [(f"lezer{number}@lezer.example", "203.0.113.9") for number in range(PROGRAMS)]
+    assert Counter(at_the_same_moment("sign_up", each=forms)) == {"taken": 3, "too many": 5}
+    assert [count(house, table) for table in (subjects, person_keys, outbox)] == [3] * 3
 
 
 def test_a_stop_clicked_eight_times_at_once_is_one_stop(house: House, an: Reader, at_the_same_moment: AtOnce) -> None:

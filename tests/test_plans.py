@@ -48,7 +48,7 @@ GROWTH = 1.3
 
 FIRST, MORE = 8_000, 8_000
 
-FILES = {f"GET /{name}" for name in ("style.css", "favicon.svg", "confirm.js", "sign-up.js", "embed.js")}
+FILES = {f"GET /{name}" for name in ("style.css", "favicon.svg", "favicon.ico", "confirm.js", "sign-up.js", "embed.js")}
 
 
 @pytest.fixture

@@ -207,9 +207,9 @@ def test_every_answer_carries_the_headers(spacious: House, accept: str | None) -
     visits = everywhere(spacious)
     routes = {visit.path.split("?")[0].split("/")[1] for visit in visits}
     known = {str(rule).split("/")[1] for rule in spacious.app.url_map.iter_rules()}
-    assert known - {"style.css", "favicon.svg", "confirm.js", "sign-up.js", "embed.js", "embed"} <= routes, (
-        "a new route belongs in this list"
-    )
+    assert (
+        known - {"style.css", "favicon.svg", "favicon.ico", "confirm.js", "sign-up.js", "embed.js", "embed"} <= routes
+    ), "a new route belongs in this list"
     headers = {"Accept": accept} if accept else {}
     for visit in visits:
         answer = spacious.client.open(visit.path, method=visit.method, data=visit.data, headers=headers)
@@ -422,6 +422,7 @@ METHODS = {
     "/style.css": GET_ONLY,
     "/logo": GET_ONLY,
     "/favicon.svg": GET_ONLY,
+    "/favicon.ico": GET_ONLY,
     "/healthz": GET_ONLY,
     "/readyz": GET_ONLY,
 }
@@ -613,8 +614,9 @@ def test_style_and_icon(home: House) -> None:
     assert (style.status_code, style.mimetype) == (200, "text/css")
     assert "#9b1c31" in html(style)
     assert style.headers["Cache-Control"].startswith("public")
-    assert (icon.status_code, icon.mimetype) == (200, "image/svg+xml")
-    icon.close()
+    for shown in (icon, home.client.get("/favicon.ico")):
+        assert (shown.status_code, shown.mimetype) == (200, "image/svg+xml")
+        shown.close()
     for path in ("/confirm.js", "/sign-up.js"):
         script = home.client.get(path)
         assert (script.status_code, script.mimetype) == (200, "text/javascript")

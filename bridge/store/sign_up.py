@@ -84,6 +84,7 @@ class SignUps:
 
     def has_room(self, batch: Batch, form: SignUp, now: datetime, *, erased: bool, kind: str) -> bool:
         """Count this request against the limits (CAP-10, R12). Mails that were promised count, refused ones do not.
+        Before anybody is locked: whoever has a turn waits for people, and nobody the other way about.
 
         Raises `TooMany` when the client's network asks too often.
         """
@@ -91,11 +92,12 @@ class SignUps:
         addresses = {kind: self.vault.bucket(f"{kind} address", normal_email(form.email))}
         if form.guardian:
             addresses[_GUARDIAN] = self.vault.bucket(f"{_GUARDIAN} address", normal_email(form.guardian))
-        if db.dialect == "postgresql":  # let requests for one address count each other
-            for address in sorted(addresses.values()):
-                _TAKE_TURNS.rows(db, (int.from_bytes(address[:8], "big", signed=True),))
-        gone = {kind: erased, _GUARDIAN: bool(form.guardian) and self.is_erased(batch, form.guardian)}
         network = self.vault.bucket("network", form.network)
+        if db.dialect == "postgresql":  # let requests of one network, for one address, with one task count each other
+            task = [self.vault.bucket("task", form.worked)] if form.worked else []
+            for bucket in sorted([*addresses.values(), network, *task]):
+                _TAKE_TURNS.rows(db, (int.from_bytes(bucket[:8], "big", signed=True),))
+        gone = {kind: erased, _GUARDIAN: bool(form.guardian) and self.is_erased(batch, form.guardian)}
         everyone = self.vault.bucket(f"{kind} everyone", "")
         hour, day, month = (micros(now - timedelta(hours=hours)) for hours in (1, 24, 30 * 24))
         nothing: tuple[int, int, datetime | None] = (0, 0, None)

@@ -339,9 +339,9 @@ class Store(Reads):
         form = SignUp(email=email, channel="", language=language, evidence={}, notices={}, network=network)
 
         def carry_out(batch: Batch) -> None:
-            batch.load({subject})
             erased = self.sign_ups.is_erased(batch, email)
             if self.sign_ups.has_room(batch, form, now, erased=erased, kind="move"):
+                batch.load({subject})
                 changing.ask(batch, batch.by_id(subject), email, language)
 
         self._write(carry_out, now)

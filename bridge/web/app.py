@@ -153,7 +153,9 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
         return send_file(logo.resolve(), max_age=300)
 
     @app.get("/favicon.svg")
+    @app.get("/favicon.ico")
     def favicon() -> Response:
+        """The icon: also where browsers look by themselves for what names none, such as a sample as plain text."""
         from flask import send_file
 
         return send_file(TEMPLATES / "static" / "favicon.svg", max_age=86400)
