@@ -70,7 +70,7 @@ class Mailer:
         check_natures(TEMPLATES / "email")
         self._policy, self._texts, self._links = policy, texts, links
         self._host = urlsplit(links.base_url).hostname or "localhost"
-        self._templates = Templates(texts.own)
+        self.templates = Templates(texts.own)
         self._domain = policy.mail.sender_address.rpartition("@")[2]
 
     def write(self, occasion: Occasion) -> Letter:
@@ -147,7 +147,7 @@ class Mailer:
             return self._links.url("/of-age/", self._token(occasion, Action.OF_AGE))
         if occasion.kind is MailKind.REPERMISSION:
             claim = msgspec.structs.replace(
-                _claim(occasion, Action.ONCE), template=self._templates.hash(occasion.kind, occasion.language)
+                _claim(occasion, Action.ONCE), template=self.templates.hash(occasion.kind, occasion.language)
             )
             return self._links.url("/question/", self._links.token(claim))
         if occasion.kind is MailKind.IDENTITY:

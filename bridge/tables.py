@@ -415,6 +415,7 @@ open_questions = Table(
     Column("tries", SmallInteger, nullable=False, server_default="0"),  # wrong codes
     Column("held", AwareDateTime),  # when a doubtful press was held first
     Column("doubt", String(16)),  # why
+    Column("template", String(11)),  # which words the mail said when it left
     sqlite_with_rowid=False,
 )
 Index(

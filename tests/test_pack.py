@@ -28,6 +28,7 @@ from bridge.verifier import FORMAT, Bad, Keys, canonical, check_file, check_pack
 from bridge.vocabulary import EventType, MailKind
 from tests.conftest import House, Reader
 from tests.test_checkpoints import unkept
+from tests.test_roads import code_of
 from tests.test_store import person
 
 MakeHouse = Callable[..., House]
@@ -97,6 +98,40 @@ def test_a_mails_words_are_the_operators_own_where_there_are_any(
     assert (mail["template"], mail["files"][-1][0]) == (named[0], "texts")
     assert "Ja, stuur maar" in mail["files"][-1][1]
     assert check_pack(packed(house, an), keys(house)).problems == ()
+
+
+@pytest.mark.parametrize("road", ["button", "digits"])
+def test_a_proof_names_what_her_mail_said_when_it_left(
+    make_house: MakeHouse, policy_folder: Path, database_url: str, road: str
+) -> None:
+    """CAP-05: the operator's words change while a mail waits for its answer. Her proof is of the mail she read; whose
+    mail leaves afterwards, of the new one. So it is of the mail that asks whether an address is hers."""
+    write = policy_folder / "texts" / "nl.toml"
+    write.parent.mkdir()
+    write.write_text('"Confirm my subscription" = "Ja, stuur maar"\n', encoding="utf-8")
+    house = make_house(database_url)
+    an, bram = Reader(house, "an@lezer.example"), Reader(house, "bram@lezer.example")
+    an.signs_up()
+    link, digits = an.link("/confirm/"), code_of(an)
+    sent = house.bridge.mailer.templates.hash(MailKind.CONFIRM, "nl")
+    house.clock.forward(minutes=2)
+    write.write_text('"Confirm my subscription" = "Graag"\n"Look and confirm" = "Kijk"\n', encoding="utf-8")
+    later = bram.house = an.house = make_house(database_url)
+    if road == "button":
+        assert later.app.test_client().post(link).status_code == 200
+    else:
+        assert later.app.test_client().post(link, data={"code": digits}).status_code == 200
+    bram.has_consented()
+    now = later.bridge.mailer.templates.hash(MailKind.CONFIRM, "nl")
+    assert [reader.story()[-1].evidence.template for reader in (an, bram)] == [sent, now]
+    assert sent != now
+    fresh = an.asks_for_a_link().replace("/preferences/", "/my-data/")
+    later.client.post(fresh, data={"act": "address", "email": "an@elders.example"})
+    new = Reader(later, "an@elders.example")
+    later.clock.forward(minutes=2)
+    later.client.post(new.link("/my-data/"), data={"act": "moved"})
+    assert new.story()[-1].evidence.template == later.bridge.mailer.templates.hash(MailKind.MOVE, "nl")
+    assert later.verify().problems == ()
 
 
 # -- whole -------------------------------------------------------------------------------------------------------

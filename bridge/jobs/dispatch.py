@@ -294,7 +294,9 @@ class Dispatcher:
         """Of a question it is noted that it leaves now: how soon somebody says yes tells who it was (CON-05)."""
         if kind not in NOTED or (mail.handed and kind in _ONCE):
             return True
-        return self.bridge.store.queue.ask(mail, coded=self.bridge.mailer.has_code(kind))
+        mailer = self.bridge.mailer
+        template = mailer.templates.hash(kind, self._language(mail))
+        return self.bridge.store.queue.ask(mail, coded=mailer.has_code(kind), template=template)
 
     def _at_the_gate(self, mail: Mail, kind: MailKind, now: datetime) -> Mail | None:
         """The mail as it may leave now; None where it may not, or not yet."""
@@ -340,10 +342,12 @@ class Dispatcher:
         else:
             log.error("mail %s (%s) given up: %s", mail.id, mail.kind, reason)
 
+    def _language(self, mail: Mail) -> str:
+        languages = self.bridge.policy.languages
+        return mail.language if mail.language in languages else languages[0]
+
     def _occasion(self, mail: Mail, kind: MailKind) -> Occasion:
-        person, bridge = mail.person, self.bridge
-        languages = bridge.policy.languages
-        language = mail.language if mail.language in languages else languages[0]
+        person, bridge, language = mail.person, self.bridge, self._language(mail)
         occasion = Occasion(
             key=mail.id,
             kind=kind,

@@ -8,26 +8,31 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, delete, or_
 
-from bridge.decide import AT_ONCE, TRIES, Way, by_button, must_wait
+from bridge.decide import AT_ONCE, TRIES, Way, by_button, must_wait, stamped
 from bridge.store.door import Batch
 from bridge.store.errors import TooMany
 from bridge.store.sql import Hand, Sql
 from bridge.store.values import Mail
 from bridge.tables import moment, open_questions
 from bridge.vault import Vault
-from bridge.vocabulary import Hold, MailKind, Road, micros, normal_email
+from bridge.vocabulary import ConsentEvent, Hold, MailKind, Road, micros, normal_email
 
 _ASK = Sql("INSERT INTO open_questions (subject, kind, request, asked, place) VALUES (?, ?, ?, ?, ?)")
-_SENT = Sql("UPDATE open_questions SET domain = ?, sent = ?, coded = ? WHERE subject = ? AND kind = ? AND request = ?")
+_SENT = Sql(
+    "UPDATE open_questions SET domain = ?, sent = ?, coded = ?, template = ? "
+    "WHERE subject = ? AND kind = ? AND request = ?"
+)
 _SENT_FIRST = Sql(
-    "INSERT INTO open_questions (subject, kind, request, asked, domain, sent, coded) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO open_questions (subject, kind, request, asked, domain, sent, coded, template) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (subject, kind, request) DO UPDATE SET domain = excluded.domain, sent = excluded.sent, "
-    "coded = excluded.coded"
+    "coded = excluded.coded, template = excluded.template"
 )
 _FIND = Sql(
-    "SELECT asked, place, domain, sent, coded, tries, held, doubt FROM open_questions "
+    "SELECT asked, place, domain, sent, coded, tries, held, doubt, template FROM open_questions "
     "WHERE subject = ? AND kind = ? AND request = ?"
 )
 _AT = Sql(
@@ -86,6 +91,7 @@ class Question(NamedTuple):
     tries: int
     held: datetime | None
     doubt: str | None
+    template: str | None  # which words the mail said when it left; None = it has not, or left before that was noted
 
 
 def note_asked(batch: Batch, number: int, asked: Asked, place: str) -> None:
@@ -93,11 +99,11 @@ def note_asked(batch: Batch, number: int, asked: Asked, place: str) -> None:
     _ASK.run(batch.db, (number, asked.kind.value, asked.request, micros(batch.now), place or None))
 
 
-def note_sent(db: Connection, vault: Vault, mail: Mail, now: datetime, *, coded: bool) -> None:
+def note_sent(db: Connection, vault: Vault, mail: Mail, now: datetime, *, coded: bool, template: str) -> None:
     """The mail that asks is about to leave. What a form asked is noted since then, and no more once it is answered."""
     domain = vault.bucket("domain", normal_email(mail.to or mail.person.email).rpartition("@")[2])
     mine = (mail.person.number, mail.kind, mail.request)
-    told = (domain, micros(now), coded)
+    told = (domain, micros(now), coded, template)
     if mail.kind == MailKind.CONFIRM:
         _SENT.run(db, (*told, *mine))
     else:
@@ -107,7 +113,7 @@ def note_sent(db: Connection, vault: Vault, mail: Mail, now: datetime, *, coded:
 def find(db: Hand | Connection, number: int, asked: Asked) -> Question | None:
     """The question as it waits; None where it was answered, or is from before questions were noted."""
     for row in _FIND.rows(db, (number, asked.kind.value, asked.request)):
-        at, place, domain, sent, coded, tries, held, doubt = row
+        at, place, domain, sent, coded, tries, held, doubt, template = row
         return Question(
             asked=moment(at),
             place=place,
@@ -117,6 +123,7 @@ def find(db: Hand | Connection, number: int, asked: Asked) -> Question | None:
             tries=tries,
             held=None if held is None else moment(held),
             doubt=doubt,
+            template=template,
         )
     return None
 
@@ -148,6 +155,18 @@ def way_of(batch: Batch, number: int, asked: Asked, question: Question | None, p
         doubts = " ".join(way.doubts) or None
         _HOLD.run(batch.db, (micros(batch.now), doubts, number, asked.kind.value, asked.request))
     return HELD
+
+
+def proven(events: Sequence[ConsentEvent], way: Way, question: Question | None) -> list[ConsentEvent]:
+    """What she says, with its road in the proof, and the words that her mail said: today's may be others."""
+    told = stamped(events, way)
+    if question is None or question.template is None:
+        return told
+    sent = question.template
+    return [
+        msgspec.structs.replace(event, evidence=msgspec.structs.replace(event.evidence, template=sent))
+        for event in told
+    ]
 
 
 def is_right(question: Question, subject: str, asked: Asked, is_code: Callable[[str, Asked], bool]) -> bool:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, select, union
 
-from bridge.decide import Decision, Spans, asks_anew, gate, has_guardian, is_live, settled, stamped, stands_alone
+from bridge.decide import Decision, Spans, asks_anew, gate, has_guardian, is_live, settled, stands_alone
 from bridge.notices import Wording
 from bridge.store import affected, answering, changing
 from bridge.store.affected import Affected, Kept, Scope
@@ -232,7 +232,7 @@ class Store(Reads):
             if way == HELD and asked.kind is MailKind.CONFIRM and question and question.held is None:
                 batch.count_road(channel, HELD)
             return Plan(answer=way)
-        events = stamped(plan.events, way)
+        events = answering.proven(plan.events, way, question)
         if asked.kind is MailKind.CONFIRM:
             batch.count_road(channel, "doubtful" if way.doubts else way.road.value)
         answering.done(batch, opened.number, asked)
@@ -376,7 +376,7 @@ class Store(Reads):
             if isinstance(way, str):
                 return changing.Moved(way)
             answering.done(batch, opened.number, asked)
-            (moved,) = stamped([event], way)
+            (moved,) = answering.proven([event], way, question)
             unsure = way.road is Road.BUTTON and asks_anew(press.hold, coded=question is not None and question.coded)
             return changing.carry_out(batch, self._mover, opened, there, email=email, event=moved, anew=anew or unsure)
 

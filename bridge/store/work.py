@@ -81,15 +81,15 @@ class WorkQueue(PushQueue):
                 note_sent(Hand.of(db), mail.id, now)
             return leaves
 
-    def ask(self, mail: Mail, *, coded: bool) -> bool:
+    def ask(self, mail: Mail, *, coded: bool, template: str) -> bool:
         """Note that a question's mail is about to leave; False when somebody else holds it, or she is gone, and it must
-        not. `coded`: it holds a code that can be typed."""
+        not. `coded`: it holds a code that can be typed; `template`: which words it says."""
         now = self.clock()
         mine = and_(outbox.c.id == mail.id, outbox.c.lease == mail.lease)
         with self.database.writing() as db:
             leaves = db.execute(select(outbox.c.id).where(mine).with_for_update()).first() is not None
             if leaves:
-                note_sent_question(db, self.rows.vault, mail, now, coded=coded)
+                note_sent_question(db, self.rows.vault, mail, now, coded=coded, template=template)
             return leaves
 
     def finish_mail(self, mail: Mail) -> None:
