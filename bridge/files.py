@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,3 +84,10 @@ def _name(part: Path, path: Path) -> None:
         part.rename(path)
     else:
         part.unlink()
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that only its owner can read; an existing one is never overwritten."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+    with os.fdopen(file, "w", encoding="utf-8") as out:
+        out.write(text)

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from bridge.bootstrap import SETTINGS, read_env_file
+from bridge.settings import SETTINGS, read_env_file
 
 HOUSE = Path(__file__).resolve().parent.parent
 

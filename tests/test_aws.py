@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.aws import Aws, AwsError, Credentials, Request, Secrets, signed
-from bridge.bootstrap import BadSetting, read_settings
 from bridge.doorbell import Bell
+from bridge.settings import BadSetting, read_settings
 from tests.aws import Played, played
 
 SECRET = "s3cret-for-tests-only"

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, update
 
 from bridge.acts import Late
-from bridge.bootstrap import Bridge, read_env_file
+from bridge.bootstrap import Bridge
 from bridge.cli.envfile import change
 from bridge.mailer import stop_token
+from bridge.settings import read_env_file
 from bridge.store import OldSchema, copies, schema
 from bridge.store.archive import Header, Writer, house_of, sections
 from bridge.store.breaches import Facts

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from bridge.bootstrap import BadSetting
 from bridge.handlers.cold import Checked
+from bridge.settings import BadSetting
 from bridge.store import OldSchema, StoreAway
 from tests.conftest import House, Reader
 

@@ -13,13 +13,14 @@ from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from bridge import verifier
-from bridge.bootstrap import BadSetting, Bridge
+from bridge.bootstrap import Bridge
 from bridge.cli import main
 from bridge.jobs.checkpoints import Notary, append, missing
 from bridge.jobs.doctor.house import look as house_look
 from bridge.merkle import Tree
 from bridge.policy import PolicyError
 from bridge.seals import Seals
+from bridge.settings import BadSetting
 from bridge.store import BadInput, schema
 from bridge.store import checkpoints as book
 from bridge.store.engine import Database

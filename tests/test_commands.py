@@ -22,11 +22,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bridge.bootstrap import Bridge, read_env_file
+from bridge.bootstrap import Bridge
 from bridge.cli import main
 from bridge.cli.options import progress
 from bridge.handlers import server
 from bridge.logs import start_logging
+from bridge.settings import read_env_file
 from bridge.store import StoreAway
 from bridge.vault import parse_keys
 from bridge.vocabulary import EventType, Report, rfc3339

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.bootstrap import SETTINGS, read_settings
+from bridge.settings import SETTINGS, read_settings
 from tests.conftest import House
 from tests.programs import ROOT
 

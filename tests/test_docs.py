@@ -11,8 +11,8 @@ import pytest
 from adapters.mailchimp import Mailchimp
 from adapters.sendgrid import SendGrid
 from bridge.adapter import Adapter
-from bridge.bootstrap import SETTINGS
 from bridge.cli import main
+from bridge.settings import SETTINGS
 from scripts.status_table import table
 from tests.conftest import House
 

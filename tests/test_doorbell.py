@@ -6,10 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from bridge.bootstrap import BadSetting, read_settings
 from bridge.doorbell import MOST, heard
 from bridge.handlers import worker
 from bridge.jobs.dispatch import Dispatcher
+from bridge.settings import BadSetting, read_settings
 from tests.aws import Played, played
 from tests.conftest import House, Reader
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, insert, select
 
-from bridge.bootstrap import BadSetting, Bridge
+from bridge.bootstrap import Bridge
 from bridge.links import BadLink
 from bridge.mailer import stop_token
+from bridge.settings import BadSetting
 from bridge.tables import events, keys_used, person_keys, stop_list, subjects
 from bridge.vault import new_key
 from bridge.vocabulary import EventType, Method, Status

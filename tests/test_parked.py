@@ -12,9 +12,10 @@ from msgspec import structs
 from sqlalchemy import update
 
 from adapters.memory import SIGNATURE, sign
-from bridge.bootstrap import BadSetting, Bridge, read_settings
+from bridge.bootstrap import Bridge
 from bridge.handlers.cold import Checked
 from bridge.mailer import stop_token
+from bridge.settings import BadSetting, read_settings
 from bridge.spool import Parked, QueueSpool, from_message
 from bridge.store import StoreAway
 from bridge.tables import person_keys

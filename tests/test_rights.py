@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from bridge.bootstrap import read_env_file, write_private
 from bridge.cli.envfile import change
 from bridge.cli.main import main
+from bridge.files import write_private
+from bridge.settings import read_env_file
 from bridge.tables import cases
 from tests.conftest import House, Reader
 from tests.test_backup import Copies, fresh  # noqa: F401  (`fresh` is a fixture)

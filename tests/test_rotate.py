@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import event, func, insert, select, update
 
-from bridge.bootstrap import BadSetting, read_env_file
 from bridge.cli import main
 from bridge.cli.envfile import change
 from bridge.links import Action, Claim
 from bridge.mailer import stop_token
+from bridge.settings import BadSetting, read_env_file
 from bridge.store import StoreAway, rotate
 from bridge.store.rotate import move, named
 from bridge.tables import erasures, keys_used, person_keys, stop_list, subjects

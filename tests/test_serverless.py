@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from bridge.bootstrap import SETTINGS
 from bridge.handlers import worker
 from bridge.handlers.figures import FIGURES, NAMESPACE
+from bridge.settings import SETTINGS
 from scripts.osls import NO_OSLS
 from tests.zips import HERE
 

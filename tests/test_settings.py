@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bridge.adapter import Misconfigured
-from bridge.bootstrap import SETTINGS, START_ERRORS, BadSetting, Bridge, read_env_file, read_settings
+from bridge.bootstrap import START_ERRORS, Bridge
 from bridge.policy import PolicyError
+from bridge.settings import SETTINGS, BadSetting, read_env_file, read_settings
 from bridge.vault import new_key
 from tests.conftest import House
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.bootstrap import Bridge, read_settings
+from bridge.bootstrap import Bridge
 from bridge.handlers.cold import Checked
+from bridge.settings import read_settings
 from bridge.store.rest import Rest
 from bridge.web.app import create_app
 from tests.conftest import House, Reader

@@ -17,8 +17,9 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, func, insert, inspect, select, text
 
-from bridge.bootstrap import Bridge, read_settings
+from bridge.bootstrap import Bridge
 from bridge.links import Action, Claim
+from bridge.settings import read_settings
 from bridge.store import BadInput, IncompleteEvidence, Plan, Push, StoreAway, StoreBroken, TooMany, UnknownSubject
 from bridge.store.sign_up import Quotas
 from bridge.store.values import Person

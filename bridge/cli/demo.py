@@ -18,10 +18,12 @@ from urllib.request import urlopen
 
 import click
 
-from bridge.bootstrap import Bridge, read_env_file, write_private
+from bridge.bootstrap import Bridge
 from bridge.cli.options import fail, is_free
 from bridge.cli.story import Story
 from bridge.cli.timeline import timeline
+from bridge.files import write_private
+from bridge.settings import read_env_file
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 

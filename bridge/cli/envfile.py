@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bridge.bootstrap import BadSetting, read_env_file
 from bridge.files import whole
+from bridge.settings import BadSetting, read_env_file
 
 
 def holds(file: Path, name: str, value: str) -> bool:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from bridge.bootstrap import Bridge, write_private
+from bridge.bootstrap import Bridge
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, look_up, make_bridge, show
 from bridge.cli.staff import staff_act
 from bridge.evidence import Found, as_data, look
+from bridge.files import write_private
 from bridge.store import BadInput
 from bridge.testimony import document
 

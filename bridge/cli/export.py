@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from bridge.access import CSV, HTML, JSON, as_data, collect, document, written
-from bridge.bootstrap import write_private
 from bridge.cli.options import address, as_json, env_file, errors_in_a_line, fail, look_up, make_bridge, show
 from bridge.cli.staff import staff_act
+from bridge.files import write_private
 
 
 @click.command()

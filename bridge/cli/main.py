@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from bridge.bootstrap import write_private
 from bridge.cli.approve import approve
 from bridge.cli.audit import audit, clean
 from bridge.cli.breach import breach
@@ -45,6 +44,7 @@ from bridge.cli.rights import rights
 from bridge.cli.snippet import snippet
 from bridge.cli.statement import statement
 from bridge.cli.texts import texts
+from bridge.files import write_private
 from bridge.texts import TEMPLATES
 from bridge.vault import new_key
 from bridge.vocabulary import rfc3339

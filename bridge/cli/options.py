@@ -14,8 +14,9 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from bridge.bootstrap import START_ERRORS, BadSetting, Bridge, MissingSetting, read_env_file
+from bridge.bootstrap import START_ERRORS, Bridge
 from bridge.logs import start_logging
+from bridge.settings import BadSetting, MissingSetting, read_env_file
 from bridge.store import BadInput, OldSchema, StoreAway, StoreBroken, UnknownSubject
 from bridge.vault import Sealed
 

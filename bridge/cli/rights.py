@@ -10,9 +10,10 @@ from typing import Any, TextIO
 import click
 
 from bridge.access import NAMES
-from bridge.bootstrap import Bridge, write_private
+from bridge.bootstrap import Bridge
 from bridge.cli.options import address, as_json, check_address, env_file, errors_in_a_line, fail, make_bridge, show
 from bridge.cli.staff import begin, staff_act, tally
+from bridge.files import write_private
 from bridge.jobs import requests as jobs
 from bridge.store import BadInput
 from bridge.store.case_files import STOPPING, Case, Proof, Told

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from bridge.bootstrap import Bridge, write_private
+from bridge.bootstrap import Bridge
 from bridge.cli.options import show
 from bridge.cli.staff import asked as note_asked
+from bridge.files import write_private
 from bridge.store.approvals import same_person
 
 

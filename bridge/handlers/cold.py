@@ -4,8 +4,9 @@ import logging
 import os
 import threading
 
-from bridge.bootstrap import Bridge, read_settings
+from bridge.bootstrap import Bridge
 from bridge.logs import quiet
+from bridge.settings import read_settings
 from bridge.store import OldSchema, StoreAway
 
 log = logging.getLogger("bridge.handlers")

@@ -10,8 +10,9 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from bridge.bootstrap import START_ERRORS, Bridge, read_env_file
+from bridge.bootstrap import START_ERRORS, Bridge
 from bridge.logs import formatter, start_logging
+from bridge.settings import read_env_file
 from bridge.store import OldSchema, StoreAway, StoreBroken
 from bridge.web.counts import share, take_part
 

@@ -3,10 +3,11 @@
 import os
 from multiprocessing.util import Finalize
 
-from bridge.bootstrap import Bridge, read_settings
+from bridge.bootstrap import Bridge
 from bridge.handlers.cold import Checked
 from bridge.jobs.dispatch import Dispatcher
 from bridge.logs import start_logging
+from bridge.settings import read_settings
 from bridge.web.app import BridgeApp, create_app
 
 #: Set by `serve --no-dispatch`; not a setting of the operator's.

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from bridge.bootstrap import BadSetting, Bridge
+from bridge.bootstrap import Bridge
 from bridge.doorbell import heard
 from bridge.handlers.cold import Cold
 from bridge.handlers.figures import tell
 from bridge.handlers.frozen import no_collection
 from bridge.jobs.dispatch import Dispatcher
+from bridge.settings import BadSetting
 from bridge.spool import QueueSpool, from_message
 
 log = logging.getLogger("bridge.handlers")

@@ -15,7 +15,7 @@ from itertools import count
 import msgspec
 
 from bridge.adapter import MailLater, MailRefused
-from bridge.bootstrap import BadSetting, Bridge
+from bridge.bootstrap import Bridge
 from bridge.decide import Contact, gate
 from bridge.jobs.checkpoints import Notary
 from bridge.jobs.clock import StopWatch
@@ -27,6 +27,7 @@ from bridge.jobs.repermission import Asker, changed, confirmed
 from bridge.jobs.requests import RequestWatch
 from bridge.jobs.retention import Purge
 from bridge.mailer import Occasion
+from bridge.settings import BadSetting
 from bridge.store import Mail, StoreAway
 from bridge.store.answering import NOTED
 from bridge.store.campaigns import State

@@ -12,9 +12,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.acts import NotByThisLink
-from bridge.bootstrap import LOOPBACK, BadSetting, Bridge
+from bridge.bootstrap import Bridge
 from bridge.links import BadLink, ExpiredLink
 from bridge.logs import place
+from bridge.settings import LOOPBACK, BadSetting
 from bridge.store import OldSchema, StoreAway, StoreBroken, TooMany, UnknownSubject, revision
 from bridge.texts import TEMPLATES, palette
 from bridge.web.counts import Counts

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
-from bridge.bootstrap import LOOPBACK, Bridge
+from bridge.bootstrap import Bridge
 from bridge.jobs.doctor.sample import from_domain, signatures
+from bridge.settings import LOOPBACK
 from bridge.vocabulary import Finding
 
 _SECONDS = 5.0
