@@ -2,7 +2,6 @@
 once.
 """
 
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -32,12 +31,13 @@ from bridge.decide import (
 from bridge.links import FRESH_LIFE, Action, BadLink, Claim, ExpiredLink, Links, fingerprint
 from bridge.mailer import Templates
 from bridge.notices import Notices, Wording
+from bridge.parking import Parking
 from bridge.policy import USUAL, Policy
-from bridge.spool import Parked, ParkedNews, Spool, SpoolWaits
+from bridge.spool import Parked, Spool
 from bridge.store import Confirmation, Plan, SignUp, Store, StoreAway, StoreBroken
 from bridge.store.answering import HELD, WRONG, Asked, Press
-from bridge.store.values import News, Person
-from bridge.vault import Sealed, new_id
+from bridge.store.values import Person
+from bridge.vault import new_id
 from bridge.vocabulary import (
     EVERY_PURPOSE,
     GUARDIAN,
@@ -49,12 +49,9 @@ from bridge.vocabulary import (
     Evidence,
     MailKind,
     Method,
-    Report,
     Status,
     masked_email,
 )
-
-log = logging.getLogger("bridge.acts")
 
 LONGEST_PAUSE = timedelta(days=366)
 
@@ -63,10 +60,6 @@ ANY_PRESS = Press()
 
 #: Links that put a question which waits for its answer.
 _ASKING = (Action.CONFIRM, Action.MOVE)
-
-#: Pieces of news in one parked line: at some 250 bytes, and half as much again for each old vault key, far from the
-#: 256 KiB that every queue takes. A webhook may bring thousands.
-_PARKED_AT_ONCE = 250
 
 
 class Late(BadLink):
@@ -143,15 +136,9 @@ class Acts:
         templates: Templates,
     ) -> None:
         """`templates` names the words of the mails that ask."""
-        self.store, self.policy, self.notices, self.links, self.spool, self.clock = (
-            store,
-            policy,
-            notices,
-            links,
-            spool,
-            clock,
-        )
+        self.store, self.policy, self.notices, self.links, self.clock = store, policy, notices, links, clock
         self.templates = templates
+        self.parking = Parking(store, spool, self._write_stop)
 
     # -- joining ------------------------------------------------------------------------------------------------
 
@@ -367,89 +354,7 @@ class Acts:
         stop = Parked(subject=claim.subject, mark=claim.address, purpose=purpose, time=self.clock(), method=method)
         if claim.request and purpose == claim.purpose:
             stop = msgspec.structs.replace(stop, request=claim.request, token=fingerprint(token))
-        try:
-            return purpose, self._write_stop(stop)
-        except (StoreAway, StoreBroken) as error:
-            self._park_for(error, "a stop", stop)
-            return purpose, None
-
-    def hear(self, adapter: str, reports: Sequence[Report]) -> int | None:
-        """Take what an ESP tells; how many pieces were new. None = the store is away, and they are parked."""
-        try:
-            return self._take_in(adapter, self.store.news(adapter, self.store.untold(adapter, reports)))
-        except (StoreAway, StoreBroken) as error:
-            news = self.store.news(adapter, reports)
-            if not news or any(one.to for one in news):  # nothing to keep, or an address that must not lie on disk
-                raise
-            for start in range(0, len(news), _PARKED_AT_ONCE):  # told again from the start where one fails: heard once
-                self._park_for(error, "news", _parked(adapter, news[start : start + _PARKED_AT_ONCE]))
-            return None
-
-    def _take_in(self, adapter: str, news: Sequence[News]) -> int:
-        """All at once. Somebody who cannot be read must not keep the stops of others from being carried out."""
-        try:
-            return self.store.take_in(adapter, news)
-        except (Sealed, msgspec.DecodeError) as error:
-            if len(news) > 1:
-                half = len(news) // 2
-                return self._take_in(adapter, news[:half]) + self._take_in(adapter, news[half:])
-            if news[0].to:  # an address must not lie on disk
-                raise
-            self._kept_aside(f"news of {adapter}", error)
-            self._park(self.spool.put_aside, _parked(adapter, news))
-            return 0
-
-    def _park_for(self, error: StoreAway | StoreBroken, what: str, line: Parked | ParkedNews) -> None:
-        """Keep what the store could not take; weather ends by itself, a broken statement needs a person."""
-        if isinstance(error, StoreBroken):
-            log.error("%s cannot be written (StoreBroken, %s) and is parked: run consent-bridge db check", what, error)
-        self._park(self.spool.park, line)
-
-    def _park(self, keep: Callable[[Parked | ParkedNews], None], line: Parked | ParkedNews) -> None:
-        """Keep it beside the store; `StoreAway` where that fails too, for then it is not done."""
-        try:
-            keep(line)
-        except OSError as error:
-            raise StoreAway(f"the spool: {type(error).__name__}") from None
-
-    def replay(self) -> int:
-        """Write what was parked while the store was away; before anything is sent."""
-        try:
-            return self.spool.replay(self._write_parked)
-        except SpoolWaits as error:
-            raise StoreAway(str(error)) from None
-
-    def take_parked(self, line: Parked | ParkedNews) -> bool:
-        """Write one parked line, or raise what keeps it waiting; False for one that nobody can write, now or later."""
-        told = self._write_parked(line)
-        if isinstance(told, StoreBroken):
-            raise told
-        return told
-
-    def is_over(self, line: Parked | ParkedNews) -> bool:
-        """The same, and whether it is set aside where nobody can write it: then it holds up nothing any more."""
-        return self.take_parked(line) or self.spool.is_set_aside(line)
-
-    def _write_parked(self, line: Parked | ParkedNews) -> bool | StoreBroken:
-        """False for one whose person cannot be read: she must not keep the stops of others from being carried out."""
-        try:
-            if isinstance(line, ParkedNews):
-                news = msgspec.json.decode(line.news, type=list[News])
-                # One piece alone is not parked anew: in a queue it would come again at once, for ever.
-                take = self.store.take_in if len(news) == 1 else self._take_in
-                take(line.adapter, news)
-            else:
-                self._write_stop(line)
-        except StoreBroken as error:
-            return error
-        except (Sealed, msgspec.DecodeError) as error:
-            self._kept_aside(f"a parked stop of subject {getattr(line, 'subject', '?')}", error)
-            return False
-        return True
-
-    def _kept_aside(self, what: str, error: Exception) -> None:
-        kept, why = self.spool.aside_name, type(error).__name__
-        log.error("%s cannot be written (%s) and is kept in %s: run consent-bridge verify", what, why, kept)
+        return purpose, self.parking.stop(stop)
 
     def to_stop(self, token: str) -> tuple[Claim, Person | None]:
         """What a stop link is about, to show it; without the person while the store is away."""
@@ -782,10 +687,6 @@ def _is_late(story: Sequence[ConsentEvent], given: ConsentEvent) -> bool:
     asked = given.asked
     stops = [e for e in story if e.type in STOPS and concerns(e, given.purpose)]
     return asked is None or any(whole(stop.time) >= whole(asked) for stop in stops)
-
-
-def _parked(adapter: str, news: Sequence[News]) -> ParkedNews:
-    return ParkedNews(adapter=adapter, news=msgspec.Raw(msgspec.json.encode(news)))
 
 
 def by_reader(kind: EventType, person: Person, purpose: str, method: Method, now: datetime) -> ConsentEvent:

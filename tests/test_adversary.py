@@ -85,7 +85,7 @@ def test_a_parked_stop_counts_though_the_clock_was_set_back(home: House, an: Rea
     home.bridge.spool.park(stop)
     home.clock.forward(minutes=5)
 
-    assert home.bridge.acts.replay() == 1
+    assert home.bridge.acts.parking.replay() == 1
 
     home.clock.forward(days=1)
     assert not an.may().may

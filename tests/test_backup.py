@@ -207,7 +207,7 @@ def test_a_copy_under_load_is_one_moment(shop: Copies) -> None:
             files.append(shop.backs_up(f"copy{number}"))
             load.works_on()
     assert load.errors == []
-    again(programs[0].bridge.acts.replay)
+    again(programs[0].bridge.acts.parking.replay)
     for number, file in enumerate(files):
         new, told = shop.restores(file, keys_of(files[-1]))
         assert new.verify().problems == ()

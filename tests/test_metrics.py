@@ -64,7 +64,7 @@ def test_a_database_that_is_away_is_told_with_what_is_parked(watched: House) -> 
         found = figures(watched)
     assert (found["database_up"], found["stops_parked"]) == ("0", "1")
     assert "work_overdue_seconds" not in found
-    watched.bridge.acts.replay()
+    watched.bridge.acts.parking.replay()
     found = figures(watched)
     assert (found["database_up"], found["stops_parked"]) == ("1", "0")
 

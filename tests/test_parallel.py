@@ -136,7 +136,7 @@ def test_a_stop_clicked_eight_times_at_once_is_one_stop(house: House, an: Reader
     who = consents(house, an.email)
     token = stop_token(house.bridge.links, who.id, who.mark, house.clock(), ["newsletter"])
     assert at_the_same_moment("stop", token) == ["newsletter"] * PROGRAMS
-    house.bridge.acts.replay()
+    house.bridge.acts.parking.replay()
     assert [event.type for event in an.story()][2:] == [EventType.WITHDRAWN]
     assert an.status() is Status.WITHDRAWN
     assert house.verify().problems == ()

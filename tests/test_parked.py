@@ -56,7 +56,7 @@ def replayed(house: House, body: str) -> bool:
     """What the function does with one message of the queue."""
     line = from_message(json.loads(body))
     assert line is not None
-    return house.bridge.acts.take_parked(line)
+    return house.bridge.acts.parking.take_parked(line)
 
 
 def test_a_click_is_answered_and_written_later_at_its_own_time(parking: House, aws: Played, queue: str) -> None:
@@ -140,7 +140,7 @@ def test_what_nobody_can_write_is_a_dead_letter_and_holds_up_nothing(
     assert len(aws.held(letters)) == 2
     line = from_message(json.loads(next(body for body in aws.messages(letters) if "parked" in body)))
     assert line is not None
-    assert house.bridge.acts.is_over(line)
+    assert house.bridge.acts.parking.is_over(line)
     assert len(aws.held(letters)) == 1, "so too by the function that is handed them"
     spool = house.bridge.spool
     assert isinstance(spool, QueueSpool)
@@ -190,7 +190,7 @@ def test_news_of_a_platform_waits_as_hashes(parking: House, aws: Played, queue: 
     """HOOK-01: acknowledged, kept without the address, heard later."""
     an = Reader(parking, "an@lezer.example").has_consented()
     with away(parking):
-        assert parking.bridge.acts.hear("memory", [an.told_by_esp(EventType.COMPLAINED)]) is None
+        assert parking.bridge.acts.parking.hear("memory", [an.told_by_esp(EventType.COMPLAINED)]) is None
     (body,) = aws.messages(queue)
     assert "lezer" not in body
     assert replayed(parking, body)
@@ -205,7 +205,7 @@ def test_a_large_call_of_a_platform_is_parked_in_messages_that_a_queue_takes(
     told = an.told_by_esp(EventType.COMPLAINED)
     others = [structs.replace(told, email=f"lezer{n}@krant.example", key=f"k{n}") for n in range(5_000)]
     with away(parking):
-        assert parking.bridge.acts.hear("memory", [*others, told]) is None
+        assert parking.bridge.acts.parking.hear("memory", [*others, told]) is None
     bodies = aws.messages(queue)
     assert max(len(body) for body in bodies) < 128 * 1024
     assert all(replayed(parking, body) for body in bodies)
@@ -242,7 +242,7 @@ def test_one_that_nobody_can_write_is_told_apart(parking: House) -> None:
     line = Parked(subject=person.id, mark=person.mark, purpose="", time=parking.clock(), method=Method.ONE_CLICK)
     with parking.bridge.database.writing() as db:
         db.execute(update(person_keys).where(person_keys.c.subject == person.number).values(wrapped=b"x" * 60))
-    assert parking.bridge.acts.take_parked(line) is False
+    assert parking.bridge.acts.parking.take_parked(line) is False
 
 
 def test_news_that_nobody_can_write_comes_to_an_end(parking: House, aws: Played, queue: str) -> None:
@@ -250,7 +250,7 @@ def test_news_that_nobody_can_write_comes_to_an_end(parking: House, aws: Played,
     into the queue anew each time it would be new each time, and never a dead letter."""
     an, dirk = (Reader(parking, f"{name}@lezer.example").has_consented() for name in ("an", "dirk"))
     with away(parking):
-        parking.bridge.acts.hear("memory", [one.told_by_esp(EventType.COMPLAINED) for one in (an, dirk)])
+        parking.bridge.acts.parking.hear("memory", [one.told_by_esp(EventType.COMPLAINED) for one in (an, dirk)])
     (body,) = aws.messages(queue)
     person = parking.store.person(an.email)
     assert person is not None

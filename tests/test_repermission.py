@@ -694,10 +694,10 @@ def test_a_no_while_the_store_is_away_is_kept(local: Desk) -> None:
     token = link.removeprefix("/u/")
     claim, _ = house.bridge.acts.to_stop(token)
     parked: list[Any] = []
-    keep = house.bridge.acts._write_stop
-    house.bridge.acts._write_stop = parked.append  # type: ignore[method-assign]
+    keep = house.bridge.acts.parking._carry_out
+    house.bridge.acts.parking._carry_out = parked.append  # type: ignore[method-assign]
     house.client.post(link, data={"scope": "list"})
-    house.bridge.acts._write_stop = keep  # type: ignore[method-assign]
+    house.bridge.acts.parking._carry_out = keep  # type: ignore[method-assign]
     house.bridge.spool.park(parked[0])
     assert (claim.request, local.status(AN)) == (campaign.id, S.UNKNOWN)
     house.dispatch()

@@ -584,7 +584,7 @@ def test_all_rings_are_rotated_twice_while_everything_goes_on(shop: Shop) -> Non
     assert load.errors == []
 
     last = shop.starts()
-    again(last.bridge.acts.replay)
+    again(last.bridge.acts.parking.replay)
     shop.told("keys", "rotate", "vault")
     assert last.verify().problems == ()
     assert load.stopped

@@ -214,7 +214,7 @@ def test_a_stop_that_is_replayed_twice_is_one_event(home: House, reader: Reader)
     kept = home.bridge.spool.path.read_bytes()
     for _ in range(2):
         home.bridge.spool.path.write_bytes(kept)
-        assert home.bridge.acts.replay() == 2
+        assert home.bridge.acts.parking.replay() == 2
     assert [event.type for event in reader.story()] == [EventType.REQUESTED, EventType.GIVEN, EventType.WITHDRAWN]
     assert home.verify().problems == ()
 
@@ -282,7 +282,7 @@ def test_a_stop_of_somebody_forgotten_meanwhile_holds_nothing_up(home: House, re
     home.clock.forward(minutes=1)
     hers = Parked(subject=who.id, mark=who.mark, purpose="", time=home.clock(), method=Method.UNSUBSCRIBE_PAGE)
     home.bridge.spool.park(hers)
-    assert home.bridge.acts.replay() == 2
+    assert home.bridge.acts.parking.replay() == 2
     assert reader.status() is Status.WITHDRAWN
 
 

@@ -28,7 +28,7 @@ class OneRound(Dispatcher):
     def _lane(self, name: str, lane: Callable[[], int]) -> None:
         assert name
         self.bridge.check_keys()
-        self.bridge.acts.replay()
+        self.bridge.acts.parking.replay()
         lane()
 
     def _each(self, seconds: float, what: str, chore: Callable[[], object]) -> None:

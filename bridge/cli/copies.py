@@ -55,7 +55,7 @@ def backup(file: Path, json_: bool) -> None:
 def _replay(bridge: Bridge) -> None:
     """Stops that wait beside the store belong into the copy; where they cannot be written now they go on waiting."""
     if bridge.spool.path.exists():
-        bridge.acts.replay()
+        bridge.acts.parking.replay()
 
 
 @click.command()

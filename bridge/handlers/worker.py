@@ -140,7 +140,7 @@ def _is_answered(record: Event, context: Any) -> bool:
     try:
         told = _json(record["body"])
         if line := from_message(told):
-            return _house(_CONNECTIONS["worker"]).do(lambda dispatcher: dispatcher.bridge.acts.is_over(line))
+            return _house(_CONNECTIONS["worker"]).do(lambda dispatcher: dispatcher.bridge.acts.parking.is_over(line))
         _answer(heard(told), context)
     except Exception as error:  # one message must not hold back the others
         log.error("a message: %s, tried again later", _why(error))

@@ -83,7 +83,7 @@ class Dispatcher:
     def work(self, more: Callable[[], bool] = lambda: True) -> int:
         """Do what is due, stops first, until nothing is or `more` says no; how many pieces of work were taken up."""
         self.bridge.check_keys()
-        done = self.bridge.acts.replay()
+        done = self.bridge.acts.parking.replay()
         lanes = self._in_turn(more)
         while taken := sum(lane() for lane in lanes if more() and not self._stop.is_set()):
             done += taken
@@ -143,7 +143,7 @@ class Dispatcher:
 
         def replay() -> None:
             before()
-            self.bridge.acts.replay()
+            self.bridge.acts.parking.replay()
 
         chore = partial(self._each, _IDLE_SECONDS, "parked stops", replay)
         thread = threading.Thread(target=chore, name="parked stops", daemon=True)
@@ -170,7 +170,7 @@ class Dispatcher:
         while not self._stop.is_set():
             try:
                 self.bridge.check_keys()  # without a key that others use already, a "no" might be overlooked
-                self.bridge.acts.replay()
+                self.bridge.acts.parking.replay()
                 taken = lane()
             except StoreAway as error:
                 log.warning("%s: the store is away (%s)", name, error)

@@ -138,7 +138,7 @@ class Purge:
 
     def run(self) -> dict[str, int]:
         """Forget what is due; how much, by rule. What others do meanwhile waits for one short transaction at most."""
-        self.bridge.acts.replay()  # a stop that is parked still is said before anybody is forgotten
+        self.bridge.acts.parking.replay()  # a stop that is parked still is said before anybody is forgotten
         found = Counter[str](pending=self.pending(), quarantined=self.quarantined())
         found += self._keeper().forget(self._tell, self._halt)
         for rule, before in self._aged().items():

@@ -62,7 +62,7 @@ def receive(adapter: str, secret: str = "") -> Response:
     except Unverified:
         log.warning("%s: a webhook call was not genuine and was not read", adapter)
         return problem(401, "not verified")
-    new = house.acts.hear(adapter, reports)
+    new = house.acts.parking.hear(adapter, reports)
     log.info("%s: %s", adapter, "parked until the store is back" if new is None else f"{new} news")
     return Response(status=204)
 
