@@ -2,7 +2,9 @@
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from adapters.sendgrid import SendGrid
 from bridge import embedding
 from bridge.cli import main
 from bridge.notices import Notices, wording
-from bridge.texts import TEMPLATES
+from bridge.texts import TEMPLATES, contrast
 from bridge.vocabulary import EventType
 from bridge.web.browser import COOKIE
 from tests.conftest import BASE_URL, Fields, House, Reader
@@ -94,6 +96,39 @@ def test_what_is_pasted_says_all_and_ticks_nothing(children: House) -> None:
         )
         assert ("required" in told) is (channel == "footer"), "what she came for needs no address"
         assert "&lt;nl&gt;" in told or "&lt;en&gt;" in told or channel == "guide"
+
+
+@pytest.mark.parametrize("accent", ["#9b1c31", "#ffffff", "#000000", "#ffd400", "#1a5fb4", "#808080"])
+def test_its_looks_are_small_and_touch_nothing_else(accent: str) -> None:
+    """A11Y-01, WEB-02: whatever the operator's colour is, words can be read on it by day and by night; each rule is of the
+    form alone, nothing is fetched, and the hash for a strict policy is of the very rules."""
+
+    class Looks(msgspec.Struct):
+        accent: str
+
+    class Policy(msgspec.Struct):
+        looks: Looks
+
+    policy: Any = Policy(Looks(accent))
+    told = embedding.style(policy)
+    (known,), (rules,) = re.findall("'sha256-(.+?)'", told), re.findall("<style>(.*?)</style>", told, re.S)
+    assert b64decode(known) == sha256(rules.encode()).digest()
+    assert len(rules) <= 3 * 1024
+    assert not re.search(r"url\(|@import|/\*|https?:|<", rules)
+    for selectors in re.findall(r"(?:^|{)([^{}]+){[^{}]+}", rules.strip(), re.M):
+        for one in re.split(r",(?![^(]*\))", selectors):
+            assert one.startswith((".consent-", "[dir=rtl].consent-form ")), one
+    plain, both = (dict(re.findall(r"--([a-z-]+):(.+?)[;}]", part)) for part in rules.split("@supports"))
+    either = {name: re.findall(r"#\w+", value) for name, value in {**plain, **both}.items()}
+    assert {name: value[0] for name, value in either.items()} == plain, "an old browser shows the day"
+    for hour in (0, -1):
+        ink, soft, card, wash, edge, accent_, on_accent, link = (
+            value if len(value := either[name][hour]) == 7 else f"#{''.join(2 * each for each in value[1:])}"
+            for name in ("ink", "soft", "card", "wash", "edge", "accent", "on-accent", "link")
+        )
+        for text, ground in ((ink, card), (ink, wash), (soft, card), (link, card), (on_accent, accent_)):
+            assert contrast(text, ground) >= 4.5
+        assert contrast(edge, card) >= 3
 
 
 def test_versions_are_known_by_their_hashes_alone() -> None:
@@ -248,6 +283,9 @@ def test_the_command_prints_what_is_pasted(home: House, run: Callable[..., Resul
     assert run("mail", "mailchimp", "--language", "en").stdout == link.format("*|PREFS|*")
     assert run("mail", "sendgrid", "--language", "en").stdout == link.format("{{prefs}}")
     assert run("mail", "mailchimp").stdout == '<a href="*|PREFS|*">Je voorkeuren bekijken en wijzigen</a>\n'
+    looks = embedding.style(home.bridge.policy)
+    assert run("form", "--channel", "footer", "--style").stdout == f"{looks}\n{form(home)}\n"
+    assert run("form", "--channel", "footer", "--component", "--style").stdout == f"{looks}\n{whole}"
     for words, said in (
         (("form", "--channel", "nowhere"), "--channel: the policy's forms are footer"),
         (("form", "--channel", "footer", "--language", "fr"), "--language: the policy offers nl, en"),

@@ -2,7 +2,10 @@
 
 import re
 import socket
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import product
 from typing import Any
 
 import pytest
@@ -11,12 +14,23 @@ from werkzeug import Request, Response
 
 from bridge import embedding
 from scripts.chromium import MISSING, find
-from tests.browser import NARROW, PHONE, Hand, Site, overflow, serving, small_targets
+from tests.browser import DESKTOP, NARROW, PHONE, Hand, Site, look, overflow, serving, small_targets
 from tests.checker import LANDMARKS, Checker
 from tests.conftest import House, Reader
 from tests.test_roads import proof
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(find() is None, reason=MISSING)]
+
+
+#: What the operator's page looks like by itself, and one whose own rules would spoil many a form.
+OWN_STYLE = (
+    "html {color-scheme: light dark} body {background: Canvas; color: CanvasText} :focus-visible {outline: 3px solid}"
+)
+UNRULY = OWN_STYLE + (
+    "* {margin: 0; padding: 0} html {font-size: 62.5%} body {font: 1.8rem/1 serif} div, p {display: flex; color: gold}"
+    "input {appearance: none; width: 10%; border: 0} label {color: gold; font-size: 3rem} fieldset {border: 9px solid}"
+    "a {color: gold; text-decoration: none} button {width: 10px; color: gold} legend {border: 1px solid; color: gold}"
+)
 
 
 class Shop:
@@ -25,18 +39,28 @@ class Shop:
     def __init__(self, site: Site, port: int) -> None:
         self.site, self.port, self.body = site, port, ""
         self.rules = f"default-src 'none'; form-action {site.url}; script-src {site.url}; connect-src {site.url}; "
-        self.rules += "style-src 'unsafe-inline'"
+        self.styles = ""
 
-    def shows(self, channel: str = "footer", *, component: bool = False, old: str = "") -> None:
+    def shows(
+        self,
+        channel: str = "footer",
+        *,
+        component: bool = False,
+        style: bool = False,
+        old: str = "",
+        own: str = OWN_STYLE,
+    ) -> None:
         """Paste what the command prints; `old`: another wording in the place of the one in use."""
         its = self.site.house.bridge
         told = embedding.form(its.policy, its.notices, its.links, its.texts, channel=channel, language="nl")
         told = told.replace(its.notices.wording("newsletter", "nl").sha256, old) if old else told
         told = embedding.component(told, its.links, channel=channel, language="nl") if component else told
+        told = f"{embedding.style(its.policy)}\n{told}" if style else told
+        known = f"'sha256-{b64encode(sha256(own.encode()).digest()).decode()}'"
+        self.styles = " ".join(["style-src", known, *re.findall("style-src ('sha256-[^']+')", told)])
         self.body = (
             "<!doctype html><html lang=nl><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-            "<title>Onze winkel</title><style>:root {color-scheme: light dark} body {background: Canvas; color: CanvasText} :focus-visible {outline: 3px solid}</style>"
-            f"<h1>Winkel</h1>{told}"
+            f"<title>Onze winkel</title><style>{own}</style><h1>Winkel</h1>{told}"
         )
 
     def neighbour(self) -> str:
@@ -50,7 +74,7 @@ class Shop:
     def __call__(self, environ: Any, start: Any) -> Any:
         page = Request(environ).path == "/"
         answer = Response(self.body if page else "", 200 if page else 204, mimetype="text/html")
-        answer.headers["Content-Security-Policy"] = self.rules
+        answer.headers["Content-Security-Policy"] = self.rules + self.styles
         return answer(environ, start)
 
 
@@ -107,6 +131,70 @@ def test_a_checker_finds_nothing_in_the_form(shop: Shop, browser: Browser) -> No
         assert Checker(page).remarks(without=LANDMARKS) == []
         assert page.get_by_role("textbox", name="Je e-mailadres").count() == 1
         page.context.close()
+
+
+@pytest.mark.gallery
+def test_its_own_looks_are_good_on_any_page(shop: Shop, browser: Browser) -> None:
+    """A11Y-01, WEB-02: with `--style`, on a page that lets in nothing but its hash, plain and as the component, by day and
+    by night, narrow and wide: axe-core has no remark, nothing is scrolled sideways, and all is big enough for a thumb.
+    A page with rules of its own that would spoil it changes none of that."""
+    for component, wide, own in product((False, True), (NARROW, DESKTOP), (OWN_STYLE, UNRULY)):
+        shop.shows(component=component, style=True, own=own)
+        page = browser.new_page(viewport=wide)
+        page.goto(shop.neighbour())
+        if component:
+            page.wait_for_load_state("networkidle")
+        assert Checker(page).remarks(without=LANDMARKS) == []
+        assert (overflow(page), small_targets(page)) == (0, [])
+        for seen in ("[name=email]", ".consent-tick", "button"):
+            assert look(page.locator(f".consent-form {seen}").first)["height"] >= 44
+        assert not page.locator("[name=homepage]").is_visible(), "whatever a page does with each div"
+        button, body = look(page.locator(".consent-form button")), look(page.locator("body"))
+        family = "e => getComputedStyle(e).fontFamily"
+        assert page.locator(".consent-form button").evaluate(family) == page.locator("body").evaluate(family)
+        assert button["ground"] not in (body["ground"], "rgba(0, 0, 0, 0)")
+        page.context.close()
+
+
+def test_its_looks_follow_the_page_and_stay_with_the_component(shop: Shop, browser: Browser) -> None:
+    """A page that is light whatever the reader's night is has a light form. From right to left the box is at the right. The
+    component puts the form in its own place: nothing moves and no colour changes. Nothing else on the page changes."""
+    light = OWN_STYLE.replace("color-scheme: light dark", "color-scheme: light")
+    grounds = set()
+    for own, night in product((OWN_STYLE, light), ("light", "dark")):
+        shop.shows(style=True, own=own)
+        page = browser.new_page(viewport=PHONE, color_scheme=night)
+        page.goto(shop.neighbour())
+        grounds.add((own == light, night, look(page.locator("form"))["ground"]))
+        page.context.close()
+    assert {ground for is_light, night, ground in grounds if is_light or night == "light"} == {"rgb(255, 255, 255)"}
+    assert (False, "dark", "rgb(29, 32, 37)") in grounds
+
+    seen = []
+    for scripts in (False, True):
+        shop.shows(component=True, style=True)
+        context = browser.new_context(viewport=PHONE, java_script_enabled=scripts)
+        page = context.new_page()
+        page.goto(shop.neighbour(), wait_until="networkidle")
+        seen.append(
+            [look(page.locator(part).first) for part in ("h1", "form", "[name=email]", ".consent-tick", "button")]
+        )
+        context.close()
+    assert seen[0] == seen[1]
+    shop.shows()
+    page = browser.new_page(viewport=PHONE)
+    page.goto(shop.neighbour())
+    assert look(page.locator("h1")) == seen[0][0]
+
+    shop.shows(style=True)
+    shop.body = shop.body.replace('dir="ltr"', 'dir="rtl"')
+    page.goto(shop.neighbour())
+    box, words = (page.locator(f".consent-tick {part}").first.bounding_box() for part in ("input", "label"))
+    assert box is not None
+    assert words is not None
+    assert words["x"] + words["width"] <= box["x"]
+    assert overflow(page) == 0
+    page.context.close()
 
 
 @pytest.mark.complaints("net::ERR_FAILED", "status of 400")
