@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from werkzeug.datastructures import Headers
 
 from adapters.mailchimp import Mailchimp
 from adapters.sendgrid import SendGrid
@@ -36,6 +37,8 @@ def form(house: House, channel: str = "footer", language: str = "nl") -> str:
 
 def sends(house: House, email: str, *wordings: str, language: str = "nl", headers: Any = STRANGER, **more: Any) -> Any:
     """Her browser sends it from the operator's site."""
+    headers = Headers(headers)
+    headers["Accept"] = "text/html"
     told = {
         "email": email,
         "purpose": "newsletter",
@@ -43,7 +46,7 @@ def sends(house: House, email: str, *wordings: str, language: str = "nl", header
         "language": language,
         "wording": list(wordings),
     }
-    return house.client.post("/subscribe", data={**told, **more}, headers={"Accept": "text/html", **headers})
+    return house.client.post("/subscribe", data={**told, **more}, headers=headers)
 
 
 @pytest.fixture
@@ -220,6 +223,111 @@ def test_only_who_is_of_our_domain_confirms_by_itself(home: House) -> None:
         code = re.findall(r"\b\d{3} ?\d{3}\b", her.mails()[-1].get_body(("plain",)).get_content())[0]
         assert home.client.post("/subscribe/code", data={"place": place, "code": code}).status_code == 200
         assert her.may().may
+
+
+#: The operator's own site, of another domain than ours.
+OWN = "https://www.shop.example"
+
+
+@pytest.fixture
+def own(make_house: Callable[..., House], policy_folder: Path, sqlite_url: str) -> House:
+    """A house whose policy names a site of another domain."""
+    file = policy_folder / "policy.toml"
+    told = f'\n[sign_up]\nown_sites = ["{OWN}", "https://blog.example:8443"]\nper_network_hour = 500\n'
+    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    return make_house(sqlite_url)
+
+
+def test_a_site_that_the_policy_names_confirms_by_itself(own: House) -> None:
+    """CON-05: a form from the operator's own origin counts as ours: cookie given, and the link presses its button in that
+    browser. Only as a browser tells it, to the letter; whatever is missing or contradicts it leaves a button."""
+    words = own.bridge.notices.wording("newsletter", "nl").sha256
+    window = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    good: list[list[tuple[str, str]]] = [
+        [("Origin", OWN), *STRANGER.items(), *window.items()],
+        [("Origin", OWN), *STRANGER.items()],
+        [("Origin", OWN)],  # a browser of before 2023
+        [("Origin", "https://blog.example:8443"), *STRANGER.items()],
+    ]
+    lies = [
+        "null",
+        "",
+        "https://evil.example",
+        f"{OWN}.evil.example",
+        f"{OWN}x",
+        f"{OWN}/",
+        f"{OWN}:443",
+        f"{OWN}:8443",
+    ]
+    lies += [
+        "http://www.shop.example",
+        "https://shop.example",
+        "https://x.www.shop.example",
+        "https://evilwww.shop.example",
+    ]
+    lies += [
+        OWN.upper(),
+        "https://WWW.shop.example",
+        f" {OWN},",
+        f"{OWN}, {OWN}",
+        f"{OWN} https://evil.example",
+        "www.shop.example",
+    ]
+    lies += [
+        "https://blog.example",
+        "https://blog.example:8444",
+        "*",
+        f"https://evil.example/{OWN}",
+        f"{OWN}@evil.example",
+    ]
+    bad: list[list[tuple[str, str]]] = [[("Origin", lie), *STRANGER.items()] for lie in lies]
+    bad += [[("Origin", lie)] for lie in lies]
+    bad += [
+        [*STRANGER.items()],
+        [("Referer", f"{OWN}/form"), *STRANGER.items()],
+        [("Origin", OWN), ("Origin", OWN), *STRANGER.items()],
+        [("Origin", OWN), ("Origin", "https://evil.example")],
+        [("Origin", "https://evil.example"), ("Origin", OWN), *STRANGER.items()],
+        *(
+            [("Origin", OWN), ("Sec-Fetch-Site", told)]
+            for told in ("same-origin", "none", "x", "", "cross-site, same-origin")
+        ),
+        *(
+            [("Origin", OWN), *STRANGER.items(), ("Sec-Fetch-Mode", mode)]
+            for mode in ("cors", "no-cors", "websocket", "")
+        ),
+        *(
+            [("Origin", OWN), *STRANGER.items(), ("Sec-Fetch-Dest", place)]
+            for place in ("iframe", "frame", "empty", "object")
+        ),
+    ]
+    for number, told in enumerate([*good, *bad]):
+        own.client.delete_cookie(COOKIE)
+        her = Reader(own, f"a{number}@lezer.example")
+        answer = sends(own, her.email, words, headers=Headers(told))
+        assert answer.status_code == 200
+        assert (COOKIE in answer.headers.get("Set-Cookie", "")) is (told in good), told
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+        page = html(own.client.get(her.link("/confirm/")))
+        assert ("/confirm.js" in page) is (told in good), told
+
+
+def test_a_site_that_the_policy_names_may_do_nothing_else(own: House) -> None:
+    """CON-05, WEB-01: it is named for that one form. It must say its words as any, reads no answer, and what it posts to
+    another address of ours is no yes of this browser's."""
+    from_own = {"Origin": OWN, **STRANGER}
+    assert sends(own, "an@lezer.example", headers=from_own).status_code == 400, "an old copy may stand there too"
+    words = own.bridge.notices.wording("newsletter", "nl").sha256
+    an = Reader(own, "an@lezer.example")
+    sends(own, an.email, words, headers=from_own)
+    own.clock.forward(minutes=1)
+    link = an.link("/confirm/")
+    for path in ("/subscribe", "/preferences", "/privacy", link):
+        assert own.client.get(path, headers=from_own).headers.get("Access-Control-Allow-Origin") is None
+    answer = own.client.post(link, headers={**from_own, "Accept": "text/html"})
+    assert answer.headers.get("Access-Control-Allow-Origin") is None
+    (given,) = [event for event in an.story() if event.type is EventType.GIVEN]
+    assert given.evidence.road == "button", "the cookie came along, and a page of another origin pressed"
 
 
 def test_the_answer_tells_nobody_anything(home: House) -> None:

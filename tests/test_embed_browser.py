@@ -4,15 +4,18 @@ import re
 import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from hashlib import sha256
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Frame, Page
 from werkzeug import Request, Response
 
 from bridge import embedding
+from bridge.web.browser import COOKIE
 from scripts.chromium import MISSING, find
 from tests.browser import DESKTOP, NARROW, PHONE, Hand, Site, look, overflow, serving, small_targets
 from tests.checker import LANDMARKS, Checker
@@ -72,24 +75,40 @@ class Shop:
         return f"http://localhost:{self.port}/"
 
     def __call__(self, environ: Any, start: Any) -> Any:
-        page = Request(environ).path == "/"
-        answer = Response(self.body if page else "", 200 if page else 204, mimetype="text/html")
+        around = "<!doctype html><title>Around</title><iframe src=/></iframe>"
+        body = {"/": self.body, "/around": around}.get(Request(environ).path, "")
+        answer = Response(body, 200 if body else 204, mimetype="text/html")
         answer.headers["Content-Security-Policy"] = self.rules + self.styles
         return answer(environ, start)
 
 
 @pytest.fixture
-def shop(make_house: Callable[..., House], sqlite_url: str) -> Iterator[Shop]:
-    """Our house and the operator's site, each on a port of its own."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-    house = make_house(sqlite_url, BRIDGE_BASE_URL=f"http://127.0.0.1:{ports[0]}")
-    built = Shop(Site(house, f"http://127.0.0.1:{ports[0]}"), ports[1])
-    with serving(house.app, ports[0]), serving(built, ports[1]):
-        yield built
+def make_shop(make_house: Callable[..., House], sqlite_url: str, policy_folder: Path) -> Iterator[Callable[..., Shop]]:
+    """Our house and the operator's site, each on a port of its own; `{site}` in the policy's lines is that site."""
+    with ExitStack() as open_:
+
+        def build(lines: str = "") -> Shop:
+            ports = []
+            for _ in range(2):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    ports.append(probe.getsockname()[1])
+            file = policy_folder / "policy.toml"
+            lines = lines.replace("{site}", f"http://localhost:{ports[1]}")
+            file.write_text(f"{file.read_text(encoding='utf-8')}\n{lines}", encoding="utf-8")
+            house = make_house(sqlite_url, BRIDGE_BASE_URL=f"http://127.0.0.1:{ports[0]}")
+            built = Shop(Site(house, f"http://127.0.0.1:{ports[0]}"), ports[1])
+            for app, port in ((house.app, ports[0]), (built, ports[1])):
+                open_.enter_context(serving(app, port))
+            return built
+
+        yield build
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Shop]) -> Shop:
+    """The same, with the policy as it is."""
+    return make_shop()
 
 
 def test_without_a_script_and_by_keyboard(shop: Shop, browser: Browser) -> None:
@@ -259,6 +278,48 @@ def test_a_strangers_page_gets_no_yes_by_itself(shop: Shop, browser: Browser) ->
     page.locator("main form button").click()
     page.get_by_role("heading", name="Bedankt").wait_for()
     assert (an.may().may, proof(an).road) == (True, "button")
+
+
+@pytest.mark.complaints("frame-ancestors")
+def test_a_site_of_another_domain_that_the_policy_names(make_shop: Callable[..., Shop], browser: Browser) -> None:
+    """CON-05: two sites as a browser sees it, the operator's named in the policy: the cookie of the answer is kept, and the
+    link confirms by itself. From a frame of that same page none is given, nor to one that hides where it is."""
+    shop = make_shop('[sign_up]\nown_sites = ["{site}"]')
+    shop.shows(style=True)
+    page, complaints = opened(browser, shop.stranger())
+    an = Reader(shop.site.house, "an@lezer.example")
+    signs_up(page, an.email)
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["sameSite"], cookie["httpOnly"], cookie["secure"]) == (COOKIE, "Lax", True, True)
+    shop.site.house.clock.forward(minutes=1)
+    page.goto(shop.site.mailed(an.email, "/confirm/"))
+    page.get_by_role("heading", name="Bedankt").wait_for()
+    assert (an.may().may, proof(an).road) == (True, "same_browser")
+    assert complaints == []
+
+    for spoils in ("referrer", "frame"):
+        page.context.clear_cookies()
+        dirk = Reader(shop.site.house, f"{spoils}@lezer.example")
+        shop.shows()
+        inside: Page | Frame = page
+        if spoils == "referrer":
+            shop.body = shop.body.replace("<title>", "<meta name=referrer content=no-referrer><title>")
+            page.goto(shop.stranger())
+            signs_up(page, dirk.email)
+        else:
+            shop.rules += "frame-src *; "
+            page.goto(shop.stranger() + "around")
+            inside = page.frames[1]
+            inside.locator("[name=email]").fill(dirk.email)
+            inside.locator("[value=newsletter][type=checkbox]").check()
+            with page.expect_request("**/subscribe") as sent:
+                inside.locator("form button").click()
+            assert sent.value.all_headers()["origin"] == shop.stranger()[:-1]
+            answer = sent.value.response()
+            assert answer is not None
+            assert "set-cookie" not in answer.all_headers()
+        assert page.context.cookies() == []
+        assert shop.site.mailed(dirk.email, "/confirm/")
 
 
 def opened(browser: Browser, url: str) -> tuple[Page, list[str]]:
