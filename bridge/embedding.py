@@ -21,8 +21,13 @@ TAG = "consent-bridge-form"
 _BLANKS = re.compile(r"(?<=[{};:,>+]) +| +(?=[{}>+])|;(?= ?})")
 
 
-def form(policy: Policy, notices: Notices, links: Links, texts: Texts, *, channel: str, language: str) -> str:
-    """The form of a channel with the words in use, every box empty (CAP-01). All its addresses are whole."""
+def form(
+    policy: Policy, notices: Notices, links: Links, texts: Texts, *, channel: str, language: str, scripted: bool = False
+) -> str:
+    """The form of a channel with the words in use, every box empty (CAP-01). All its addresses are whole.
+
+    `scripted`: it stands in the component, which can count before it is sent where the policy asks for that (CAP-10).
+    """
     asks = policy.channels[channel]
     return texts.render(
         "embed/form.html",
@@ -33,6 +38,7 @@ def form(policy: Policy, notices: Notices, links: Links, texts: Texts, *, channe
         beside=asks.kind in BESIDE,
         purposes=[_shown(policy, links, notices.wording(purpose, language)) for purpose in asks.purposes],
         fields=[f for f in policy.fields.values() if set(f.purposes) & set(asks.purposes) and not f.rhythm],
+        counts=scripted and policy.sign_up.proof_of_work,
         age=policy.age.years if policy.for_children.intersection(asks.purposes) else None,
     )
 

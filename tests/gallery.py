@@ -40,7 +40,16 @@ ROUTES = {
 ANSWERS = {"asked", "thanks", "error"}
 #: Addresses that show no page: files, and words for programs.
 NO_PAGES = {
-    *("/style.css", "/favicon.svg", "/logo", "/confirm.js", "/sign-up.js", "/embed.js", "/embed/<channel>"),
+    *(
+        "/style.css",
+        "/favicon.svg",
+        "/logo",
+        "/confirm.js",
+        "/sign-up.js",
+        "/embed.js",
+        "/embed/<channel>",
+        "/embed/<channel>/task",
+    ),
     *("/assets/<channel>", "/samples/<purpose>/<spoken>", "/preferences/<token>/receipts"),
     *("/healthz", "/readyz", "/metrics"),
 }

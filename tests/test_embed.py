@@ -23,6 +23,7 @@ from bridge.texts import TEMPLATES, contrast
 from bridge.vocabulary import EventType
 from bridge.web.browser import COOKIE
 from tests.conftest import BASE_URL, Fields, House, Reader
+from tests.test_roads import solved
 from tests.test_subscribe import everything_stored, html
 
 #: What a browser says when a page of another domain sends it a form, and a page of the same domain.
@@ -348,7 +349,7 @@ def test_the_answer_tells_nobody_anything(home: House) -> None:
 
 def test_any_site_may_fetch_the_form_and_nothing_else(home: House) -> None:
     """WEB-01: the form is nobody's: any site may read it, for five minutes without asking again; a cookie changes
-    nothing and none is set. The component is under 6 KB and names no address."""
+    nothing and none is set. The component is under 4 KB and names no address."""
     first = home.client.get("/embed/footer?language=nl", headers={"Origin": "https://www.site.example"})
     assert html(first) == form(home)
     assert first.headers["Access-Control-Allow-Origin"] == "*"
@@ -361,11 +362,48 @@ def test_any_site_may_fetch_the_form_and_nothing_else(home: House) -> None:
     script = home.client.get("/embed.js")
     assert (script.mimetype, script.headers["Cache-Control"]) == ("text/javascript", "public, max-age=86400")
     assert script.headers["ETag"]
-    assert len(script.data) == (TEMPLATES / "static" / "embed.js").stat().st_size <= 6 * 1024
+    assert len(script.data) == (TEMPLATES / "static" / "embed.js").stat().st_size <= 4 * 1024
+    assert (TEMPLATES / "static" / "sign-up.js").stat().st_size <= 1024, "what it loads when it is needed"
     assert not re.search(rb"https?://|import |eval|document\.cookie|localStorage", script.data)
     script.close()
     for path in ("/subscribe", "/subscribe/code", "/preferences", "/privacy"):
         assert "Access-Control-Allow-Origin" not in home.client.get(path).headers
+
+
+def test_a_task_for_the_component_opens_the_form_wider(
+    make_house: Callable[..., House], policy_folder: Path, sqlite_url: str
+) -> None:
+    """CAP-10: where the policy asks for it, the component's form says so and any site gets a task for it: without a
+    cookie, another each time, kept nowhere. Solved, it is good for one form; the form without scripts stays as it is."""
+    file, plain = policy_folder / "policy.toml", make_house(sqlite_url)
+    pasted = form(plain)
+    assert plain.client.get("/embed/footer/task").status_code == 404
+    told = "\n[sign_up]\nproof_of_work = true\nper_network_hour = 8\n"
+    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    house = make_house(sqlite_url)
+    assert form(house) == pasted
+    its = house.bridge
+    scripted = embedding.form(
+        its.policy, its.notices, its.links, its.texts, channel="footer", language="nl", scripted=True
+    )
+    assert html(house.client.get("/embed/footer?language=nl")) == scripted
+    assert '<input type="hidden" name="work" value="">' in scripted
+    assert '<p role="status" data-wait="Een ogenblik: dit formulier wordt verstuurd."></p>' in scripted
+    before, works = everything_stored(house), []
+    for _ in range(2):
+        answer = house.client.get("/embed/footer/task", headers={"Origin": "https://www.site.example"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert (answer.headers["Cache-Control"], "Set-Cookie" in answer.headers) == ("no-store", False)
+        assert sorted(answer.json) == ["bits", "task"]
+        assert answer.json["bits"] == 16
+        works.append(solved(answer.json["task"]))
+    assert house.client.get("/embed/nowhere/task").status_code == 404
+    assert everything_stored(house) == before
+    words = its.notices.wording("newsletter", "nl").sha256
+    people = iter(f"a{number}@lezer.example" for number in range(9))
+    took = [sends(house, next(people), words, work=told).status_code for told in ("", "x", "", *works, works[0])]
+    assert took == [200, 200, 429, 200, 200, 429]
 
 
 # -- the command --------------------------------------------------------------------------------------------------

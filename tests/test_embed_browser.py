@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Frame, Page
@@ -55,7 +56,9 @@ class Shop:
     ) -> None:
         """Paste what the command prints; `old`: another wording in the place of the one in use."""
         its = self.site.house.bridge
-        told = embedding.form(its.policy, its.notices, its.links, its.texts, channel=channel, language="nl")
+        told = embedding.form(
+            its.policy, its.notices, its.links, its.texts, channel=channel, language="nl", scripted=component
+        )
         told = told.replace(its.notices.wording("newsletter", "nl").sha256, old) if old else told
         told = embedding.component(told, its.links, channel=channel, language="nl") if component else told
         told = f"{embedding.style(its.policy)}\n{told}" if style else told
@@ -320,6 +323,94 @@ def test_a_site_of_another_domain_that_the_policy_names(make_shop: Callable[...,
             assert "set-cookie" not in answer.all_headers()
         assert page.context.cookies() == []
         assert shop.site.mailed(dirk.email, "/confirm/")
+
+
+WORKS = "[sign_up]\nproof_of_work = true\nper_network_hour = 8"
+
+
+def test_the_component_counts_before_it_sends(make_shop: Callable[..., Shop], browser: Browser) -> None:
+    """CAP-10: nothing is asked for before somebody begins, and nothing of hers before she sends; then a task of ours is
+    solved in her browser, the form says that it waits, and however often she presses it is sent once."""
+    shop = make_shop(WORKS)
+    shop.shows(component=True, style=True)
+    page, complaints = opened(browser, shop.stranger())
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108  (it takes no builtin)
+    page.goto(shop.stranger(), wait_until="networkidle")
+    assert {urlsplit(each.url).path for each in asked} == {"/", "/embed.js", "/embed/footer"}
+    held: list[Any] = []
+    page.route("**/sign-up.js", lambda route: held.append(route))  # noqa: PLW0108  (it takes no builtin)
+    with page.expect_request("**/sign-up.js"):
+        page.locator("[name=email]").fill("an@lezer.example")
+    page.locator("[value=newsletter][type=checkbox]").check()
+    for each in asked:
+        assert (each.method, each.post_data) == ("GET", None)
+        told = each.all_headers()
+        assert "cookie" not in told
+        assert told.get("referer") in (None, "", *([shop.stranger()] if each.url.endswith(".js") else []))
+        assert "lezer" not in each.url
+    button, status = page.locator("form button"), page.get_by_role("status")
+    assert status.inner_text() == ""
+    for _ in range(3):
+        button.click(force=True)  # a hand knows nothing of aria-disabled
+    page.locator("[name=email]").press("Enter")
+    assert status.inner_text() == "Een ogenblik: dit formulier wordt verstuurd."
+    assert status.is_visible()
+    assert button.get_attribute("aria-disabled") == "true"
+    assert Checker(page).remarks(without=LANDMARKS) == []
+    assert [each.method for each in asked if each.method != "GET"] == []
+    with page.expect_navigation(url=re.compile("/subscribe$"), wait_until="load"):
+        held[0].continue_()
+    (sent,) = [each for each in asked if each.method == "POST"]
+    (work,) = parse_qs(sent.post_data)["work"]
+    assert shop.site.house.bridge.links.is_worked(work, shop.site.house.clock())
+    assert shop.site.mailed("an@lezer.example", "/confirm/")
+    assert complaints == []
+
+    page.go_back(wait_until="load")  # it was sent once, and can be sent anew: with a task of its own
+    page.unroute("**/sign-up.js")
+    page.locator("[value=newsletter][type=checkbox]").uncheck()
+    signs_up(page, "dirk@lezer.example")
+    (again,) = [each for each in asked if each.method == "POST"][1:]
+    (other,) = parse_qs(again.post_data)["work"]
+    assert other != work
+    assert shop.site.house.bridge.links.is_worked(other, shop.site.house.clock())
+    assert shop.site.mailed("dirk@lezer.example", "/confirm/")
+
+
+@pytest.mark.complaints("Content Security Policy", "net::ERR_FAILED", "status of 404")
+def test_the_form_works_where_nothing_can_be_counted(make_shop: Callable[..., Shop], browser: Browser) -> None:
+    """CAP-10: whatever fails, the form is sent all the same, without: a site that lets no script in, none that fetches, no
+    answer, no counting script, a browser that cannot, one that never ends."""
+    shop = make_shop(WORKS.replace("8", "100"))
+    shop.shows(component=True)
+    own = shop.rules
+    without_script = own.replace(f"script-src {shop.site.url}; ", "")
+    without_fetch = own.replace(f"connect-src {shop.site.url}; ", "")
+    away: dict[str, str] = {"task": "**/embed/footer/task", "count": "**/sign-up.js"}
+    for number, what in enumerate(("no script", "no fetch", "task", "count", "a page for it", "no crypto", "never")):
+        shop.rules = {"no script": without_script, "no fetch": without_fetch}.get(what, own)
+        page, _ = opened(browser, "about:blank")
+        if what in away:
+            page.route(away[what], lambda route: route.abort())
+        elif what == "a page for it":
+            page.route(away["task"], lambda route: route.fulfill(status=404, body="<p>Not here"))
+        elif what == "no crypto":
+            page.add_init_script("Object.defineProperty(crypto, 'subtle', {value: undefined})")
+        elif what == "never":
+            page.route(away["task"], lambda route: None)
+            page.clock.install()
+        page.goto(shop.stranger(), wait_until="load" if what == "never" else "networkidle")
+        who = f"a{number}@lezer.example"
+        page.locator("[name=email]").fill(who)
+        page.locator("[value=newsletter][type=checkbox]").check()
+        with page.expect_request("**/subscribe") as sent, page.expect_navigation(url=re.compile("/subscribe$")):
+            page.locator("form button").click()
+            if what == "never":
+                page.clock.fast_forward(10_000)
+        assert parse_qs(sent.value.post_data or "", keep_blank_values=True)["work"] == [""], what
+        assert shop.site.mailed(who, "/confirm/")
+        page.context.close()
 
 
 def opened(browser: Browser, url: str) -> tuple[Page, list[str]]:

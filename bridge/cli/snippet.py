@@ -33,7 +33,8 @@ def form(*, channel: str, language: str | None, component: bool, style: bool) ->
     if channel not in bridge.policy.forms:
         fail(f"--channel: the policy's forms are {', '.join(bridge.policy.forms) or 'none'}")
     spoken = _language(bridge, language)
-    told = embedding.form(bridge.policy, bridge.notices, bridge.links, bridge.texts, channel=channel, language=spoken)
+    its = (bridge.policy, bridge.notices, bridge.links, bridge.texts)
+    told = embedding.form(*its, channel=channel, language=spoken, scripted=component)
     if component:
         told = embedding.component(told, bridge.links, channel=channel, language=spoken)
     if style:
