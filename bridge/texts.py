@@ -341,10 +341,17 @@ def contrast(one: str, other: str) -> float:
 
 def palette(accent: str) -> str:
     """The operator's colour as the end of the stylesheet, shaded where it could not be read or seen."""
-    seen = _shaded(accent, 1, DARK, 3)
-    light = f"--accent:{accent};--on-accent:{ink(accent)};--link:{_shaded(accent, 0, LIGHT, 4.5)}"
-    dark = f"--accent:{seen};--on-accent:{ink(seen)};--link:{_shaded(accent, 1, DARK, 6)}"
+    light, dark = (";".join(f"--{name}:{value}" for name, value in each.items()) for each in shades(accent))
     return f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def shades(accent: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The operator's colour by day and by night, what is written on it, and the shade of it that text can have."""
+    seen = _shaded(accent, 1, DARK, 3)
+    return (
+        {"accent": accent, "on-accent": ink(accent), "link": _shaded(accent, 0, LIGHT, 4.5)},
+        {"accent": seen, "on-accent": ink(seen), "link": _shaded(accent, 1, DARK, 6)},
+    )
 
 
 def wrapped(text: str) -> str:

@@ -49,6 +49,7 @@ NO_PAGES = {
         "/sign-up.js",
         "/embed.js",
         "/embed/<channel>",
+        "/embed/<channel>/task",
     ),
     *("/assets/<channel>", "/samples/<purpose>/<spoken>", "/preferences/<token>/receipts"),
     *("/healthz", "/readyz", "/metrics"),

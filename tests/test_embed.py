@@ -2,7 +2,9 @@
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,18 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from werkzeug.datastructures import Headers
 
 from adapters.mailchimp import Mailchimp
 from adapters.sendgrid import SendGrid
 from bridge import embedding
 from bridge.cli import main
 from bridge.notices import Notices, wording
-from bridge.texts import TEMPLATES
+from bridge.texts import TEMPLATES, contrast
 from bridge.vocabulary import EventType
 from bridge.web.browser import COOKIE
 from tests.conftest import BASE_URL, Fields, House, Reader
+from tests.test_roads import solved
 from tests.test_subscribe import everything_stored, html
 
 #: What a browser says when a page of another domain sends it a form, and a page of the same domain.
@@ -34,6 +38,8 @@ def form(house: House, channel: str = "footer", language: str = "nl") -> str:
 
 def sends(house: House, email: str, *wordings: str, language: str = "nl", headers: Any = STRANGER, **more: Any) -> Any:
     """Her browser sends it from the operator's site."""
+    headers = Headers(headers)
+    headers["Accept"] = "text/html"
     told = {
         "email": email,
         "purpose": "newsletter",
@@ -41,7 +47,7 @@ def sends(house: House, email: str, *wordings: str, language: str = "nl", header
         "language": language,
         "wording": list(wordings),
     }
-    return house.client.post("/subscribe", data={**told, **more}, headers={"Accept": "text/html", **headers})
+    return house.client.post("/subscribe", data={**told, **more}, headers=headers)
 
 
 @pytest.fixture
@@ -94,6 +100,39 @@ def test_what_is_pasted_says_all_and_ticks_nothing(children: House) -> None:
         )
         assert ("required" in told) is (channel == "footer"), "what she came for needs no address"
         assert "&lt;nl&gt;" in told or "&lt;en&gt;" in told or channel == "guide"
+
+
+@pytest.mark.parametrize("accent", ["#9b1c31", "#ffffff", "#000000", "#ffd400", "#1a5fb4", "#808080"])
+def test_its_looks_are_small_and_touch_nothing_else(accent: str) -> None:
+    """A11Y-01, WEB-02: whatever the operator's colour is, words can be read on it by day and by night; each rule is of the
+    form alone, nothing is fetched, and the hash for a strict policy is of the very rules."""
+
+    class Looks(msgspec.Struct):
+        accent: str
+
+    class Policy(msgspec.Struct):
+        looks: Looks
+
+    policy: Any = Policy(Looks(accent))
+    told = embedding.style(policy)
+    (known,), (rules,) = re.findall("'sha256-(.+?)'", told), re.findall("<style>(.*?)</style>", told, re.S)
+    assert b64decode(known) == sha256(rules.encode()).digest()
+    assert len(rules) <= 3 * 1024
+    assert not re.search(r"url\(|@import|/\*|https?:|<", rules)
+    for selectors in re.findall(r"(?:^|{)([^{}]+){[^{}]+}", rules.strip(), re.M):
+        for one in re.split(r",(?![^(]*\))", selectors):
+            assert one.startswith((".consent-", "[dir=rtl].consent-form ")), one
+    plain, both = (dict(re.findall(r"--([a-z-]+):(.+?)[;}]", part)) for part in rules.split("@supports"))
+    either = {name: re.findall(r"#\w+", value) for name, value in {**plain, **both}.items()}
+    assert {name: value[0] for name, value in either.items()} == plain, "an old browser shows the day"
+    for hour in (0, -1):
+        ink, soft, card, wash, edge, accent_, on_accent, link = (
+            value if len(value := either[name][hour]) == 7 else f"#{''.join(2 * each for each in value[1:])}"
+            for name in ("ink", "soft", "card", "wash", "edge", "accent", "on-accent", "link")
+        )
+        for text, ground in ((ink, card), (ink, wash), (soft, card), (link, card), (on_accent, accent_)):
+            assert contrast(text, ground) >= 4.5
+        assert contrast(edge, card) >= 3
 
 
 def test_versions_are_known_by_their_hashes_alone() -> None:
@@ -187,6 +226,111 @@ def test_only_who_is_of_our_domain_confirms_by_itself(home: House) -> None:
         assert her.may().may
 
 
+#: The operator's own site, of another domain than ours.
+OWN = "https://www.shop.example"
+
+
+@pytest.fixture
+def own(make_house: Callable[..., House], policy_folder: Path, sqlite_url: str) -> House:
+    """A house whose policy names a site of another domain."""
+    file = policy_folder / "policy.toml"
+    told = f'\n[sign_up]\nown_sites = ["{OWN}", "https://blog.example:8443"]\nper_network_hour = 500\n'
+    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    return make_house(sqlite_url)
+
+
+def test_a_site_that_the_policy_names_confirms_by_itself(own: House) -> None:
+    """CON-05: a form from the operator's own origin counts as ours: cookie given, and the link presses its button in that
+    browser. Only as a browser tells it, to the letter; whatever is missing or contradicts it leaves a button."""
+    words = own.bridge.notices.wording("newsletter", "nl").sha256
+    window = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    good: list[list[tuple[str, str]]] = [
+        [("Origin", OWN), *STRANGER.items(), *window.items()],
+        [("Origin", OWN), *STRANGER.items()],
+        [("Origin", OWN)],  # a browser of before 2023
+        [("Origin", "https://blog.example:8443"), *STRANGER.items()],
+    ]
+    lies = [
+        "null",
+        "",
+        "https://evil.example",
+        f"{OWN}.evil.example",
+        f"{OWN}x",
+        f"{OWN}/",
+        f"{OWN}:443",
+        f"{OWN}:8443",
+    ]
+    lies += [
+        "http://www.shop.example",
+        "https://shop.example",
+        "https://x.www.shop.example",
+        "https://evilwww.shop.example",
+    ]
+    lies += [
+        OWN.upper(),
+        "https://WWW.shop.example",
+        f" {OWN},",
+        f"{OWN}, {OWN}",
+        f"{OWN} https://evil.example",
+        "www.shop.example",
+    ]
+    lies += [
+        "https://blog.example",
+        "https://blog.example:8444",
+        "*",
+        f"https://evil.example/{OWN}",
+        f"{OWN}@evil.example",
+    ]
+    bad: list[list[tuple[str, str]]] = [[("Origin", lie), *STRANGER.items()] for lie in lies]
+    bad += [[("Origin", lie)] for lie in lies]
+    bad += [
+        [*STRANGER.items()],
+        [("Referer", f"{OWN}/form"), *STRANGER.items()],
+        [("Origin", OWN), ("Origin", OWN), *STRANGER.items()],
+        [("Origin", OWN), ("Origin", "https://evil.example")],
+        [("Origin", "https://evil.example"), ("Origin", OWN), *STRANGER.items()],
+        *(
+            [("Origin", OWN), ("Sec-Fetch-Site", told)]
+            for told in ("same-origin", "none", "x", "", "cross-site, same-origin")
+        ),
+        *(
+            [("Origin", OWN), *STRANGER.items(), ("Sec-Fetch-Mode", mode)]
+            for mode in ("cors", "no-cors", "websocket", "")
+        ),
+        *(
+            [("Origin", OWN), *STRANGER.items(), ("Sec-Fetch-Dest", place)]
+            for place in ("iframe", "frame", "empty", "object")
+        ),
+    ]
+    for number, told in enumerate([*good, *bad]):
+        own.client.delete_cookie(COOKIE)
+        her = Reader(own, f"a{number}@lezer.example")
+        answer = sends(own, her.email, words, headers=Headers(told))
+        assert answer.status_code == 200
+        assert (COOKIE in answer.headers.get("Set-Cookie", "")) is (told in good), told
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+        page = html(own.client.get(her.link("/confirm/")))
+        assert ("/confirm.js" in page) is (told in good), told
+
+
+def test_a_site_that_the_policy_names_may_do_nothing_else(own: House) -> None:
+    """CON-05, WEB-01: it is named for that one form. It must say its words as any, reads no answer, and what it posts to
+    another address of ours is no yes of this browser's."""
+    from_own = {"Origin": OWN, **STRANGER}
+    assert sends(own, "an@lezer.example", headers=from_own).status_code == 400, "an old copy may stand there too"
+    words = own.bridge.notices.wording("newsletter", "nl").sha256
+    an = Reader(own, "an@lezer.example")
+    sends(own, an.email, words, headers=from_own)
+    own.clock.forward(minutes=1)
+    link = an.link("/confirm/")
+    for path in ("/subscribe", "/preferences", "/privacy", link):
+        assert own.client.get(path, headers=from_own).headers.get("Access-Control-Allow-Origin") is None
+    answer = own.client.post(link, headers={**from_own, "Accept": "text/html"})
+    assert answer.headers.get("Access-Control-Allow-Origin") is None
+    (given,) = [event for event in an.story() if event.type is EventType.GIVEN]
+    assert given.evidence.road == "button", "the cookie came along, and a page of another origin pressed"
+
+
 def test_the_answer_tells_nobody_anything(home: House) -> None:
     """CAP-09: from another site too, the answer is the same for whoever is known, stopped or neither; and no site may
     read it, nor send with the cookie of ours."""
@@ -205,7 +349,7 @@ def test_the_answer_tells_nobody_anything(home: House) -> None:
 
 def test_any_site_may_fetch_the_form_and_nothing_else(home: House) -> None:
     """WEB-01: the form is nobody's: any site may read it, for five minutes without asking again; a cookie changes
-    nothing and none is set. The component is under 6 KB and names no address."""
+    nothing and none is set. The component is under 4 KB and names no address."""
     first = home.client.get("/embed/footer?language=nl", headers={"Origin": "https://www.site.example"})
     assert html(first) == form(home)
     assert first.headers["Access-Control-Allow-Origin"] == "*"
@@ -218,11 +362,48 @@ def test_any_site_may_fetch_the_form_and_nothing_else(home: House) -> None:
     script = home.client.get("/embed.js")
     assert (script.mimetype, script.headers["Cache-Control"]) == ("text/javascript", "public, max-age=86400")
     assert script.headers["ETag"]
-    assert len(script.data) == (TEMPLATES / "static" / "embed.js").stat().st_size <= 6 * 1024
+    assert len(script.data) == (TEMPLATES / "static" / "embed.js").stat().st_size <= 4 * 1024
+    assert (TEMPLATES / "static" / "sign-up.js").stat().st_size <= 1024, "what it loads when it is needed"
     assert not re.search(rb"https?://|import |eval|document\.cookie|localStorage", script.data)
     script.close()
     for path in ("/subscribe", "/subscribe/code", "/preferences", "/privacy"):
         assert "Access-Control-Allow-Origin" not in home.client.get(path).headers
+
+
+def test_a_task_for_the_component_opens_the_form_wider(
+    make_house: Callable[..., House], policy_folder: Path, sqlite_url: str
+) -> None:
+    """CAP-10: where the policy asks for it, the component's form says so and any site gets a task for it: without a
+    cookie, another each time, kept nowhere. Solved, it is good for one form; the form without scripts stays as it is."""
+    file, plain = policy_folder / "policy.toml", make_house(sqlite_url)
+    pasted = form(plain)
+    assert plain.client.get("/embed/footer/task").status_code == 404
+    told = "\n[sign_up]\nproof_of_work = true\nper_network_hour = 8\n"
+    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    house = make_house(sqlite_url)
+    assert form(house) == pasted
+    its = house.bridge
+    scripted = embedding.form(
+        its.policy, its.notices, its.links, its.texts, channel="footer", language="nl", scripted=True
+    )
+    assert html(house.client.get("/embed/footer?language=nl")) == scripted
+    assert '<input type="hidden" name="work" value="">' in scripted
+    assert '<p role="status" data-wait="Een ogenblik: dit formulier wordt verstuurd."></p>' in scripted
+    before, works = everything_stored(house), []
+    for _ in range(2):
+        answer = house.client.get("/embed/footer/task", headers={"Origin": "https://www.site.example"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert (answer.headers["Cache-Control"], "Set-Cookie" in answer.headers) == ("no-store", False)
+        assert sorted(answer.json) == ["bits", "task"]
+        assert answer.json["bits"] == 16
+        works.append(solved(answer.json["task"]))
+    assert house.client.get("/embed/nowhere/task").status_code == 404
+    assert everything_stored(house) == before
+    words = its.notices.wording("newsletter", "nl").sha256
+    people = iter(f"a{number}@lezer.example" for number in range(9))
+    took = [sends(house, next(people), words, work=told).status_code for told in ("", "x", "", *works, works[0])]
+    assert took == [200, 200, 429, 200, 200, 429]
 
 
 # -- the command --------------------------------------------------------------------------------------------------
@@ -248,6 +429,9 @@ def test_the_command_prints_what_is_pasted(home: House, run: Callable[..., Resul
     assert run("mail", "mailchimp", "--language", "en").stdout == link.format("*|PREFS|*")
     assert run("mail", "sendgrid", "--language", "en").stdout == link.format("{{prefs}}")
     assert run("mail", "mailchimp").stdout == '<a href="*|PREFS|*">Je voorkeuren bekijken en wijzigen</a>\n'
+    looks = embedding.style(home.bridge.policy)
+    assert run("form", "--channel", "footer", "--style").stdout == f"{looks}\n{form(home)}\n"
+    assert run("form", "--channel", "footer", "--component", "--style").stdout == f"{looks}\n{whole}"
     for words, said in (
         (("form", "--channel", "nowhere"), "--channel: the policy's forms are footer"),
         (("form", "--channel", "footer", "--language", "fr"), "--language: the policy offers nl, en"),

@@ -101,6 +101,7 @@ def _pages(house: House) -> None:
     for visit in everywhere(house):
         house.client.open(visit.path, method=visit.method, data=visit.data)
     house.client.get("/embed/footer")
+    house.client.get("/embed/footer/task")
     house.client.get("/webhooks/memory/secret")
     house.client.post("/webhooks/memory/secret")
     house.dispatch()

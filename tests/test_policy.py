@@ -1,6 +1,7 @@
 """The operator's policy: what `standards.md` sections 1, 7, 8 and 11 forbid is refused with the row and the fix."""
 
 import copy
+import json
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -258,6 +259,23 @@ REFUSED = {
     "month below day": (starter(("per_address_month = 3", "per_address_month = 0")), "sign_up.per_address_month", "CAP-10"),
     "network limit off": (starter(("per_network_hour = 20", "per_network_hour = 0")), "sign_up.per_network_hour", "CAP-10"),
     "global limit off": (starter(("global_hour = 1000", "global_hour = 0")), "sign_up.global_hour", "CAP-10"),
+    **{
+        f"own site {site!r}": (starter(("[sign_up]", f"[sign_up]\nown_sites = [{json.dumps(site)}]")), "sign_up.own_sites", "CON-05")
+        for site in (
+            *("", "*", "null", "https://", "shop.example", "www.shop.example:443", "https://*.shop.example", "https://shop"),
+            *("https://shop.example/", "https://shop.example/form", "https://shop.example?a", "https://shop.example#a"),
+            *("https://shop.example.", "https://shop.example:", "https://shop.example:443", "https://shop.example:0x1"),
+            *("https://shop.example:99999", "https://Shop.example", "HTTPS://shop.example", " https://shop.example"),
+            *("https://shop.example\n", "http://shop.example", "http://localhost.shop.example", "http://localhost:80"),
+            *("https://a@shop.example", "https://b\u00fccher.example", "https://-a.example", "https://a,https://b.example"),
+            *("ftp://shop.example", "file:///", "https://sho\tp.example", "https://[::2]", "https://shop.example\\a"),
+        )
+    },
+    "own site twice": (
+        starter(("[sign_up]", '[sign_up]\nown_sites = ["https://a.example", "https://a.example"]')),
+        "sign_up.own_sites",
+        "CON-05",
+    ),
     # retention
     "profile kept": (starter(('profile = "30 days"', 'profile = "31 days"')), "retention.profile", "MIN-06"),
     "evidence kept": (starter(('evidence = "36 months"', 'evidence = "72 months"')), "retention.evidence", "MIN-06"),
@@ -484,6 +502,27 @@ def test_the_starter_with_its_comments_lifted_loads_too(write: Write) -> None:
     assert policy.places("mailchimp")["offers"]["interest"] == "44cc55dd66"
     assert policy.field_names("sendgrid") == {"first_name": "first_name", "pace": "pace"}
     assert policy.rhythms["newsletter"].values == ("usual", "weekly")
+
+
+def test_own_sites_are_origins_and_a_wrong_one_is_put_right(write: Write) -> None:
+    """CON-05: what is compared to the letter is written as a browser writes it; the error says how."""
+    good = (
+        "https://www.shop.example",
+        "https://shop.example:8443",
+        "https://xn--bcher-kva.example",
+        "http://localhost:8000",
+    )
+    good += ("http://127.0.0.1", "http://[::1]:80801"[:-1], "https://localhost", "https://10.0.0.1")
+    told = STARTER.replace("[sign_up]", f"[sign_up]\nown_sites = {json.dumps(good)}")
+    assert load(write(told)).sign_up.own_sites == good
+    for wrong, meant in (
+        ("HTTPS://WWW.Shop.example:443/form?a#b", "https://www.shop.example"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://*.shop.example", "https://www.shop.example"),
+        ("http://shop.example", "https://www.shop.example"),
+    ):
+        with pytest.raises(PolicyError, match=f'write (it like )?"{meant}"'):
+            load(write(STARTER.replace("[sign_up]", f"[sign_up]\nown_sites = [{json.dumps(wrong)}]")))
 
 
 def test_the_starters_limits_are_the_defaults(write: Write) -> None:

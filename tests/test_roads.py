@@ -926,7 +926,7 @@ def test_a_little_counting_opens_the_form_wider(working: House) -> None:
     page = working.client.get("/subscribe")
     (task,) = re.findall(r'data-task="([^"]+)" data-bits="16"', html(page))
     assert page.headers["Content-Security-Policy"].endswith("; script-src 'self'")
-    assert '<script src="/sign-up.js" defer></script>' in html(page)
+    assert '<script type="module" src="/sign-up.js"></script>' in html(page)
     work = solved(task)
     bad = ["", "x", work[:-1] + "x", f"{task}:0", work.replace(".", ".A", 1), f"{int(task[:10]) - 9}{work[10:]}"]
     assert not any(working.bridge.links.is_worked(one, working.clock()) for one in bad)

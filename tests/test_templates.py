@@ -661,9 +661,9 @@ class TestPages:
         """PRF-06, WEB-02, WEB-03: no script but a file of ours on two pages, no inline style, no foreign resource; no
         index, no referrer."""
         found = page(texts, name, language, state)
-        scripts = [*(["/confirm.js"] if state.get("how") == "by itself" else [])]
-        scripts += ["/sign-up.js"] if state.get("task") else []
-        assert [e.attributes for e in found.all("script")] == [{"src": src, "defer": None} for src in scripts]
+        scripts = [{"src": "/confirm.js", "defer": None}] if state.get("how") == "by itself" else []
+        scripts += [{"type": "module", "src": "/sign-up.js"}] if state.get("task") else []
+        assert [e.attributes for e in found.all("script")] == scripts
         assert not found.all("style", "iframe", "object", "embed", "base")
         for element in found.elements:
             assert not [key for key in element.attributes if key == "style" or key.startswith("on")]

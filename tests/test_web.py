@@ -406,6 +406,7 @@ METHODS = {
     "/sign-up.js": GET_ONLY,
     "/embed.js": GET_ONLY,
     "/embed/footer": GET_ONLY,
+    "/embed/footer/task": GET_ONLY,
     "/confirm/x": BOTH,
     "/question/x": BOTH,
     "/guardian/x": BOTH,

@@ -17,21 +17,28 @@ def snippet() -> None:
 @click.option("--channel", required=True, help="Whose form: a channel of your policy.")
 @click.option("--language", help="One of your policy's languages; else its first.")
 @click.option("--component", is_flag=True, help="With a small script of ours that keeps the words at today's.")
+@click.option(
+    "--style", is_flag=True, help="With looks for it, in your policy's colour: nothing else on the page changes."
+)
 @env_file
 @errors_in_a_line
-def form(*, channel: str, language: str | None, component: bool) -> None:
-    """Print the form of a channel for your own site: plain HTML, without a script unless you want one.
+def form(*, channel: str, language: str | None, component: bool, style: bool) -> None:
+    """Print the form of a channel for your own site: plain HTML, without a script or a style unless you want one.
 
     \b
     Example: consent-bridge snippet form --channel footer --language nl > form.html
+             consent-bridge snippet form --channel footer --component --style > form.html
     """
     bridge = make_bridge()
     if channel not in bridge.policy.forms:
         fail(f"--channel: the policy's forms are {', '.join(bridge.policy.forms) or 'none'}")
     spoken = _language(bridge, language)
-    told = embedding.form(bridge.policy, bridge.notices, bridge.links, bridge.texts, channel=channel, language=spoken)
+    its = (bridge.policy, bridge.notices, bridge.links, bridge.texts)
+    told = embedding.form(*its, channel=channel, language=spoken, scripted=component)
     if component:
         told = embedding.component(told, bridge.links, channel=channel, language=spoken)
+    if style:
+        told = f"{embedding.style(bridge.policy)}\n{told}"
     click.echo(told)
 
 

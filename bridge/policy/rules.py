@@ -10,6 +10,7 @@ from bridge.policy.ages import HIGHEST, LOWEST
 from bridge.policy.blocks import block_refusals
 from bridge.policy.checks import CONTROL, Problems, country_code, mail_address, one_line
 from bridge.policy.countries import profile
+from bridge.policy.origins import own_sites
 from bridge.policy.shapes import MailIdentity, Policy, Problem, Span
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
@@ -68,6 +69,7 @@ def refusals(policy: Policy, folder: Path) -> Problems:
     yield from _choices(policy)
     yield from _spans(policy)
     yield from _counts(policy)
+    yield from own_sites(policy)
     yield from _reports(policy)
     yield from block_refusals(policy, folder)
 

@@ -133,6 +133,7 @@ class SignUpLimits(Part, frozen=True, kw_only=True):
     global_hour: int = 1000
     hold: Hold = Hold.NEVER  # which yeses wait until the code of the mail is typed
     proof_of_work: bool = False  # a browser with scripts counts a little before it sends the form
+    own_sites: tuple[str, ...] = ()  # origins of another domain whose pages are the operator's own
 
 
 class Retention(Part, frozen=True, kw_only=True):

@@ -168,8 +168,10 @@ def _house_keeping(app: BridgeApp, house: Bridge) -> None:
 
     @app.get("/sign-up.js")
     def sign_up_script() -> Response:
-        """What counts a little before the form is sent, where the policy asks for it."""
-        return _script("sign-up.js")
+        """What counts a little before a form is sent, where the policy asks for it; on the operator's site too."""
+        response = _script("sign-up.js")
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
 
     @app.get("/healthz")
     def healthz() -> Response:

@@ -31,15 +31,30 @@ def from_elsewhere() -> bool:
 
     Our pages tell no referrer, so an old browser names no origin for them: that is taken for elsewhere too.
     """
-    told = request.headers.get("Sec-Fetch-Site")
+    told, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if told is not None:
-        return told not in ("same-origin", "none")
-    return request.headers.get("Origin") not in (None, _origin())
+        return told not in ("same-origin", "none") or origin not in (None, "null", _origin())
+    return origin not in (None, _origin())
 
 
 def from_strangers() -> bool:
     """The same, and that page is of another domain altogether: nothing says that it is the operator's."""
-    return from_elsewhere() and request.headers.get("Sec-Fetch-Site") != "same-site"
+    return from_elsewhere() and request.headers.get("Sec-Fetch-Site") != "same-site" and not from_own_site()
+
+
+def from_own_site() -> bool:
+    """Whether a page that the policy names as the operator's own sent this form, as a window's next page.
+
+    Its browser says from which origin, to the letter; no page can choose what it says. Whatever says nothing of that,
+    or contradicts it, is none: a frame, a script's own request, a page of ours.
+    """
+    told = request.headers
+    return (
+        told.get("Origin") in bridge().policy.sign_up.own_sites
+        and told.get("Sec-Fetch-Site") in (None, "cross-site", "same-site")
+        and told.get("Sec-Fetch-Mode") in (None, "navigate")
+        and told.get("Sec-Fetch-Dest") in (None, "document")
+    )
 
 
 def _origin() -> str:
