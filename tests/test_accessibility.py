@@ -18,7 +18,7 @@ from bridge.accessibility import CLAIMS, LIMITS
 from bridge.texts import TEMPLATES
 from scripts.chromium import MISSING, find
 from tests import test_browser, test_templates
-from tests.browser import NARROW, PHONE, overflow, small_targets
+from tests.browser import DESKTOP, NARROW, PHONE, overflow, small_targets
 from tests.checker import LANDMARKS, Checker
 from tests.conftest import House
 from tests.gallery import ANSWERS, LANGUAGES, NO_PAGES, ROUTES, Sheet, mails, pages
@@ -157,6 +157,39 @@ def test_narrow_windows_and_wide_letters(eye: Page) -> None:
         return [*found, (narrow, spaced)] if narrow or spaced else found
 
     assert faults(pages(FIRST), look) == {}
+
+
+#: Buttons that answer one question: those of another size, and those that touch what stands above; a choice that is cut off.
+_UNEQUAL = """() => { const faults = [], box = e => e.getBoundingClientRect();
+  for (const choices of document.querySelectorAll(".choices")) {
+    const buttons = [...choices.querySelectorAll(".button")], sizes = buttons.map(e => box(e).width + "x" + box(e).height);
+    if (buttons.length > 1 && new Set(sizes).size > 1) faults.push("not alike: " + sizes);
+    if (buttons.some(e => box(e).height > 160)) faults.push("a button as high as a page");
+    const above = [...document.querySelectorAll("input, select")].filter(e => e.getClientRects().length);
+    if (buttons.some(b => above.some(e => box(b).top < box(e).bottom + 8 && box(b).bottom > box(e).top))) faults.push("touches a field"); }
+  const ruler = document.createElement("canvas").getContext("2d");
+  for (const select of document.querySelectorAll("select")) {
+    const s = getComputedStyle(select); ruler.font = s.font;
+    const room = select.clientWidth - parseFloat(s.paddingLeft) - parseFloat(s.paddingRight);
+    for (const option of select.options) if (ruler.measureText(option.text).width > room) faults.push("cut off: " + option.text); }
+  return faults; }"""
+
+
+@looked_at
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_answers_look_alike_and_no_choice_is_cut_off(language: str, eye: Page) -> None:
+    """CON-03, A11Y-01 (1.4.10): yes is no larger than no, digits to be typed or not; each choice of a list fits its field."""
+
+    def look(width: dict[str, int]) -> Callable[[Sheet], object]:
+        def look_(sheet: Sheet) -> object:
+            shows(eye, sheet, width=width)
+            return eye.evaluate(_UNEQUAL)
+
+        return look_
+
+    asking = [sheet for sheet in pages(language) if sheet.name in ("question", "guardian", "unsubscribe", "request")]
+    assert faults(iter(asking), look(NARROW)) == {}
+    assert faults(iter(asking), look(DESKTOP)) == {}
 
 
 @looked_at
