@@ -6,23 +6,25 @@ proof here or in a test that `PROOFS` names.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from bridge.accessibility import CLAIMS, LIMITS
-from bridge.texts import TEMPLATES
+from bridge.texts import NAMES, TEMPLATES, shipped
 from scripts.chromium import MISSING, find
+from scripts.translations import ALIKE
 from tests import test_browser, test_templates
 from tests.browser import DESKTOP, NARROW, PHONE, overflow, small_targets
 from tests.checker import LANDMARKS, Checker
 from tests.conftest import House
 from tests.gallery import ANSWERS, LANGUAGES, NO_PAGES, ROUTES, Sheet, mails, pages
-from tests.test_templates import PAGES
+from tests.test_templates import COMMON, MAILS, PAGES
 
 FIRST = LANGUAGES[0]
 
@@ -40,6 +42,26 @@ _SHOWS = """html => { const page = new DOMParser().parseFromString(html, "text/h
 _CONTROLS = "a[href], button, select, textarea, summary, input:not([type=hidden], [tabindex='-1'])"
 #: What a screen reader can act on.
 CONTROLS = {"button", "link", "textbox", "checkbox", "radio", "combobox", "listbox", "DisclosureTriangle", "Date"}
+#: And what else it reads out by its name.
+SPEAKING = CONTROLS | {"heading", "navigation", "region", "group", "radiogroup", "image"}
+#: What the browser itself says in a field for a date, in its own language (`LIMITS` says so).
+DATE_PICKER = "Show date picker Show date picker"
+#: Parts of a page in a language of their own, with their words; and names of languages that do not say which they are in.
+_SWITCHED = """names => { const of = Object.fromEntries(Object.entries(names).map(([code, name]) => [name, code]));
+  const words = e => e.textContent.trim(), all = [...document.querySelectorAll("body *")];
+  return [...all.filter(e => e.lang && !e.classList.contains("sheet")),
+    ...all.filter(e => !e.children.length && of[words(e)] && e.closest("[lang]").lang !== of[words(e)])]
+    .map(e => [e.tagName, e.closest("[lang]").lang, words(e)]); }"""
+
+
+class Told(NamedTuple):
+    """One thing as it is read out."""
+
+    role: str
+    name: str
+    description: str
+
+
 #: What it says at the chief pages, word by word.
 SPOKEN = {
     ("subscribe", 0): [
@@ -192,22 +214,43 @@ def test_both_answers_look_alike_and_no_choice_is_cut_off(language: str, eye: Pa
     assert faults(iter(asking), look(DESKTOP)) == {}
 
 
+class Ears:
+    """What a screen reader is told of a page: Chromium's accessibility tree."""
+
+    def __init__(self, eye: Page) -> None:
+        self.eye, self._line = eye, eye.context.new_cdp_session(eye)
+
+    def hear(self, sheet: Sheet, roles: Collection[str]) -> list[Told]:
+        """All of these roles on a page or mail, in its order."""
+        shows(self.eye, sheet)
+        return [
+            Told(role, *(" ".join(node.get(part, {}).get("value", "").split()) for part in ("name", "description")))
+            for node in self._line.send("Accessibility.getFullAXTree")["nodes"]
+            if not node.get("ignored") and (role := node.get("role", {}).get("value")) in roles
+        ]
+
+
+@pytest.fixture(scope="module")
+def ears(eye: Page) -> Ears:
+    """They listen to that one window."""
+    return Ears(eye)
+
+
+@pytest.fixture(scope="module")
+def english(ears: Ears) -> dict[tuple[str, str, int], list[Told]]:
+    """What is said at each page and mail in English."""
+    return {(s.kind, s.name, s.number): ears.hear(s, SPEAKING) for s in (*pages(FIRST), *mails(FIRST))}
+
+
 @looked_at
-def test_every_control_has_a_name_and_a_role(eye: Page) -> None:
+def test_every_control_has_a_name_and_a_role(ears: Ears) -> None:
     """A11Y-01 (4.1.2, 2.5.3): as a screen reader is told them: a name each, no two links of one name to two places."""
-    ears = eye.context.new_cdp_session(eye)
     heard: dict[tuple[str, int], list[tuple[str, str]]] = {}
 
     def look(sheet: Sheet) -> list[object]:
-        shows(eye, sheet)
-        tree = ears.send("Accessibility.getFullAXTree")["nodes"]
-        told = [
-            (node["role"]["value"], " ".join(node.get("name", {}).get("value", "").split()))
-            for node in tree
-            if not node.get("ignored") and node.get("role", {}).get("value") in CONTROLS
-        ]
+        told = [(each.role, each.name) for each in ears.hear(sheet, CONTROLS)]
         heard[sheet.name, sheet.number] = told
-        stops = eye.evaluate(
+        stops = ears.eye.evaluate(
             f"() => [...document.querySelectorAll(`{_CONTROLS}`)].filter(e => e.getClientRects().length).length"
         )
         assert len(told) >= stops, "a control has a role of its own that this test does not know"
@@ -216,6 +259,77 @@ def test_every_control_has_a_name_and_a_role(eye: Page) -> None:
     assert faults(pages(FIRST), look) == {}
     for page, wanted in SPOKEN.items():
         assert [each for each in wanted if each not in heard[page]] == [], page
+
+
+@looked_at
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_each_name_is_in_the_language_of_its_page(
+    language: str, ears: Ears, english: dict[tuple[str, str, int], list[Told]]
+) -> None:
+    """A11Y-01 (3.1.1, 3.1.2, 4.1.2): the same controls, landmarks and heads in the same order as in English, each with a
+    name, and that in this language; what is in another one says so itself.
+    """
+    foreign = {words for other in LANGUAGES if other != language for words in spoken_only(other, language)}
+
+    def listen(sheet: Sheet) -> list[object]:
+        told, there = ears.hear(sheet, SPEAKING), english[sheet.kind, sheet.name, sheet.number]
+        assert [each.role for each in told] == [each.role for each in there]
+        own = written(sheet)  # the operator's words and the reader's, as our samples have them: English in any language
+        alike = [
+            each
+            for each, in_english in zip(told, there, strict=True)
+            if (each.name == in_english.name and each.name not in own) or not (each.name or each.role == "group")
+        ]
+        said = [without(part, own) for each in told for part in (each.name, each.description)]
+        strange = [words for words in said if any(sentence in words for sentence in foreign)]
+        switched = [
+            (code, words)
+            for tag, code, words in ears.eye.evaluate(_SWITCHED, NAMES)
+            if words != NAMES[code] and (tag, sheet.name) not in {("SECTION", "notice"), ("DIV", "my_data")}
+        ]
+        spoken = ears.eye.locator("html").get_attribute("lang")
+        return [*alike, *strange, *switched, *([] if spoken == language else [spoken])]
+
+    assert faults(iter([*pages(language), *mails(language)]), listen) == {}
+
+
+def spoken_only(other: str, language: str) -> Iterator[str]:
+    """Sentences of another language that are none of this one, long enough to be nothing else."""
+    theirs, ours = shipped(other), shipped(language)
+    for one, said in theirs.items():
+        words, here = one if other == FIRST else said, ours[one]
+        if (
+            isinstance(words, str)
+            and isinstance(here, str)
+            and "%" not in words
+            and len(words) > 7
+            and words not in here
+        ):
+            yield words
+
+
+def written(sheet: Sheet) -> set[str]:
+    """All that a page or mail shows and does not say itself: names of topics, of people, of languages."""
+    shown: list[object] = [(MAILS if sheet.kind == "mail" else PAGES)[sheet.name][sheet.number], COMMON]
+    found = {*NAMES.values(), *ALIKE, DATE_PICKER}
+    while shown:
+        each = shown.pop()
+        if isinstance(each, str):
+            found.add(" ".join(each.split()))
+        elif isinstance(each, Mapping):
+            shown += each.values()
+        elif isinstance(each, Iterable):
+            shown += each
+        elif is_dataclass(each) and not isinstance(each, type):
+            shown += vars(each).values()
+    return found
+
+
+def without(words: str, own: Iterable[str]) -> str:
+    """What we say, where it stands around somebody else's words."""
+    for each in sorted(own, key=len, reverse=True):
+        words = words.replace(each, "") if len(each) > 3 else words
+    return words
 
 
 @looked_at
@@ -296,7 +410,7 @@ PROOFS: dict[str, Callable[..., object]] = {
     "contrast": test_templates.TestColours.test_any_accent_can_be_read,
     "keyboard": test_the_keyboard_comes_everywhere,
     "reflow": test_narrow_windows_and_wide_letters,
-    "names": test_every_control_has_a_name_and_a_role,
+    "names": test_each_name_is_in_the_language_of_its_page,
     "targets": test_browser.test_every_page_fits_a_narrow_window,
     "calm": test_nothing_moves,
     "mails": test_a_checker_finds_nothing_in_mails,
