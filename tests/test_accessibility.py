@@ -19,11 +19,11 @@ from bridge.accessibility import CLAIMS, LIMITS
 from bridge.texts import NAMES, TEMPLATES, shipped
 from scripts.chromium import MISSING, find
 from scripts.translations import ALIKE
-from tests import test_browser, test_templates
+from tests import test_browser, test_embed_browser, test_four_languages, test_templates
 from tests.browser import DESKTOP, NARROW, PHONE, overflow, small_targets
 from tests.checker import LANDMARKS, Checker
 from tests.conftest import House
-from tests.gallery import ANSWERS, LANGUAGES, NO_PAGES, ROUTES, Sheet, mails, pages
+from tests.gallery import ANSWERS, COVERS, LANGUAGES, NO_PAGES, ROUTES, Sheet, covers, mails, pages
 from tests.test_templates import COMMON, MAILS, PAGES
 
 FIRST = LANGUAGES[0]
@@ -127,6 +127,20 @@ def test_every_address_and_page_hangs_in_the_gallery(home: House) -> None:
     assert set.union(*ROUTES.values()) | ANSWERS == set(PAGES)
 
 
+def test_every_template_is_looked_at() -> None:
+    """Whatever HTML of ours reaches anybody goes past the checker in a test: a new one has to be named here or hang in
+    the gallery; parts of others are in those that include them.
+    """
+    known = {f"pages/{name}.html" for name in PAGES} | {f"email/{name}/body.html" for name in MAILS}
+    known |= {*ELSEWHERE}
+    found = {path.relative_to(TEMPLATES).as_posix(): path.read_text("utf-8") for path in TEMPLATES.rglob("*.html")}
+    parts = {
+        part for text in found.values() for part in re.findall(r'(?:extends|include|from|import) "([^"]+\.html)"', text)
+    }
+    assert set(found) - parts == known
+    assert parts <= set(found)
+
+
 def test_the_statement_claims_what_is_proven(home: House) -> None:
     """Each sentence of the accessibility statement has its test; it names standards, limits and whom to tell."""
     assert set(PROOFS) == set(CLAIMS)
@@ -157,13 +171,14 @@ def test_a_checker_finds_nothing(language: str, eye: Page, checker: Checker) -> 
 @looked_at
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_checker_finds_nothing_in_mails(language: str, eye: Page, checker: Checker) -> None:
-    """A11Y-02: nor on any mail, in any language, by day or by night, nor is one wider than a narrow window."""
+    """A11Y-02: nor on any mail, in any language, by day or by night, nor is one wider than a narrow window; nor on the
+    mail in which a department gets its report."""
 
     def look(sheet: Sheet) -> list[object]:
         shows(eye, sheet, width=NARROW)
         return [*([overflow(eye)] if overflow(eye) else []), *checker.remarks(without=LANDMARKS)]
 
-    assert faults(mails(language), look) == {}
+    assert faults(iter([*mails(language), *covers(language)]), look) == {}
 
 
 @looked_at
@@ -239,7 +254,7 @@ def ears(eye: Page) -> Ears:
 @pytest.fixture(scope="module")
 def english(ears: Ears) -> dict[tuple[str, str, int], list[Told]]:
     """What is said at each page and mail in English."""
-    return {(s.kind, s.name, s.number): ears.hear(s, SPEAKING) for s in (*pages(FIRST), *mails(FIRST))}
+    return {(s.kind, s.name, s.number): ears.hear(s, SPEAKING) for s in (*pages(FIRST), *mails(FIRST), *covers(FIRST))}
 
 
 @looked_at
@@ -290,7 +305,7 @@ def test_each_name_is_in_the_language_of_its_page(
         spoken = ears.eye.locator("html").get_attribute("lang")
         return [*alike, *strange, *switched, *([] if spoken == language else [spoken])]
 
-    assert faults(iter([*pages(language), *mails(language)]), listen) == {}
+    assert faults(iter([*pages(language), *mails(language), *covers(language)]), listen) == {}
 
 
 def spoken_only(other: str, language: str) -> Iterator[str]:
@@ -310,7 +325,8 @@ def spoken_only(other: str, language: str) -> Iterator[str]:
 
 def written(sheet: Sheet) -> set[str]:
     """All that a page or mail shows and does not say itself: names of topics, of people, of languages."""
-    shown: list[object] = [(MAILS if sheet.kind == "mail" else PAGES)[sheet.name][sheet.number], COMMON]
+    states = {"mail": MAILS, "page": PAGES, "cover": {"report": COVERS}}[sheet.kind]
+    shown: list[object] = [states[sheet.name][sheet.number], COMMON]
     found = {*NAMES.values(), *ALIKE, DATE_PICKER}
     while shown:
         each = shown.pop()
@@ -404,6 +420,19 @@ def test_the_checker_is_locked() -> None:
     assert lock["node_modules/axe-core"]["integrity"].startswith("sha512-")
 
 
+#: What is no page and no mail to readers, and the test that has the checker look at it.
+ELSEWHERE: dict[str, Callable[..., object]] = {
+    **dict.fromkeys(
+        (
+            *("evidence.html", "report/audit.html", "report/breach_authority.html", "report/breach_people.html"),
+            *("report/channels.html", "report/department.html", "report/marketing.html", "report/processing.html"),
+            *("report/processors.html", "report/staff.html"),
+        ),
+        test_four_languages.test_no_paper_hinders_anybody,
+    ),
+    "embed/form.html": test_embed_browser.test_a_checker_finds_nothing_in_the_form,
+    "staff/report.html": test_a_checker_finds_nothing_in_mails,
+}
 #: By which test each claim of the statement is proven.
 PROOFS: dict[str, Callable[..., object]] = {
     "checker": test_a_checker_finds_nothing,
