@@ -401,7 +401,16 @@ def test_colours_of_her_own_and_paper(eye: Page) -> None:
     assert not button.is_visible()
     assert eye.locator("h1").is_visible()
     assert eye.evaluate("() => getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    eye.emulate_media(media="screen")
+    eye.emulate_media(media="print", color_scheme="dark")
+    black = eye.evaluate("() => getComputedStyle(document.querySelector('footer .links a')).color")
+    assert black == "rgb(0, 0, 0)", "the house's colour by night is too pale for paper"
+    eye.emulate_media(media="screen", color_scheme="light")
+    shows(eye, Sheet("page", "guardian", 0, FIRST))
+    arrows = "() => { const s = getComputedStyle(document.querySelector('select')); return [s.appearance, s.backgroundImage]; }"
+    assert eye.evaluate(arrows)[0] == "none"
+    eye.emulate_media(forced_colors="active")
+    assert eye.evaluate(arrows) == ["auto", "none"], "a list to choose from has lost its arrow"
+    eye.emulate_media(forced_colors="none")
 
 
 def test_nothing_moves() -> None:
