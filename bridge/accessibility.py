@@ -9,7 +9,7 @@ from datetime import date
 from bridge.texts import mark
 
 #: The standards that pages and mails are made for, as they call themselves.
-STANDARDS = ("WCAG 2.2, level AA", "EN 301 549 V3.2.1")
+STANDARDS = (mark("WCAG 2.2, level AA"), "EN 301 549 V3.2.1")
 
 #: The day on which somebody last went through all pages and this list.
 REVIEWED = date(2026, 12, 1)

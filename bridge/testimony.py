@@ -214,7 +214,7 @@ class Teller:
         against = list(self._against(purpose, status, by))
         if not answer.may and status in MAILABLE and not against:
             against = list(answer.why)  # a reason of which this document knows no sentence
-        return Entry(f"{self._what(purpose)}: {verdict}", [*lines, *against])
+        return Entry(self._texts.named(self._language, self._what(purpose), verdict), [*lines, *against])
 
     def _stands(self, purpose: str) -> str:
         """Where she stands, and by what; a consent is named only where there was one."""

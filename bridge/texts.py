@@ -205,6 +205,12 @@ class Texts:
         one, many = _LENGTHS[unit]
         return self._spoken[language].catalogue.ngettext(one, many, count) % {"num": count}
 
+    def named(self, language: str, name: str, said: str) -> str:
+        """A name and what is said of it, with a colon between them as the language writes it."""
+        # Translators: stands between a name and what is said of it, with the space that it takes before it.
+        colon = self.gettext(language, ":")
+        return f"{name}{colon} {said}"
+
     def number(self, language: str, value: float) -> str:
         """A number as the reader writes it: 12,000 or 12.000."""
         from babel.numbers import format_decimal
@@ -273,6 +279,7 @@ class Texts:
             lang=code,
             direction="rtl" if _primary(code) in RIGHT_TO_LEFT else "ltr",
             few=FEW,
+            colon=catalogue.gettext(":"),
             languages=self._switch,
         )
         environment.globals.update(self._common)
@@ -291,6 +298,7 @@ class Texts:
     def _filters(self, code: str) -> dict[str, Callable[..., str]]:
         return {
             "day": lambda value: self.day(code, value),
+            "month": lambda value: self.month(code, value),
             "moment": lambda value: self.moment(code, value),
             "time_of_day": lambda value: self.time_of_day(code, value),
             "utc": rfc3339,

@@ -33,6 +33,7 @@ SOURCE = "en"
 #: What another language may say in the same letters: names, units, words that both have.
 ALIKE = frozenset(
     {
+        ":", "“%(words)s”",
         "%(database)s, schema %(schema)s.", "%(num)s d", "%(num)s h", "%(num)s min", "%(num)s s",
         "%(service)s, %(country)s", "Code %(status)s",
         "E-mail", "IT", "Marketing", "Name", "Page (HTML)", "Platform", "Region", "Service", "Tables", "Technique",

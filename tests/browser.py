@@ -143,7 +143,9 @@ def serving(app: Any, port: int) -> Iterator[None]:
 
 
 class Hand:
-    """A reader at her browser: counts what she has to do, and hears every complaint of the browser."""
+    """A reader at her browser: counts what she has to do, and hears every complaint of the browser. On whatever page she
+    comes, nothing is wider than her window (WCAG 2.2, 1.4.10).
+    """
 
     def __init__(self, browser: Browser, **looks: Any) -> None:
         told = {"viewport": PHONE, "locale": "nl-BE", **looks}
@@ -168,7 +170,11 @@ class Hand:
         answer = self.page.goto(url)
         assert answer is not None
         assert answer.status == 200
+        self._fits()
         return self.page
+
+    def _fits(self) -> None:
+        assert (wide := overflow(self.page)) == 0, f"{wide} px wider than the window: {self.page.title()}"
 
     def presses(self, selector: str) -> None:
         """Click something: one step."""
@@ -182,6 +188,7 @@ class Hand:
         """Click what leads to another page, and wait until that page is whole; its address may be the same."""
         with self.page.expect_navigation(wait_until="load"):
             self.page.locator(selector).click()
+        self._fits()
 
     def enters(self, selector: str) -> None:
         """Walk to what leads to another page, by keyboard, and press Enter there."""
@@ -192,6 +199,7 @@ class Hand:
         """Press a key where the focus is, in a field or on a button, and wait for the page that follows."""
         with self.page.expect_navigation(wait_until="load"):
             self.page.keyboard.press(key)
+        self._fits()
 
     def writes(self, selector: str, text: str) -> None:
         """Fill in a field: one step."""

@@ -15,7 +15,7 @@ from flask import Flask, Response, send_file
 
 from bridge.texts import TEMPLATES, Texts, palette
 from tests.browser import serving
-from tests.test_templates import ACCENT, COMMON, LANGUAGES, MAILS, PAGES
+from tests.test_templates import ACCENT, COMMON, LANGUAGES, MAILS, NOON, PAGES
 
 #: What a reader may open, and the pages that may answer.
 ROUTES = {
@@ -56,6 +56,19 @@ NO_PAGES = {
 }
 
 
+#: What the mail is told in which a department gets its report: with something pressing, and without.
+COVERS: list[dict[str, object]] = [
+    {"title": "Report for management", "made": NOON, "pressing": pressing, "sender_name": "De Krant"}
+    | {
+        "postal_address": "Kaaistraat 1\n1000 Brussels",
+        "unsubscribe_url": None,
+        "preferences_url": None,
+        "statement": None,
+    }
+    for pressing in ([], ["A breach must be told.", "A request is overdue."])
+]
+
+
 @dataclass(frozen=True)
 class Sheet:
     """One page or mail in one state and language."""
@@ -80,6 +93,8 @@ class Sheet:
         """What a browser is given."""
         if self.kind == "mail":
             return _texts().render(f"email/{self.name}/body.html", self.language, **MAILS[self.name][self.number])
+        if self.kind == "cover":
+            return _texts().render("staff/report.html", self.language, **COVERS[self.number])
         return _texts().render(f"pages/{self.name}.html", self.language, **PAGES[self.name][self.number])
 
 
@@ -95,6 +110,12 @@ def mails(*languages: str) -> Iterator[Sheet]:
     for language in languages:
         for name, states in MAILS.items():
             yield from (Sheet("mail", name, number, language) for number in range(len(states)))
+
+
+def covers(*languages: str) -> Iterator[Sheet]:
+    """The mail in which a report leaves, in every state."""
+    for language in languages:
+        yield from (Sheet("cover", "report", number, language) for number in range(len(COVERS)))
 
 
 @contextmanager

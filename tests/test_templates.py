@@ -20,7 +20,19 @@ from bridge.accessibility import CLAIMS, LIMITS, STANDARDS
 from bridge.notices import Wording
 from bridge.remembered import Told
 from bridge.testimony import Entry, Section
-from bridge.texts import DARK, LIGHT, NAMES, RIGHT_TO_LEFT, TEMPLATES, MissingCatalogue, Texts, contrast, ink, palette
+from bridge.texts import (
+    DARK,
+    LIGHT,
+    NAMES,
+    RIGHT_TO_LEFT,
+    TEMPLATES,
+    MissingCatalogue,
+    Texts,
+    contrast,
+    ink,
+    palette,
+    shipped,
+)
 from bridge.vocabulary import Method, Status
 
 HOUSE = Path(__file__).resolve().parent.parent
@@ -517,6 +529,14 @@ IGNORE = {
 LEAVE_WORDS = {"en": "Unsubscribe", "nl": "Uitschrijven", "fr": "Se désinscrire", "de": "Abmelden"}
 
 
+#: What no sentence of a language holds: marks as other languages print them, a space that may end a line before one.
+FAULTS = {
+    "nl": r"[«»„]|(?<=\w)'|'(?=\w)",
+    "fr": r"[^\xa0][;!?»]|[^\xa0]:(?!//)|«[^\xa0]|[“”„]|(?<=\w)'|\b(article|paragraphe|art\.) \d",
+    "de": r"[«»”]|(?<=\w)'|“\w| [;:!?]|\b(Art|Abs)\. \d",
+}
+
+
 class Element(NamedTuple):
     tag: str
     attributes: dict[str, str | None]
@@ -896,7 +916,8 @@ class TestMails:
         (link,) = (above[-1] for above, data in found.words if data == word)
         assert link.tag == "a"
         assert link.attributes["href"] == state["unsubscribe_url"]
-        assert f"{word}:\n{state['unsubscribe_url']}" in texts.render(f"email/{name}/body.txt", language, **state)
+        colon = texts.gettext(language, ":")
+        assert f"{word}{colon}\n{state['unsubscribe_url']}" in texts.render(f"email/{name}/body.txt", language, **state)
         colours = re.findall(r"(?<![-\w])color:(#\w+)", html)
         assert all(contrast(colour, "#ffffff") >= 4.5 for colour in colours if colour not in ("#ffffff",))
 
@@ -1019,6 +1040,17 @@ class TestWords:
         (catalogues / "nl.po").write_text(text.replace('msgstr "Inschrijven"', 'msgstr "Word lid"'), encoding="utf-8")
         assert not script["is_compiled"]("nl", tmp_path)
 
+    @pytest.mark.parametrize(("language", "faults"), FAULTS.items())
+    def test_marks_are_those_of_the_language(self, language: str, faults: str) -> None:
+        """Quotes, apostrophes and the spaces around marks are as this language prints them."""
+        said = [words for each in shipped(language).values() for words in _forms(each)]
+        assert [words for words in said if re.search(faults, words)] == []
+
+    def test_a_name_and_what_is_said_of_it(self, texts: Texts) -> None:
+        """The French put a space before a colon, which may not begin a line."""
+        assert texts.named("fr", "Langue", "anglais") == "Langue\xa0: anglais"
+        assert texts.named("de", "Sprache", "Englisch") == "Sprache: Englisch"
+
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_every_status_and_method_has_words(self, texts: Texts, language: str) -> None:
         """No reader ever meets a word of the machine."""
@@ -1109,6 +1141,11 @@ class TestWords:
             "fr": "Français",
             "nl-BE": "Nederlands (België)",
         }
+
+
+def _forms(said: str | dict[str, str]) -> list[str]:
+    """One sentence, or each of its numbers."""
+    return [said] if isinstance(said, str) else [*said.values()]
 
 
 @cache

@@ -139,7 +139,7 @@ class _Speaker:
         for name, value in person.fields.items():
             field = self._policy.fields.get(name)
             label, said = (field.label, self._policy.said(field, value, self._language)) if field else ({}, value)
-            yield f"{label.get(self._language, name)}: {said}"
+            yield self._texts.named(self._language, label.get(self._language, name), said)
             if field:
                 yield self._say("We ask it for this: %(need)s", need=field.need)
         yield self._say("Your number in our program: %(number)s", number=person.id)
@@ -233,7 +233,7 @@ class _Speaker:
 
     def _retention(self) -> Iterator[str]:
         for name, span in retention(self._policy).items():
-            yield f"{self._say(KEPT[name])}: {self._texts.length(self._language, span)}"
+            yield self._texts.named(self._language, self._say(KEPT[name]), self._texts.length(self._language, span))
 
     def _rights(self) -> Iterator[str]:
         yield self._say(
