@@ -605,7 +605,6 @@ class Acts:
     def _preferences(self, person: Person, history: Sequence[ConsentEvent], *, fresh: bool) -> Preferences:
         now, mine = self.clock(), settled(history)
         rows = []
-        pauses = []
         stopped = any(event.type in STOPS for event in history)
         clocks = self.store.confirmations(person) if stopped else []
         waits = self.store.waits_there(person)
@@ -613,7 +612,6 @@ class Acts:
             status, by = standing(history, purpose)
             pause = paused_until(history, purpose)
             pause = pause if pause and pause > now else None
-            pauses.append(pause)
             rows.append(
                 Row(
                     purpose=purpose,
@@ -635,7 +633,7 @@ class Acts:
             language=self._language(person),
             fresh=fresh,
             rows=tuple(rows),
-            pause_until=next((p for p in pauses if p), None),
+            pause_until=next((row.paused_until for row in rows if row.on and row.paused_until), None),
             made=now,
         )
 

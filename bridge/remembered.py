@@ -102,7 +102,7 @@ def _what(policy: Policy, texts: Texts, event: ConsentEvent, language: str) -> s
     if not event.purpose:
         return texts.gettext(language, "all our mail")
     purpose = policy.purposes.get(event.purpose)
-    return f"“{purpose.name[language] if purpose else event.purpose}”"
+    return texts.quoted(language, purpose.name[language] if purpose else event.purpose)
 
 
 def _place(policy: Policy, texts: Texts, event: ConsentEvent, language: str) -> str:

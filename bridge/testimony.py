@@ -484,7 +484,7 @@ class Teller:
         if purpose == EVERY_PURPOSE:
             return self._say("every mailing")
         declared = self._policy.purposes.get(purpose)
-        return f"“{declared.name[self._language] if declared else purpose}”"
+        return self._texts.quoted(self._language, declared.name[self._language] if declared else purpose)
 
     def _place(self, channel: str | None) -> str:
         if channel == PREFERENCES:

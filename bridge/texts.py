@@ -158,6 +158,10 @@ class Texts:
         """One sentence in the reader's language. Write the English one in place, so that translators find it."""
         return self._spoken[language].catalogue.gettext(message) % values
 
+    def quoted(self, language: str, words: str) -> str:
+        """Words in quotation marks, as the reader's language writes them."""
+        return self.gettext(language, "“%(words)s”", words=words)
+
     def choose(self, *wanted: str | None, accept: str = "") -> str:
         """The first wanted language that is offered, else what the browser asks for, else the default."""
         for tag in (*wanted, *_accepted(accept)):

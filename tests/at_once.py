@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from multiprocessing.synchronize import Barrier
+from random import Random
 from typing import TypeVar
 
 from bridge.bootstrap import Bridge
@@ -68,21 +69,42 @@ def _confirm(bridge: Bridge, token: str) -> str:
     return str(_again(lambda: bridge.acts.confirm(token))[0])
 
 
-def _sign_up(bridge: Bridge, email: str, network: str = "") -> str:
-    try:
-        _again(
-            lambda: bridge.acts.sign_up(
-                email,
-                ["newsletter", "offers"],
-                channel="footer",
-                language="nl",
-                network=network or new_id(),
-                fields={},
-            )
+def _sign_up(bridge: Bridge, email: str, network: str = "", *, again: bool = True) -> str:
+    def send() -> None:
+        bridge.acts.sign_up(
+            email,
+            ["newsletter", "offers"],
+            channel="footer",
+            language="nl",
+            network=network or new_id(),
+            fields={},
         )
+
+    try:
+        _again(send) if again else send()
     except TooMany:
         return "too many"
     return "taken"
+
+
+def _asks(bridge: Bridge, subjects: Sequence[tuple[str, str]], seed: int, turns: int) -> list[str]:
+    """Ask for mail in turn, as people of one network do: forms, links, new addresses. Gives what the store could not
+    do at the first try."""
+    drawn = Random(seed)
+    failed = []
+    for _ in range(turns):
+        (subject, email), (_, other) = drawn.choice(subjects), drawn.choice(subjects)
+        ways: Mapping[str, Callable[[], object]] = {
+            "form": lambda email=email: _sign_up(bridge, email, "203.0.113.9", again=False),
+            "link": lambda email=email: bridge.store.ask_link(email, "203.0.113.9", "nl"),
+            "address": lambda subject=subject, other=other: bridge.store.ask_move(subject, other, "203.0.113.9", "nl"),
+        }
+        way = drawn.choice(sorted(ways))
+        try:
+            ways[way]()
+        except StoreAway as error:
+            failed.append(f"{way}: {error}")
+    return failed
 
 
 def _stop(bridge: Bridge, token: str) -> str:
@@ -107,6 +129,7 @@ _JOBS: Mapping[str, Callable[..., object]] = {
     "pauses": _pauses,
     "confirm": _confirm,
     "sign_up": _sign_up,
+    "asks": _asks,
     "stop": _stop,
     "hear": _hear,
     "claim": _claim,

@@ -188,6 +188,21 @@ def test_the_page_says_it_in_her_words(house: House, an: Reader, language: str) 
         assert f"<h3>{'Nummer' if language == 'nl' else 'Entry'} {entry}</h3>" in page
 
 
+def test_who_gets_it_is_said_in_her_language(house: House, an: Reader) -> None:
+    """TRN-02, GDPR 12(1): with the words that the policy has for readers; where it has none, with those for the file."""
+    policy = house.bridge.policy
+    told = {"service": "sends it", "country": "US", "transfer_tool": "standard contractual clauses"}
+    own = {"service_text": {"nl": "verstuurt de post"}, "safeguard": {"nl": "standaardbepalingen; vraag een kopie"}}
+    memory = msgspec.structs.replace(policy.processors["memory"], **told, **own)
+    house.bridge.policy = msgspec.structs.replace(policy, processors={"memory": memory})
+    dutch, english = (given(house, an, language)[HTML] for language in ("nl", "en"))
+    assert "verstuurt de post, Verenigde Staten" in dutch
+    assert "standaardbepalingen; vraag een kopie" in dutch
+    assert not any(word in dutch for word in ("sends it", "standard contractual clauses"))
+    assert "sends it, United States" in english
+    assert "safeguard for data outside Europe: standard contractual clauses" in english
+
+
 def test_a_policy_without_a_data_protection_officer_names_whom_to_ask(house: House, an: Reader) -> None:
     """TRN-02: both modes."""
     assert "Data protection officer: Dora Maes" in given(house, an, "en")[HTML]

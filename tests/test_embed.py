@@ -216,6 +216,7 @@ def test_only_who_is_of_our_domain_confirms_by_itself(home: House) -> None:
         answer = sends(home, her.email, words, headers=told)
         assert answer.status_code == 200
         assert (COOKIE in answer.headers.get("Set-Cookie", "")) is (told in ours), told
+        assert ("in deze browser hoef je verder niets te doen" in html(answer)) is (told in ours), told
         home.clock.forward(minutes=1)
         page = html(home.client.get(her.link("/confirm/")))
         assert ("/confirm.js" in page) is (told in ours), told

@@ -73,6 +73,11 @@ def left(language: str, text: str) -> list[str]:
     return [sentence for sentence in found if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w)", flat)]
 
 
+def english_marks(text: str) -> list[str]:
+    """Names in English quotation marks, which German and French write otherwise."""
+    return re.findall(r"“\w[^”]*”", unescape(re.sub(r"(?s)<style.*?</style>", "", text)))
+
+
 def written(shop: House, language: str, folder: Path) -> dict[str, str]:
     """Each paper that is written in this house, about her or about all, by what it is."""
     papers: dict[str, str] = {}
@@ -130,6 +135,9 @@ def test_nothing_is_left_in_english(shop: House, tmp_path: Path, number: int, la
         assert title[number] in unescape(papers[command]), command
 
     assert {name: found for name, text in papers.items() if (found := left(language, text))} == {}
+    assert {name: found for name, text in papers.items() if (found := english_marks(text))} == {}
+    kept = ("Une demande qui n’est pas confirmée\u00a0: 3 jours", "Eine Anfrage, die nicht bestätigt ist: 3 Tage")
+    assert kept[number] in unescape(papers["copy/my-data.html"]), "French has a space before its colon"
     for name, text in papers.items():
         assert f'lang="{language}"' in text or "<html" not in text, name
     asked = " ".join(str(shop.mailbox.to(AN)[0]["Subject"]).split())

@@ -131,6 +131,20 @@ def test_a_network_sends_no_more_forms_at_once_than_one_by_one(
     assert [count(house, table) for table in (subjects, person_keys, outbox)] == [3] * 3
 
 
+def test_a_network_that_asks_for_everything_at_once_does_not_lock_itself_up(
+    house: House, policy_folder: Path, at_the_same_moment: AtOnce
+) -> None:
+    """CAP-10: whoever has the turn of a network or an address waits for people, and nobody the other way about: no
+    form, link or new address is refused because two of them wait for each other."""
+    file = policy_folder / "policy.toml"
+    file.write_text(file.read_text(encoding="utf-8") + "\n[sign_up]\nper_network_hour = 1000\n", encoding="utf-8")
+    emails = [f"lezer{number}@lezer.example" for number in range(6)]
+    people = [(consents(house, email).id, email) for email in emails]
+    answers = at_the_same_moment("asks", people, each=[(seed, 20) for seed in range(PROGRAMS)])
+    assert answers == [[]] * PROGRAMS
+    assert house.verify().problems == ()
+
+
 def test_a_stop_clicked_eight_times_at_once_is_one_stop(house: House, an: Reader, at_the_same_moment: AtOnce) -> None:
     """WDR-10: eight mail programs press the same button: one event, and every one is told it is done."""
     who = consents(house, an.email)

@@ -468,6 +468,23 @@ def test_a_pause_ends_when_she_says_so(house: House, an: Reader) -> None:
     assert (an.may("newsletter").may, an.may("offers").may) == (True, False)
 
 
+def test_what_was_stopped_in_a_pause_is_not_said_to_begin_again(house: House, an: Reader) -> None:
+    """PRF-01, WDR-12: after a stop of everything no day is named on which mail starts again: it does not."""
+    an.has_consented("newsletter", "offers")
+    house.client.post(fresh_link(an), data={"pause_until": "2026-12-24"})
+    house.clock.forward(minutes=1)
+    house.client.post(stop_link(an, "offers"))
+    house.clock.forward(minutes=6)
+    link = fresh_link(an)
+    left = html(house.client.get(f"{link}?language=en"))
+    assert "No mail until 24 December 2026. After that it starts again by itself" in left, "the newsletter is on"
+    stopped = html(house.client.post(f"{link}?language=en", data={"stop": "all"}))
+    assert told(stopped).startswith("Everything is stopped.")
+    for page in (stopped, html(house.client.get(f"{link}?language=en"))):
+        assert "starts again by itself" not in page
+        assert "End the pause now" not in page
+
+
 @pytest.mark.parametrize(
     "day", ["2026-11-23", "2020-01-01", "2027-12-01", "9999-12-31", "tomorrow", "2026-02-30", "24/12/2026", "\x00"]
 )

@@ -329,7 +329,8 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     ],
     "still_a_child": [{"subscribe_url": "/subscribe"}],
     "asked": [
-        {"guardian": young, "action": "/subscribe/code", "place": "PLACE", "errors": {}} for young in (False, True)
+        {"guardian": young, "known": not young, "action": "/subscribe/code", "place": "PLACE", "errors": {}}
+        for young in (False, True)
     ],
     "code": [
         {"action": "/subscribe/code", "place": "PLACE", "errors": errors} for errors in ({}, {"code": "Not these."})

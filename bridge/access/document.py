@@ -202,11 +202,12 @@ class _Speaker:
             yield Entry(row.get("name", row["platform"]), list(self._recipient(row)))
 
     def _recipient(self, row: dict[str, Any]) -> Iterator[str]:
-        if row.get("service"):
-            country = self._texts.country(self._language, row["country"])
-            yield self._say("%(service)s, %(country)s", service=row["service"], country=country)
-        if row.get("transfer tool"):
-            yield self._say("safeguard for data outside Europe: %(tool)s", tool=row["transfer tool"])
+        if processor := self._policy.processors.get(row["platform"]):
+            service = processor.service_text.get(self._language) or processor.service
+            country = self._texts.country(self._language, processor.country)
+            yield self._say("%(service)s, %(country)s", service=service, country=country)
+            if tool := processor.safeguard.get(self._language) or processor.transfer_tool:
+                yield self._say("safeguard for data outside Europe: %(tool)s", tool=tool)
         if not row["told of you"]:
             yield self._say("It was told nothing of you.")
             return

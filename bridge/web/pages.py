@@ -99,7 +99,8 @@ def _form_taken(form: Channel, spoken: str, secret: str, asked: str, *, guardian
     if form.kind in BESIDE:
         return browser.remember(_thanks(form, spoken, asked=True), secret)
     place = f"{bridge().links.place(secret)}.{asked}"
-    told = page("asked", lang=spoken, guardian=guardian, action="/subscribe/code", place=place, errors={})
+    known = not browser.from_strangers()
+    told = page("asked", lang=spoken, guardian=guardian, known=known, action="/subscribe/code", place=place, errors={})
     return browser.remember(told, secret)
 
 
