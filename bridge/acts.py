@@ -80,6 +80,7 @@ class Confirmed(StrEnum):
     NOW = "now"
     AGAIN = "again"
     WAITS = "waits"  # for her guardian: said by a child (KID-01)
+    PAUSED = "paused"  # her yes counts, and a pause of hers goes on
     UNASKED = "unasked"  # the same, where no guardian could be asked before she said so herself
     HELD = HELD  # nothing was written: it may not have been a person, and waits for the code of the mail
     WRONG = WRONG  # nor now: those were not the digits
@@ -235,15 +236,24 @@ class Acts:
         def build(holder: Person, story: list[ConsentEvent]) -> Plan:
             done[:] = self._waiting(holder, story, claim)
             if _answered(story, claim.request):
-                return Plan(answer=_whose_turn(settled(story), done, claim.request) or Confirmed.AGAIN)
+                return Plan(answer=self._comes(story, done, claim.request) or Confirmed.AGAIN)
             given = [self._given(holder, asked, claim, token) for asked in done]
             given = [*self._of_her_age(story, done, claim, token), *given]
             language = done[0].evidence.language or holder.language
             moved = msgspec.structs.replace(holder, language=language) if language != holder.language else None
-            turn = _whose_turn(settled([*story, *given]), done, claim.request)
-            return Plan(events=given, person=moved, answer=turn or Confirmed.NOW)
+            waits = self._comes([*story, *given], done, claim.request)
+            return Plan(events=given, person=moved, answer=waits or Confirmed.NOW)
 
         return build
+
+    def _comes(self, story: Sequence[ConsentEvent], done: Sequence[ConsentEvent], request: str) -> Confirmed | None:
+        """What keeps her mail back though she said yes, if anything does."""
+        pauses = all(self._pauses(story, asked.purpose) for asked in done)
+        return _whose_turn(settled(story), done, request) or (Confirmed.PAUSED if pauses else None)
+
+    def _pauses(self, story: Sequence[ConsentEvent], purpose: str) -> bool:
+        until = paused_until(story, purpose)
+        return until is not None and until > self.clock()
 
     def _of_her_age(
         self, story: Sequence[ConsentEvent], done: Sequence[ConsentEvent], claim: Claim, token: str | None
@@ -308,7 +318,7 @@ class Acts:
             told = msgspec.structs.replace(
                 given, asked=claim.made, channel=channel, notice=words.version, evidence=evidence
             )
-            return Plan(events=[told], answer=Confirmed.NOW)
+            return Plan(events=[told], answer=Confirmed.PAUSED if self._pauses(story, claim.purpose) else Confirmed.NOW)
 
         asked = Asked(MailKind.REPERMISSION, claim.request)
         return Confirmed(self.store.answer(person.id, asked, press, build).answer), words

@@ -535,6 +535,7 @@ def test_a_link_that_was_used_says_nothing_of_a_later_move(house: House, an: Own
     an.lands(NEW)
     page = house.client.get(used).get_data(as_text=True)
     assert masked_email(NEW) in page
+    assert "Is dit je nieuwe adres?" not in page, "that is answered"
     assert NEW not in page, "nor the whole of this one to whoever was forwarded it"
     an.moves("an.later@elders.example")
     for answer in (house.client.get(used), an.does(used, "moved")):

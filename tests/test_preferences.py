@@ -485,6 +485,23 @@ def test_what_was_stopped_in_a_pause_is_not_said_to_begin_again(house: House, an
         assert "End the pause now" not in page
 
 
+def test_a_yes_in_a_pause_promises_no_mail_before_it_ends(house: House, an: Reader) -> None:
+    """PRF-01, CON-04: what she confirms while her pause runs comes when that has ended, and the page says so."""
+    an.has_consented("newsletter")
+    house.client.post(fresh_link(an), data={"pause_until": "2026-12-24"})
+    house.clock.forward(days=1)
+    an.signs_up("offers", language="en")
+    house.clock.forward(minutes=1)
+    for _ in range(2):
+        page = html(an.confirms())
+        assert "Your pause goes on. When it has ended, you receive:" in page
+        assert "From now on you receive" not in page
+    assert (an.status("offers"), an.may("offers").may) == (Status.GIVEN, False)
+    house.client.post(fresh_link(an), data={"pause_until": ""})
+    assert "There is nothing more to do. You receive:" in html(an.confirms())
+    assert an.may("offers").may
+
+
 @pytest.mark.parametrize(
     "day", ["2026-11-23", "2020-01-01", "2027-12-01", "9999-12-31", "tomorrow", "2026-02-30", "24/12/2026", "\x00"]
 )

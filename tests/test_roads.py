@@ -343,6 +343,7 @@ def test_a_code_that_does_not_work_says_nothing_of_whoever(house: House, an: Rea
     assert (len(answers), len(typed)) == (1, 1)
     empty = browser(house).post("/subscribe/code", data={"code": " ", "language": "en"})
     assert empty.status_code == 400
+    assert 'a new mail comes. <a href="/subscribe">To the form</a>' in html(empty), "what to do when none works"
 
 
 @pytest.mark.parametrize("what", ["stop", "bounce", "erasure", "rest"])

@@ -333,7 +333,8 @@ PAGES: dict[str, list[dict[str, Any]]] = {
         for young in (False, True)
     ],
     "code": [
-        {"action": "/subscribe/code", "place": "PLACE", "errors": errors} for errors in ({}, {"code": "Not these."})
+        {"action": "/subscribe/code", "place": "PLACE", "errors": errors, "subscribe_url": "/subscribe"}
+        for errors in ({}, {"code": "Not these."})
     ],
     "thanks": [
         {"asset_url": url, "asked": asked, "later": later}
@@ -347,13 +348,14 @@ PAGES: dict[str, list[dict[str, Any]]] = {
     ],
     "confirmed": [
         {"purposes": [NEWS], "again": again, "waits": waits, "age": 13, "for_children": young, "unasked": unasked}
-        | {"preferences_url": "/preferences", "subscribe_url": "/subscribe"}
-        for again, waits, young, unasked in (
-            (False, False, False, False),
-            (True, False, False, False),
-            (False, True, True, False),
-            (False, True, True, True),
-            (False, True, False, False),
+        | {"paused": paused, "preferences_url": "/preferences", "subscribe_url": "/subscribe"}
+        for again, waits, young, unasked, paused in (
+            (False, False, False, False, False),
+            (True, False, False, False, False),
+            (False, True, True, False, False),
+            (False, True, True, True, False),
+            (False, True, False, False, False),
+            (False, False, False, False, True),
         )
     ],
     "confirm_late": [{"reason": reason, "subscribe_url": "/subscribe"} for reason in ("expired", "void")],

@@ -89,6 +89,7 @@ def _code_page(spoken: str, place: str, answer: Confirmed | None = None) -> Resp
         action="/subscribe/code",
         place=place,
         errors=code_errors(answer, spoken),
+        subscribe_url="/subscribe",
     )
 
 

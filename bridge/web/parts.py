@@ -40,6 +40,7 @@ def confirmed(words: Sequence[Wording], answer: Confirmed) -> Response:
         lang=language(words[0].language),
         purposes=[shown(one) for one in words],
         again=answer is Confirmed.AGAIN,
+        paused=answer is Confirmed.PAUSED,
         waits=answer in (Confirmed.WAITS, Confirmed.UNASKED),
         unasked=answer is Confirmed.UNASKED,
         for_children=all(one.purpose in bridge().policy.for_children for one in words),
