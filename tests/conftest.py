@@ -45,6 +45,7 @@ from bridge.vault import new_id, new_key
 from bridge.vocabulary import Answer, EventType, Incoming, Report, Status
 from bridge.web.app import BridgeApp, create_app
 from tests.canary import as_they_were, canary
+from tests.programs import until
 
 if TYPE_CHECKING:
     from tests.bulk import Bulk, MakeBulk
@@ -123,8 +124,7 @@ class Databases:
             name = f"test_{os.getpid()}_{self._made}"
             _administer(self.server, f"CREATE DATABASE {name} TEMPLATE {self.template}")
         yield _database(self.server, name)
-        leave = f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'"
-        _administer(self.server, leave)
+        self._emptied(name)
         with psycopg.connect(_plain(_database(self.server, name)), autocommit=True) as db:
             same = self._look(db) == self._shape
             if same:
@@ -133,6 +133,12 @@ class Databases:
             self._free.append(name)
         else:
             _administer(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _emptied(self, name: str) -> None:
+        """Nobody is connected to it any more. (Asked to wait for that, PostgreSQL looks ten times a second.)"""
+        leave = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        with psycopg.connect(_plain(self.server), autocommit=True) as db:
+            until(lambda: not db.execute(leave, [name]).fetchall(), "everybody has left the database")
 
     def _look(self, db: "psycopg.Connection[Any]") -> Any:
         return db.execute(self._SHAPE).fetchone()
@@ -232,9 +238,9 @@ class Mailbox:
     """A mail server on loopback that keeps what it is given. `refuse` answers RCPT of these addresses with 550 5.1.1."""
 
     def __init__(self) -> None:
-        self.messages: list[EmailMessage] = []
-        self._to: list[str] = []  # to whom each is: a header is parsed anew each time it is asked
         self.raw: list[bytes] = []
+        self._to: list[str] = []  # to whom each is
+        self._read = dict[int, EmailMessage]()  # most are never looked into
         self.refuse: set[str] = set()
         self.later: set[str] = set()
 
@@ -249,21 +255,32 @@ class Mailbox:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  (aiosmtpd's name)
         """Keep a message."""
+        to = re.search(rb"^To: (.+)\r$", envelope.original_content, re.MULTILINE)
+        assert to
+        self._to.append(to[1].decode())
         self.raw.append(envelope.original_content)
-        message = message_from_bytes(envelope.original_content, policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        self._to.append(str(message["To"]))
-        self.messages.append(message)
         return "250 OK"
 
     def to(self, email: str) -> list[EmailMessage]:
         """The mails to an address, oldest first."""
-        return [message for to, message in zip(self._to, self.messages, strict=False) if email in to]
+        return [self._message(number) for number, to in enumerate(self._to) if email in to]
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        """All mails, oldest first."""
+        return [self._message(number) for number in range(len(self.raw))]
+
+    def _message(self, number: int) -> EmailMessage:
+        if number not in self._read:
+            message = message_from_bytes(self.raw[number], policy=policy.default)
+            assert isinstance(message, EmailMessage)
+            self._read[number] = message
+        return self._read[number]
 
     def clear(self) -> None:
         """Forget everything."""
         self._to.clear()
-        self.messages.clear()
+        self._read.clear()
         self.raw.clear()
         self.refuse.clear()
         self.later.clear()

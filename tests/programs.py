@@ -20,11 +20,12 @@ GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "python:bridge.handler
 
 def until(look: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait for something that happens in another process."""
-    pause, end = threading.Event(), time.monotonic() + seconds
+    pause, end, moment = threading.Event(), time.monotonic() + seconds, 0.001
     while time.monotonic() < end:
         if look():
             return
-        pause.wait(0.02)
+        pause.wait(moment)
+        moment = min(2 * moment, 0.02)
     raise AssertionError(f"never: {what}")
 
 
