@@ -48,6 +48,7 @@ test: .venv/test.stamp
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-browser: .venv/test.stamp
+	@$(if $(HEADED),$(BIN)/python scripts/chromium.py --to-watch)
 	@HEADED=$(HEADED) $(BIN)/python -m pytest -m "browser$(if $(HEADED), and not gallery)"
 
 torture: .venv/test.stamp

@@ -78,7 +78,9 @@ def chromium(play: Playwright) -> Browser:
         return play.chromium.launch(executable_path=find(), args=ARGUMENTS)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         pytest.exit("HEADED=1 needs a screen: this machine has none (neither DISPLAY nor WAYLAND_DISPLAY is set)", 2)
-    return play.chromium.launch(executable_path=find(), args=ARGUMENTS, headless=False, slow_mo=_TO_WATCH)
+    if not (program := find(to_watch=True)):
+        pytest.exit("HEADED=1 needs a Chromium with windows: `make test-browser HEADED=1` gets one", 2)
+    return play.chromium.launch(executable_path=program, args=ARGUMENTS, headless=False, slow_mo=_TO_WATCH)
 
 
 #: What browsers complained of since the last test: errors of scripts and policies, answers that failed.

@@ -349,3 +349,24 @@ def test_a_browser_that_is_told_but_missing_is_named(monkeypatch: pytest.MonkeyP
     program.chmod(0o700)
     monkeypatch.setitem(os.environ, "CHROMIUM", str(program))
     assert find() == str(program)
+
+
+@pytest.mark.parametrize("whose", ["the system's", "Playwright's"])
+def test_who_watches_gets_one_with_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whose: str) -> None:
+    """Out of sight the shell without windows is taken where it is there; to watch, never."""
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "kept"))
+    if whose == "the system's":
+        shell, full = tmp_path / "chromium-headless-shell", tmp_path / "chromium"
+    else:
+        shell = tmp_path / "kept" / "chromium_headless_shell-1234" / "chrome-headless-shell-linux64" / "headless_shell"
+        full = tmp_path / "kept" / "chromium-1234" / "chrome-linux64" / "chrome"
+    for program in (shell, full):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o700)
+    assert find() == str(shell)
+    assert find(to_watch=True) == str(full)
+    full.unlink()
+    assert find(to_watch=True) is None

@@ -180,6 +180,12 @@ class Database:
             yield db
 
     @contextmanager
+    def glancing(self) -> Iterator[Connection]:
+        """One read by itself, for whoever only asks whether there is work: PostgreSQL is told of no transaction."""
+        with self.reading() if self.dialect == "sqlite" else self.autocommit() as db:
+            yield db
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view for reads: what others write meanwhile is not seen by halves."""
         view: dict[str, Any] = {} if self.dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}

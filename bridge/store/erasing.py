@@ -119,7 +119,7 @@ class ErasureBook:
 
     def has_due(self, adapter: str) -> bool:
         """Whether anybody waits; asked without a lock."""
-        with self.database.reading() as db:
+        with self.database.glancing() as db:
             return db.execute(_due(), at(self.clock(), adapter=adapter, most=1)).first() is not None
 
     def claim(self, adapter: str, most: int) -> list[Erasure]:

@@ -81,7 +81,7 @@ class JobBook:
 
     def has_due(self, adapter: str) -> bool:
         """Whether a job wants to be looked at; asked without a lock."""
-        with self.database.reading() as db:
+        with self.database.glancing() as db:
             return db.execute(_due(), at(self.clock(), adapter=adapter, most=1)).first() is not None
 
     def claim(self, adapter: str) -> Job | None:

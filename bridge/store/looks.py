@@ -79,7 +79,7 @@ class LookBook:
 
     def has_due(self, adapter: str) -> bool:
         """Whether anybody waits; asked without a lock."""
-        with self._database.reading() as db:
+        with self._database.glancing() as db:
             return db.execute(_due(), at(self._clock(), adapter=adapter, most=1)).first() is not None
 
     def claim(self, adapter: str, most: int) -> list[Look]:

@@ -77,7 +77,7 @@ class PushQueue:
 
     def has_pushes(self, adapter: str, *, stops: bool | None = None) -> bool:
         """Whether anybody waits; asked without a lock, so that looking costs nobody anything."""
-        with self.database.reading() as db:
+        with self.database.glancing() as db:
             return db.execute(_due(stops), at(self.clock(), adapter=adapter, most=1)).first() is not None
 
     def claim_pushes(self, adapter: str, most: int, *, stops: bool | None = None) -> list[Push]:

@@ -691,7 +691,7 @@ class Store(Reads):
 
     def use_keys(self, rings: Mapping[str, Sequence[str]]) -> list[str]:
         """Note the newest key of each ring as used; say which used keys are missing (KEY-03). Writes only when new."""
-        with self.database.reading() as db:
+        with self.database.glancing() as db:
             used = {(row.ring, row.kid) for row in db.execute(select(keys_used))}
         have = {(ring, kid) for ring, kids in rings.items() for kid in kids}
         missing = [f"{ring} key {kid!r}" for ring, kid in sorted(used - have)]
