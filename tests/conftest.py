@@ -381,10 +381,10 @@ class House:
         self.bridge.clock = clock
         self.bridge._busy_seconds = 0.5
         _read_once(self.bridge)
+        share(self.bridge.database.engine)
         self.bridge.ready()
         for language in () if self.bridge.texts.own else self.bridge.texts.languages:
             self.bridge.texts._spoken[language].templates.bytecode_cache = _compiled[language]
-        share(self.bridge.database.engine)
         self.store = self.bridge.store
         self.dispatcher = Dispatcher(self.bridge)
 

@@ -63,6 +63,7 @@ class Database:
                 pool_size=connections or 8,
                 max_overflow=0 if connections else 16,
                 pool_timeout=busy_seconds,
+                use_native_hstore=False,  # of which we have none: a start does not look for it
                 connect_args={
                     **{name: value for name, value in _LINE.items() if name not in address.query},
                     "options": "-c lock_timeout=10s -c timezone=UTC",
