@@ -3,7 +3,7 @@
 Webhooks get lost; what an ESP then holds of a reader is the only trace of her "no".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from adapters.sandbox.control import perform
 from bridge.adapter import Adapter, AdapterError
 from bridge.jobs.reconcile import Reconciler
-from bridge.vocabulary import DONE, EventType, Left, Member, Method, OutcomeKind, Report, Status
+from bridge.vocabulary import DONE, EventType, Left, Member, Method, Outcome, OutcomeKind, Report, Status
 from tests.bulk import Bulk, MakeBulk
 from tests.conftest import Reader
 from tests.test_dispatch import says_no, says_yes
@@ -138,6 +138,55 @@ def test_a_stop_of_hers_that_we_wrote_there_is_no_news(far: Bulk, an: Reader, *,
     assert receives(far, an) == ["newsletter"]
     assert an.may("newsletter").may
     assert not compares(far)
+
+
+def says_her_first_yes(bulk: Bulk, reader: Reader) -> None:
+    """She confirms; nobody has told the platform yet."""
+    reader.signs_up("newsletter")
+    link = reader.link("/confirm/")
+    bulk.house.clock.forward(minutes=2)
+    assert bulk.house.client.post(link).status_code == 200
+
+
+def seems_to_fail(bulk: Bulk, told: Member, act: Callable[[], None] = lambda: None) -> None:
+    """A call about her that the platform carries out, and answers that it failed; meanwhile somebody acts."""
+    (name,) = bulk.names
+    bulk.house.clock.forward(minutes=30)
+    (push,) = bulk.house.store.queue.claim_pushes(name, 1)
+    act()
+    bulk.house.bridge.adapters[name].put([told])
+    bulk.house.store.queue.finish_pushes([(push, Outcome(OutcomeKind.LATER, "internal", maybe=True))])
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_nor_is_one_that_we_wrote_by_a_call_that_seemed_to_fail(far: Bulk, an: Reader, calls: int) -> None:
+    """ESP-03: she says yes and stops before the platform hears of either, and thinks better of it while it is told to
+    stop. No call ever told a yes of hers, so the stop there can only be ours."""
+    says_her_first_yes(far, an)
+    says_no(far.house, an, "newsletter")
+    stop = Member(email=an.email, stopped=frozenset({"newsletter"}))
+    for _ in range(calls - 1):
+        seems_to_fail(far, stop)
+    seems_to_fail(far, stop, lambda: says_yes(far.house, an, "newsletter"))
+    far.house.clock.forward(minutes=30)
+    far.settle()
+
+    assert receives(far, an) == ["newsletter"]
+    assert an.may("newsletter").may
+    assert not compares(far)
+
+
+def test_after_a_call_that_may_have_told_her_yes_a_stop_there_counts(far: Bulk, an: Reader) -> None:
+    """R2, promise 2: a call that seemed to fail may have switched her on there: what stands there may be her own no."""
+    says_her_first_yes(far, an)
+    yes = Member(email=an.email, on=frozenset({"newsletter"}), fresh=frozenset({"newsletter"}))
+    seems_to_fail(far, yes, lambda: says_no(far.house, an, "newsletter"))
+    seems_to_fail(far, yes, lambda: says_yes(far.house, an, "newsletter"))  # the stop did not get there
+    leaves(far, an)
+    far.settle()
+
+    assert receives(far, an) == []
+    assert not an.may("newsletter").may
 
 
 def test_what_we_wrote_there_after_her_complaint_is_no_news(far: Bulk, an: Reader) -> None:

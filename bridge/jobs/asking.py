@@ -69,7 +69,8 @@ def _claimed(look: Look, found: Mapping[int, Push]) -> Look:
     """As she was when she was claimed: since then she is held by us."""
     was = found[look.push.person.number]
     # A reason of hers is that of a delay: the ESP has refused nothing.
-    return look._replace(push=msgspec.structs.replace(look.push, shaken=was.shaken, unseen=was.unseen), reason="")
+    push = msgspec.structs.replace(look.push, shaken=was.shaken, unsure=was.unsure, unseen=was.unseen)
+    return look._replace(push=push, reason="")
 
 
 def _address(look: Look) -> str:

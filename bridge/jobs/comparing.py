@@ -101,8 +101,13 @@ def _yeses(events: Sequence[ConsentEvent], shared: Collection[str]) -> list[date
 
 
 def _may_be_taken(look: Look, shared: Collection[str]) -> bool:
-    """Whether the ESP may have taken a yes for one of these that nobody noted."""
-    return bool(_yeses(look.push.history[look.push.put : look.push.unseen], shared))
+    """Whether the ESP may have taken a yes for one of these that nobody noted: by a call while it stood."""
+    push = look.push
+    return any(
+        _yeses(push.history[push.put : told], shared)
+        and any(standing(push.history[:told], purpose).status in MAILABLE for purpose in shared)
+        for told in range(max(push.unsure, push.put + 1), push.unseen + 1)
+    )
 
 
 def _taken(look: Look, shared: Collection[str]) -> datetime | None:

@@ -74,20 +74,31 @@ def after(push: Push, outcome: Outcome, now: datetime) -> After:
         case OutcomeKind.DONE:
             return row._replace(put=push.number, done=1, due=push.pause_end, attempts=0, told=push.told)
         case OutcomeKind.PENDING:
-            unsure = UNSURE if push.shaken or outcome.maybe else None
+            unsure = _unsure(push, outcome) if push.shaken or outcome.maybe else None
             due = now + back_off(push.attempts, _OPEN_JOB_WAIT, outcome.wait)
             return row._replace(due=due, job=outcome.job, reason=unsure)
         case OutcomeKind.REFUSED if not push.stop or outcome.reason in RESTING:  # what had to stop, is stopped
             reason = journeys.still(push.reason, outcome.reason)
             return row._replace(put=push.number, attempts=push.attempts, reason=reason[:64])
+    maybe = outcome.maybe or push.shaken or push.job
     urgent = push.stop and outcome.kind is not OutcomeKind.REFUSED
     longest = _LONGEST_STOP_WAIT if urgent else LONGEST_WAIT
     return row._replace(
         put=push.number if outcome.told else None,  # her yes was taken: a retry lifts nothing any more
         due=now + back_off(push.attempts, longest, outcome.wait),
         job=outcome.job or None,
-        reason=((UNSURE if outcome.maybe or push.shaken or push.job else "") + outcome.reason)[:64],
+        reason=(_unsure(push, outcome) + outcome.reason)[:64] if maybe else outcome.reason[:64],
     )
+
+
+def _unsure(push: Push, outcome: Outcome) -> str:
+    """How a reason begins after calls that may have been carried out, with what the first and the last of them told."""
+    calls = [push.unsure, push.unseen] if push.shaken else []
+    if outcome.maybe:
+        calls.append(push.number)
+    if push.job:  # whatever that told
+        calls += [0, push.number]
+    return f"{UNSURE}{min(calls)}-{max(calls)} "
 
 
 def write(db: Connection, adapter: str, rows: Sequence[After], now: datetime) -> None:

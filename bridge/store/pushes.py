@@ -1,6 +1,7 @@
 """What each ESP must be told: claimed with a lease, many at once in short transactions, then finished or put off."""
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -45,6 +46,9 @@ SLICE = 500
 
 
 _T = TypeVar("_T")
+
+#: What the first and the last call told, of those whose end nobody saw.
+_CALLS = re.compile(rf"{UNSURE}(\d+)-(\d+) ")
 _Row = Row[*tuple[Any, ...]]
 
 
@@ -320,7 +324,7 @@ def _lease(db: Connection, adapter: str, rows: Sequence[_Row], now: datetime, le
 def _push(
     row: _Row, opened: Opened, told: tuple[Sequence[ConsentEvent], Sequence[ConsentEvent]], now: datetime, lease: str
 ) -> Push:
-    history = tuple(with_stops(*told))
+    history, calls = tuple(with_stops(*told)), _unseen(row, told[0])
     return Push(
         person=opened.person,
         adapter=row.adapter,
@@ -337,18 +341,21 @@ def _push(
         known=row.told,
         reason=row.reason,
         shaken=row.lease is not None or (row.reason or "").startswith(UNSURE),
-        unseen=_unseen(row, told[0]),
+        unsure=min(calls),
+        unseen=max(calls),
     )
 
 
-def _unseen(row: _Row, told: Sequence[ConsentEvent]) -> int:
-    """Up to which event of hers she may have been told by a call whose end nobody saw."""
+def _unseen(row: _Row, told: Sequence[ConsentEvent]) -> list[int]:
+    """How many events of hers were told by calls whose end nobody saw: by the first of them, by the last."""
+    calls: list[int] = []
     if (row.reason or "").startswith(UNSURE):
-        return len(told)  # when that was, nobody knows
-    if row.lease is None:
-        return 0
-    claimed = row.leased - LEASE
-    return sum(event.received <= claimed for event in told)
+        noted = _CALLS.match(row.reason)
+        calls += [min(int(number), len(told)) for number in noted.groups()] if noted else [0, len(told)]
+    if row.lease is not None:
+        claimed = row.leased - LEASE
+        calls.append(sum(event.received <= claimed for event in told))
+    return calls or [0]
 
 
 def _look(

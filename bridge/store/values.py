@@ -75,7 +75,8 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # what the ESP answered last, where it did not simply take it
     gone: bool = False  # the ESP deleted her address for good
     shaken: bool = False  # an earlier call about her may have been carried out there without our knowing
-    unseen: int = 0  # the last event of hers that such a call may have told
+    unsure: int = 0  # how many events of hers the first such call may have told
+    unseen: int = 0  # and the last
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

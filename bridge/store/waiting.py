@@ -8,7 +8,8 @@ from sqlalchemy import and_, bindparam, not_
 
 from bridge.tables import AwareDateTime
 
-#: How a reason begins after a call that may have been carried out all the same, until one is known to be.
+#: How a reason begins after a call that may have been carried out all the same, until one is known to be. Then, where
+#: that is known, how many events the first and the last such call told: "~3-4 internal".
 UNSURE = "~"
 
 #: Longer than any round of calls to an ESP or mail server may take: who holds a lease is alone.

@@ -279,6 +279,7 @@ class Town:
         """Start a program in the town's environment; it leads a group of its own."""
         clocked = Path(__file__).parent / "clocked"
         paths = {"PYTHONPATH": f"{clocked}{os.pathsep}{ROOT}", "TORTURE_FOLDER": str(self.folder)}
+        paths["TORTURE_PARENT"] = str(os.getpid())
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
